@@ -1,0 +1,82 @@
+"""How values and places in a PyTree are spelled in errors, tables and warnings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jax.tree_util import GetAttrKey, keystr
+
+_SHORT = {
+    "float": "f",
+    "bfloat": "bf",
+    "int": "i",
+    "uint": "u",
+    "complex": "c",
+}
+
+
+def dtype_name(dtype: Any) -> str:
+    """The short name of a dtype: `f32`, `bf16`, `i32`, `bool`, `key<fry>`."""
+    name = str(dtype)
+    for long in ("bfloat", "float", "uint", "int", "complex"):
+        if name.startswith(long):
+            return _SHORT[long] + name.removeprefix(long)
+    return name
+
+
+def array_name(value: Any) -> str:
+    """`f32[32,1]` for anything that has a shape and a dtype."""
+    shape = ",".join(str(n) for n in value.shape)
+    return f"{dtype_name(value.dtype)}[{shape}]"
+
+
+def is_arraylike(value: Any) -> bool:
+    """Whether `value` has a shape and a dtype (arrays, tracers, shape structs, NumPy scalars)."""
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def describe(value: Any, limit: int = 6) -> str:
+    """One line that says what `value` is: dtype and shape of arrays, one level of containers."""
+    if is_arraylike(value):
+        return array_name(value)
+    if value is None or isinstance(value, bool | int | float | complex | str):
+        text = repr(value)
+        return text if len(text) <= 40 else text[:37] + "..."
+    if isinstance(value, Mapping):
+        items = [f"{k!r}: {describe(v, 3)}" for k, v in list(value.items())[:limit]]
+        return _bracket("{", items, len(value) > limit, "}")
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = zip(value._fields, value, strict=True)
+        items = [f"{k}={describe(v, 3)}" for k, v in list(fields)[:limit]]
+        return _bracket(f"{type(value).__name__}(", items, len(value) > limit, ")")
+    if isinstance(value, list | tuple):
+        items = [describe(v, 3) for v in value[:limit]]
+        left, right = ("(", ")") if isinstance(value, tuple) else ("[", "]")
+        return _bracket(left, items, len(value) > limit, right)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"an instance of {type(value).__name__}"
+
+
+def _bracket(left: str, items: Sequence[str], more: bool, right: str) -> str:
+    return left + ", ".join([*items, "..."] if more else items) + right
+
+
+def path_name(path: Any) -> str:
+    """A key path as one would write it in Python: `.layers[0].weight`, `['a']`.
+
+    The private dictionary in which `States` holds its fields doesn't show: `.net_params`, not `._fields['net_params']`.
+    """
+    keys = list(path)
+    for i, key in enumerate(keys[:-1]):
+        if isinstance(key, GetAttrKey) and key.name == "_fields":
+            keys[i] = None
+            keys[i + 1] = GetAttrKey(keys[i + 1].key)
+    return keystr(tuple(k for k in keys if k is not None))
+
+
+def leaf_name(value: Any) -> str:
+    """What stands at a leaf: an array's dtype and shape, or the value itself."""
+    if is_arraylike(value) and not isinstance(value, np.generic):
+        return array_name(value)
+    return describe(value)

@@ -1,0 +1,224 @@
+"""Calling a function with the values that its signature names. The only place that reads signatures."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+
+from ._describe import describe
+from ._errors import InjectionError
+from ._select import At
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Request(NamedTuple):
+    """What a function asks for."""
+
+    signature: inspect.Signature
+    names: tuple[str, ...]
+    """The parameters that can be passed by name, in order."""
+    required: frozenset[str]
+    """Those of them that have no default."""
+    positional: tuple[str, ...]
+    """Those of them that can be passed by position."""
+    everything: bool
+    """Whether there is a `**kwargs` that takes whatever else there is."""
+    variadic: bool
+    """Whether there is an `*args`."""
+
+    def __contains__(self, name: object) -> bool:
+        return self.everything or name in self.names
+
+
+def written(fn: Any) -> Any:
+    """The Python function as its author wrote it: under bound methods, decorators, partials and callable objects."""
+    while True:
+        if isinstance(fn, functools.partial):
+            fn = fn.func
+        elif inspect.ismethod(fn) or hasattr(fn, "__func__"):
+            fn = fn.__func__
+        elif hasattr(fn, "__wrapped__"):
+            fn = fn.__wrapped__
+        elif inspect.isfunction(fn) or inspect.isbuiltin(fn) or isinstance(fn, type):
+            return fn
+        elif inspect.isfunction(getattr(type(fn), "__call__", None)) or hasattr(
+            getattr(type(fn), "__call__", None), "__wrapped__"
+        ):
+            fn = type(fn).__call__
+        else:
+            return fn
+
+
+def request(fn: Callable[..., Any]) -> Request:
+    """What `fn` asks for, read from its signature under any decorator.
+
+    **Raises:** [`treegy.InjectionError`][] if it has none, as some functions written in C.
+    """
+    try:
+        signature = inspect.signature(fn)
+    except (ValueError, TypeError):
+        raise InjectionError(
+            f"`{function_name(fn)}` has no signature to read the names of its arguments from. "
+            "Wrap it in a function or lambda that names them."
+        ) from None
+    parameters = signature.parameters.values()
+    named = [p for p in parameters if p.kind in _NAMED]
+    kinds = {p.kind for p in parameters}
+    return Request(
+        signature,
+        tuple(p.name for p in named),
+        frozenset(p.name for p in named if p.default is p.empty),
+        tuple(p.name for p in named if p.kind in _POSITIONAL),
+        inspect.Parameter.VAR_KEYWORD in kinds,
+        inspect.Parameter.VAR_POSITIONAL in kinds,
+    )
+
+
+def function_name(fn: Any) -> str:
+    """What to call `fn` in an error: its own name, else that of its class."""
+    name = getattr(fn, "__qualname__", None) or getattr(written(fn), "__qualname__", None)
+    if name is None:
+        return type(fn).__name__
+    return name.split("<locals>.")[-1]
+
+
+def annotations(fn: Any) -> dict[str, Any]:
+    """The annotations of `fn`, with those written as strings evaluated; `return` among them.
+
+    One that can't be evaluated, say because its name exists for type checkers only, is left out.
+    """
+    fn = written(fn)
+    try:
+        return dict(get_type_hints(fn, include_extras=True))
+    except Exception:  # whatever evaluating somebody's string may raise
+        pass
+    hints: dict[str, Any] = {}
+    for name, hint in getattr(fn, "__annotations__", {}).items():
+        if isinstance(hint, str):
+            try:
+                hint = eval(hint, getattr(fn, "__globals__", {}))
+            except Exception:
+                continue
+        hints[name] = hint
+    return hints
+
+
+def places(fn: Any) -> dict[str, At]:
+    """The `tg.At` of each annotation that has one."""
+    found: dict[str, At] = {}
+    for name, hint in annotations(fn).items():
+        if get_origin(hint) is Annotated:
+            for extra in get_args(hint)[1:]:
+                if isinstance(extra, At):
+                    found[name] = extra
+    return found
+
+
+def inject(fn: Callable[..., Any], /, **available: Any) -> Any:
+    """Call `fn` with those of `available` that its signature names.
+
+    A parameter with a default is optional; `**kwargs` takes everything that is left. An annotation may say which part
+    of a value is wanted: `y_pred: Annotated[Float[Array, "batch"], tg.At("logits")]`.
+
+    **Arguments:**
+
+    - `fn`: any callable with a signature.
+    - `**available`: the values there are, by name.
+
+    **Returns:**
+
+    Whatever `fn` returns.
+
+    **Raises:** [`treegy.InjectionError`][] if `fn` requires a name that isn't there.
+
+    !!! example
+
+        ```python
+        import treegy as tg
+
+        def area(width, height, unit="m"):
+            return f"{width * height} {unit}²"
+
+        assert tg.inject(area, width=2, height=3, depth=4) == "6 m²"
+        ```
+    """
+    arguments = bind(fn, available, f"`{function_name(fn)}`")
+    return call(fn, arguments)
+
+
+def bind(
+    fn: Callable[..., Any], available: Mapping[str, Any], who: str, absent: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The arguments that `fn` asks for, by name.
+
+    **Arguments:**
+
+    - `fn`: the function to be called.
+    - `available`: the values there are.
+    - `who`: how to call `fn` in an error.
+    - `absent`: for names that are known but not available now, the reason.
+    """
+    wanted = request(fn)
+    missing = [n for n in wanted.names if n in wanted.required and n not in available]
+    if missing:
+        raise missing_argument(fn, missing[0], available, who, absent)
+    if wanted.everything:
+        arguments = {n: available[n] for n in wanted.names if n in available}
+        arguments.update({n: v for n, v in available.items() if n not in arguments})
+    else:
+        arguments = {n: available[n] for n in wanted.names if n in available}
+    for name, place in places(fn).items():
+        if name in arguments:
+            try:
+                arguments[name] = place(arguments[name], name)
+            except InjectionError as e:
+                raise InjectionError(f"{who} asks for `{name}` at {place!r}, but {e}") from None
+    return arguments
+
+
+def call(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call `fn` with arguments by name, of which positional-only ones are passed by position."""
+    signature = request(fn).signature
+    only_by_position = [
+        p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.POSITIONAL_ONLY
+    ]
+    positional = [arguments[n] for n in only_by_position if n in arguments]
+    named = {n: v for n, v in arguments.items() if n not in only_by_position}
+    return fn(*positional, **named)
+
+
+def missing_argument(
+    fn: Callable[..., Any],
+    name: str,
+    available: Mapping[str, Any],
+    who: str,
+    absent: Mapping[str, str] | None = None,
+) -> InjectionError:
+    """The error for a parameter that nothing is there for."""
+    lines = [f"{who} asks for `{name}`, which is not available."]
+    lines.append(f"  signature: {function_name(fn)}{signature_text(fn)}")
+    if available:
+        lines.append("  available: " + ", ".join(f"{n} = {describe(v)}" for n, v in available.items()))
+    else:
+        lines.append("  available: nothing")
+    near = difflib.get_close_matches(name, list(available), n=1)
+    if absent and name in absent:
+        lines.append(f"  {absent[name]}")
+    elif near:
+        lines.append(f"  Did you mean `{near[0]}`?")
+    else:
+        lines.append("  Give it a default if it is optional.")
+    return InjectionError("\n".join(lines))
+
+
+def signature_text(fn: Callable[..., Any]) -> str:
+    """The signature without annotations, which are long and say nothing about names."""
+    signature = request(fn).signature
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+
+

@@ -1,0 +1,295 @@
+"""One loss or metric: from the values there are to what it makes of them.
+
+A loss and a metric are the same kind of thing, a function that asks for values by name and returns per-example values
+(or an `Accumulator`). What they have in common is here; how the values are then averaged differs.
+"""
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, is_accumulator, weigh
+from ._contract import Vocabulary, check
+from ._describe import array_name, describe, is_arraylike
+from ._errors import ContractError, InjectionError
+from ._inject import bind, call, function_name, request, written
+from ._select import Selection
+
+Available = Mapping[str, Any]
+
+REDUCTIONS = ("sum_over_batch_size", "weighted_mean", "sum", "none")
+
+# Everything that a loss or metric of a model can ask for.
+INJECTED = (
+    "x",
+    "y_true",
+    "y_pred",
+    "sample_weight",
+    "class_weight",
+    "training",
+    "initializing",
+    "parameters",
+    "states",
+    "key",
+)
+
+# A `call` that asks for none of these, such as a regularizer, has no examples that could be weighted.
+_OF_EXAMPLES = ("x", "y_true", "y_pred")
+
+_ABSENT = {
+    "x": "There is no `x`: no inputs were given.",
+    "y_true": "There is no `y_true`: no `y` was given.",
+    "y_pred": "There is no `y_pred`: nothing was predicted.",
+    "key": "There is no `key`: pass one.",
+}
+
+
+class Batch(NamedTuple):
+    """What is the same for every loss and metric of a model in one step."""
+
+    available: Available
+    """The values that can be asked for, by name."""
+    size: Any
+    """How many examples there are."""
+    sample_weight: Any = None
+    vocabulary: Vocabulary | None = None
+    """The axes that mean the same in every loss and metric of a model; only `batch` where it is empty."""
+
+
+class Term(NamedTuple):
+    """A loss or a metric, or a plain function that stands for one."""
+
+    kind: str
+    """`loss` or `metric`."""
+    name: str
+    fn: Callable[..., Any]
+    """What is called with the values that it asks for."""
+    on: Selection
+    local_axes: bool
+
+    @property
+    def who(self) -> str:
+        """How errors call it: its name in the logs, and what the user wrote."""
+        label = function_name(self.fn)
+        return f"{self.kind} `{self.name}`" + (f" ({label})" if label != self.name else "")
+
+
+def make_term(kind: str, thing: Any, name: str) -> Term:
+    """The term of a `Loss` or `Metric`, or of a plain function that is used as one.
+
+    **Arguments:**
+
+    - `kind`: `loss` or `metric`.
+    - `thing`: the object or function.
+    - `name`: what it is called in the logs.
+    """
+    if hasattr(thing, "_function"):
+        return Term(kind, name, thing._function(), thing.on or (), thing.local_axes)
+    return Term(kind, name, thing, (), False)
+
+
+def default_name(kind: str, thing: Any) -> str:
+    """The name of a loss or metric in the logs: what it was given, else made of the function's or class's name.
+
+    `MSE` becomes `mse`, `MyMSELoss` `my_mse_loss`, `F1Score` `f1_score`. A loss ends in `_loss`, unless "loss" occurs
+    in its name already.
+    """
+    name = getattr(thing, "name", None) if hasattr(thing, "_function") else None
+    if name is None:
+        name = type(thing).__name__ if hasattr(thing, "_function") else _function_name(thing)
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+        name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    return f"{name}_loss" if kind == "loss" and "loss" not in name else name
+
+
+def _function_name(fn: Any) -> str:
+    name = getattr(fn, "__name__", None) or getattr(written(fn), "__name__", type(fn).__name__)
+    if inspect.isfunction(written(fn)) and name == "__call__":
+        name = type(fn).__name__
+    return "lambda" if name == "<lambda>" else name
+
+
+def reads(term: Term, batch: Batch) -> dict[str, Any]:
+    """The values that a term asks for, as it gets them."""
+    available = dict(batch.available)
+    for name, place in term.on:
+        if name in available:
+            try:
+                available[name] = place(available[name], name)
+            except InjectionError as e:
+                raise InjectionError(f"{term.who} has `on={_on_text(term.on)}`, but {e}") from None
+    return bind(term.fn, available, term.who, _ABSENT)
+
+
+def outcome(term: Term, batch: Batch) -> Any:
+    """What a term's function returns, its arguments and result checked against their annotations."""
+    arguments = reads(term, batch)
+    vocabulary = batch.vocabulary or {}
+    if term.local_axes:
+        vocabulary = {"batch": vocabulary["batch"]} if "batch" in vocabulary else {}
+    check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
+    try:
+        result = call(term.fn, arguments)
+    except ContractError as e:
+        # Raised by the mathematics, which doesn't know who called it.
+        raise ContractError(f"{term.who}: {e}") from None
+    check(term.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
+    return result
+
+
+def parts(term: Term, batch: Batch, reduce: Callable[[Any, Any, Any], Accumulator]) -> dict[str, Accumulator]:
+    """The accumulators of a term in one batch: by part for one that returns a dict, under `""` otherwise.
+
+    **Arguments:**
+
+    - `term`: the loss or metric.
+    - `batch`: what it is evaluated on.
+    - `reduce`: makes an accumulator of values, their weights and their mask.
+    """
+    result = outcome(term, batch)
+    pieces = result if isinstance(result, Mapping) else {"": result}
+    return {str(k): _part(term, str(k), v, batch, reduce) for k, v in pieces.items()}
+
+
+def _part(
+    term: Term, part: str, result: Any, batch: Batch, reduce: Callable[[Any, Any, Any], Accumulator]
+) -> Accumulator:
+    wanted = request(term.fn)
+    of_examples = any(name in wanted for name in _OF_EXAMPLES)
+    weight = batch.sample_weight if of_examples else None
+    who = term.who + (f", part `{part}`," if part else "")
+    if is_accumulator(result):
+        if weight is not None and "sample_weight" not in wanted:
+            raise ContractError(
+                f"{who} returned an `Accumulator` without asking for `sample_weight`, and weights were given: they "
+                "would be lost. Add a parameter `sample_weight` and use it."
+            )
+        return result
+    values, mask = (result.values, result.mask) if isinstance(result, Masked) else (result, None)
+    values = _as_values(who, values)
+    if weight is not None:
+        weight = _as_weight(who, weight)
+    if values.ndim == 0:
+        if weight is not None:
+            raise ContractError(
+                f"{who} returned a scalar where `sample_weight` {array_name(weight)} was given: the weights would be "
+                "lost. Return one value per example, of shape (batch,)."
+            )
+        if mask is not None:
+            raise ContractError(f"{who} returned `Masked` values that are a scalar: return one value per example.")
+        return _of_batch(values, batch.size, of_examples, reduce)
+    try:
+        return reduce(values, weight, mask)
+    except ContractError as e:
+        raise ContractError(f"{who}: {e}") from None
+
+
+def _of_batch(
+    value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]
+) -> Accumulator:
+    """A scalar: a figure of the whole batch, counted once for each example."""
+    probe = reduce(value, None, None)
+    if isinstance(probe, Sum):
+        # The sum over the examples: of a figure that isn't about examples, as often as there are examples.
+        return probe if of_examples else Sum(probe.total * size)
+    return Mean.of_batch(value, size)
+
+
+def _as_values(who: str, values: Any) -> Any:
+    if isinstance(values, bool | int | float) or is_arraylike(values):
+        values = jnp.asarray(values)
+        if jnp.issubdtype(values.dtype, jnp.number) or values.dtype == bool:
+            if jnp.issubdtype(values.dtype, jnp.complexfloating):
+                raise ContractError(f"{who} returned complex values {array_name(values)}; real ones are expected.")
+            return values
+    raise ContractError(
+        f"{who} returned {describe(values)}; expected are values per example (an array), `tg.Masked` values, an "
+        "`Accumulator`, or a dict of these."
+    )
+
+
+def _as_weight(who: str, weight: Any) -> Any:
+    if is_arraylike(weight):
+        return jnp.asarray(weight)
+    raise ContractError(
+        f"{who} got a `sample_weight` that is {describe(weight)}, and an array is expected. "
+        'Choose a part of it with `on={"sample_weight": ...}`.'
+    )
+
+
+def reducer(reduction: str) -> Callable[[Any, Any, Any], Accumulator]:
+    """How a reduction makes an accumulator of values, their weights and their mask."""
+    if reduction == "sum_over_batch_size":
+        return Mean.of_examples
+    if reduction == "weighted_mean":
+        return Mean.of
+    return Sum.of
+
+
+def unreduced(term: Term, batch: Batch) -> Any:
+    """The weighted values themselves, for `reduction="none"`."""
+    result = outcome(term, batch)
+
+    def one(part: Any) -> Any:
+        values, mask = (part.values, part.mask) if isinstance(part, Masked) else (part, None)
+        return weigh(values, batch.sample_weight, mask)[0]
+
+    if isinstance(result, Mapping):
+        return {k: one(v) for k, v in result.items()}
+    return one(result)
+
+
+def scaled(accumulator: Accumulator, weight: Any) -> Accumulator:
+    """`accumulator` with its figure times `weight`."""
+    if isinstance(weight, float | int) and weight == 1:
+        return accumulator
+    return Scaled(accumulator, weight)
+
+
+def standing_alone(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The values there are when a loss or metric is called by hand: positional ones go by the order of `call`.
+
+    NumPy arrays become jax arrays, as they do in a step.
+    """
+    names = request(fn).positional
+    if len(args) > len(names):
+        raise InjectionError(
+            f"`{function_name(fn)}` takes at most {len(names)} positional arguments, and got {len(args)}."
+        )
+    twice = [n for n in names[: len(args)] if n in kwargs]
+    if twice:
+        raise InjectionError(f"`{function_name(fn)}` got `{twice[0]}` twice, by position and by name.")
+    wanted = request(fn)
+    unknown = [n for n in kwargs if n not in wanted and n not in INJECTED]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], [*wanted.names, *INJECTED], n=1)
+        raise InjectionError(
+            f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`."
+            + (f" Did you mean `{near[0]}`?" if near else "")
+        )
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    return {k: jax.tree.map(_as_jax, v) for k, v in given.items()}
+
+
+def _as_jax(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if eqx.is_array(leaf) or is_arraylike(leaf) else leaf
+
+
+def size_of(values: Mapping[str, Any]) -> Any:
+    """How many examples there are in some values: the length of the first axis of the first array."""
+    for name in ("y_pred", "y_true", "x", *values):
+        for leaf in jax.tree.leaves(values.get(name)):
+            if is_arraylike(leaf) and len(leaf.shape) > 0:
+                return leaf.shape[0]
+    return 1
+
+
+
+def _on_text(on: Selection) -> str:
+    return repr({name: place.path for name, place in on})

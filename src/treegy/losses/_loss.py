@@ -1,0 +1,96 @@
+"""`Loss`: the base class of losses."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from .._accumulator import compute_all
+from .._describe import describe
+from .._select import selection
+from .._term import (
+    REDUCTIONS,
+    Batch,
+    default_name,
+    make_term,
+    parts,
+    reducer,
+    scaled,
+    size_of,
+    standing_alone,
+    unreduced,
+)
+
+
+class Loss(eqx.Module):
+    r"""The base class of losses: implement `call`, which returns one value per example.
+
+    `call` asks for what it needs by naming it: `x`, `y_true`, `y_pred`, `sample_weight`, `class_weight`, `training`,
+    `initializing`, `parameters`, `states`, `key`. Its annotations are checked while tracing. What it returns is
+    weighted and averaged here, never in `call`:
+
+    - an array `(batch, ...)` of values; or [`treegy.Masked`][], of which some don't count;
+    - a dict of such arrays: each part is shown under its name, and all of them add up;
+    - an [`treegy.Accumulator`][], for what isn't a mean;
+    - a scalar, where no weights are given: a figure of the whole batch.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+        from jaxtyping import Array, Float
+
+        class MSE(tg.Loss):
+            def call(
+                self, y_true: Float[Array, "batch d"], y_pred: Float[Array, "batch d"]
+            ) -> Float[Array, "batch"]:
+                return jnp.mean((y_true - y_pred) ** 2, axis=-1)
+
+        assert MSE()(jnp.zeros((4, 2)), jnp.ones((4, 2))) == 1
+        ```
+    """
+
+    weight: Any = eqx.field(default=1.0, kw_only=True)
+    """What the loss is multiplied with in the total: a number, or an array of no axes."""
+    reduction: str = eqx.field(default="sum_over_batch_size", kw_only=True, static=True)
+    r"""`"sum_over_batch_size"` ($\sum w l / N$), `"weighted_mean"` ($\sum w l / \sum w$), `"sum"` or `"none"`."""
+    on: Any = eqx.field(default=None, kw_only=True, static=True, converter=selection)
+    """Which part of `y_true` and `y_pred` is meant: a key, an index, a path of them, or a dict from names to these."""
+    name: str | None = eqx.field(default=None, kw_only=True, static=True)
+    """The name in the logs; made of the class's name by default."""
+
+    local_axes: ClassVar[bool] = False
+    """Whether the axis names in the annotations of `call`, except `batch`, are its own and not the model's."""
+
+    def __check_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"`reduction` is one of {', '.join(REDUCTIONS)}, and got {describe(self.reduction)}.")
+        if isinstance(self.weight, str) or self.weight is None:
+            raise TypeError(f"`weight` is a number, and got {describe(self.weight)}.")
+
+    @abc.abstractmethod
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss of each example. Takes whatever it names."""
+
+    def _function(self) -> Callable[..., Any]:
+        """What is called with the values that its signature names."""
+        return self.call
+
+    def __call__(self, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """The reduced, weighted loss: a scalar, or a dict of them for a loss of several parts.
+
+        **Arguments:**
+
+        - `*args`, `**kwargs`: the values that `call` asks for, by name or in its order. NumPy arrays become jax arrays.
+        - `sample_weight`: `(batch, ...)`, lining up with the leading axes of the values.
+        """
+        term = make_term("loss", self, default_name("loss", self))
+        values = standing_alone(term.fn, args, {**kwargs, "sample_weight": sample_weight})
+        batch = Batch(values, size_of(values), values["sample_weight"])
+        if self.reduction == "none":
+            return unreduced(term, batch)
+        accumulators = parts(term, batch, reducer(self.reduction))
+        figures = compute_all({k: scaled(v, self.weight) for k, v in accumulators.items()})
+        return figures[""] if list(figures) == [""] else figures

@@ -1,0 +1,1 @@
+"""Regularizers: losses of the parameters alone."""
