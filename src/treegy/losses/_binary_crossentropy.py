@@ -1,0 +1,72 @@
+"""The crossentropy of two classes."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Shaped
+
+from ._crossentropy import check_label_smoothing, clipped, smoothed
+from ._elementwise import matched, mean_over_last_axis
+from ._loss import Loss
+
+
+def binary_crossentropy(
+    y_true: Shaped[Array, "..."],
+    y_pred: Float[Array, "..."],
+    *,
+    from_logits: bool = False,
+    label_smoothing: ArrayLike = 0.0,
+) -> Float[Array, "..."]:
+    r"""The crossentropy of two classes averaged over the last axis,
+    $-\frac{1}{d}\sum_i \left(y_i \log p_i + (1 - y_i) \log (1 - p_i)\right)$.
+
+    **Arguments:**
+
+    - `y_true`: 0 or 1 (or numbers between them), of the shape `(batch, ...)`. Booleans and integers will do.
+    - `y_pred`: probabilities $p$ of class 1, of the same shape; they are clipped to $[10^{-7}, 1 - 10^{-7}]$.
+    - `from_logits`: whether `y_pred` holds logits $z$ instead, $p = 1 / (1 + e^{-z})$.
+    - `label_smoothing`: $s \in [0, 1]$ draws the labels towards one half, $y (1 - s) + s / 2$.
+
+    **Returns:**
+
+    One value per example: `(batch, ..., d)` gives `(batch, ...)`, and `(batch,)` stays. In the dtype of the arguments,
+    at least float32. Nothing is averaged over examples; see [`treegy.Loss`][].
+
+    **Raises:** [`treegy.ContractError`][] where the shapes differ.
+    """
+    y_true, y_pred = matched(y_true, y_pred)
+    y_true = smoothed(y_true, label_smoothing, 2)
+    if from_logits:
+        return mean_over_last_axis(optax.losses.sigmoid_binary_cross_entropy(y_pred, y_true))
+    p = clipped(y_pred)
+    return mean_over_last_axis(-y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p))
+
+
+class BinaryCrossentropy(Loss):
+    """The crossentropy of two classes averaged over the last axis: [`treegy.losses.binary_crossentropy`][].
+
+    **Raises:** `ValueError` where `label_smoothing` isn't from 0 to 1.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        loss = tg.losses.BinaryCrossentropy()
+        value = loss(jnp.array([[0, 1], [0, 0]]), jnp.array([[0.6, 0.4], [0.4, 0.6]]))
+        assert abs(value - 0.815) < 1e-3
+        ```
+    """
+
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    """Whether `y_pred` holds logits instead of probabilities."""
+    label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
+    """How far labels are drawn towards one half, from 0 to 1."""
+
+    def __check_init__(self) -> None:
+        check_label_smoothing(self.label_smoothing)
+
+    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        return binary_crossentropy(y_true, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing)

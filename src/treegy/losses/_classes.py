@@ -1,0 +1,53 @@
+"""The axis of classes, and labels that are an index along it: what categorical losses and metrics share."""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .._describe import array_name
+from .._errors import ContractError
+from ._elementwise import check_same_shape, is_integer
+
+
+def class_labels(y_true: Array, y_pred: Array) -> Array:
+    """Labels `(batch, ...)` that are indices along the last axis of `y_pred` `(batch, ..., classes)`, signed.
+
+    **Raises:** [`treegy.ContractError`][] where they can't be that, by shape or dtype.
+    """
+    both = f"`y_true` {array_name(y_true)} must hold a class index for each `y_pred` {array_name(y_pred)}"
+    if y_true.shape == (*y_pred.shape[:-1], 1):
+        raise ContractError(f"{both}: its last axis of length 1 is one too many. Pass `y_true[..., 0]`.")
+    if y_true.shape == y_pred.shape and y_true.ndim > 1:
+        raise ContractError(f"{both}. For one-hot labels there is the categorical loss or metric that isn't sparse.")
+    if y_pred.ndim < 2 or y_true.shape != y_pred.shape[:-1]:
+        raise ContractError(f"{both}: shapes like (batch,) and (batch, classes) are expected.")
+    if not is_integer(y_true):
+        raise ContractError(f"{both}, of an integer dtype. Pass `y_true.astype(jnp.int32)` if that is what it holds.")
+    _check_several(y_pred, y_pred.ndim - 1)
+    # Small and unsigned integers couldn't be compared with -1 or with the number of classes.
+    return y_true if y_true.dtype == jnp.int64 else y_true.astype(jnp.int32)
+
+
+def class_axis(y_true: Array, y_pred: Array, axis: int = -1) -> int:
+    """The axis of classes, counted from the front, of labels and predictions of the same shape.
+
+    **Raises:** [`treegy.ContractError`][] where the shapes differ, where there is no such axis or where it is the
+    batch, and where it has one class only.
+    """
+    check_same_shape(y_true, y_pred)
+    front = axis + y_pred.ndim if axis < 0 else axis
+    if not 0 < front < y_pred.ndim:
+        raise ContractError(
+            f"`y_pred` {array_name(y_pred)} has no axis of classes at `axis={axis}`, besides that of the batch: "
+            "shapes like (batch, classes) are expected."
+        )
+    _check_several(y_pred, front)
+    return front
+
+
+def _check_several(y_pred: Array, axis: int) -> None:
+    if y_pred.shape[axis] == 1:
+        # A distribution over one class is always right: such a loss would be 0 whatever is predicted.
+        raise ContractError(
+            f"`y_pred` {array_name(y_pred)} has one class only. For two classes predicted by one number there are the "
+            "binary losses and metrics."
+        )

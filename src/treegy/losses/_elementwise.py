@@ -1,0 +1,63 @@
+"""What losses and metrics share that compare `y_true` with `y_pred` element by element."""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .._accumulator import accumulation_dtype
+from .._describe import array_name
+from .._errors import ContractError
+
+
+def matched(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """`y_true` and `y_pred`, of the same shape, in one floating dtype of at least 32 bits.
+
+    **Raises:** [`treegy.ContractError`][] where their shapes differ, or where one of them isn't of real numbers.
+    """
+    check_same_shape(y_true, y_pred)
+    return in_floats(y_true, y_pred)
+
+
+def check_same_shape(y_true: Array, y_pred: Array) -> None:
+    """Refuse `y_true` and `y_pred` of different shapes: broadcast, they would be compared all with all."""
+    if y_true.shape != y_pred.shape:
+        raise ContractError(
+            f"`y_true` {array_name(y_true)} and `y_pred` {array_name(y_pred)} must have the same shape, since nothing "
+            f"is broadcast.{_mend(y_true, y_pred)}"
+        )
+
+
+def in_floats(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """`y_true` and `y_pred` in one floating dtype, in which they are compared: half precision is too coarse for it."""
+    for name, value in (("y_true", y_true), ("y_pred", y_pred)):
+        if not (is_integer(value) or value.dtype == bool or jnp.issubdtype(value.dtype, jnp.floating)):
+            raise ContractError(f"`{name}` is {array_name(value)}, and real numbers are expected.")
+    dtype = jnp.promote_types(accumulation_dtype(y_true.dtype), accumulation_dtype(y_pred.dtype))
+    return jnp.asarray(y_true, dtype), jnp.asarray(y_pred, dtype)
+
+
+def is_integer(value: Array) -> bool:
+    return jnp.issubdtype(value.dtype, jnp.integer)
+
+
+def mean_over_last_axis(values: Array) -> Array:
+    """The mean over the last axis if that isn't the batch: `(batch, ..., d)` gives `(batch, ...)`, `(batch,)` stays."""
+    return jnp.mean(values, axis=-1) if values.ndim > 1 else values
+
+
+def _mend(y_true: Array, y_pred: Array) -> str:
+    if y_pred.shape == (*y_true.shape, 1):
+        return (
+            " `y_pred` has a last axis of length 1 that `y_true` lacks: pass `y_true[..., None]`, or drop that axis "
+            "at the end of the module."
+        )
+    if y_true.shape == (*y_pred.shape, 1):
+        return (
+            " `y_true` has a last axis of length 1 that `y_pred` lacks: pass `y_true[..., 0]`, or did the module "
+            "forget that axis?"
+        )
+    if is_integer(y_true) and y_true.shape == y_pred.shape[:-1]:
+        return (
+            " If `y_true` holds class indices, use the sparse categorical loss or metric, or pass "
+            f"`jax.nn.one_hot(y_true, {y_pred.shape[-1]})`."
+        )
+    return ""

@@ -1,0 +1,94 @@
+"""The crossentropy of several classes, of labels that are class indices."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Shaped
+
+from .._accumulator import Masked
+from ._classes import class_labels
+from ._crossentropy import log_distribution
+from ._elementwise import in_floats
+from ._loss import Loss
+
+
+def sparse_categorical_crossentropy(
+    y_true: Shaped[Array, "..."],
+    y_pred: Float[Array, "..."],
+    *,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    check_bounds: bool = True,
+) -> Float[Array, "..."]:
+    r"""The crossentropy of class indices, $-\log p_y$.
+
+    **Arguments:**
+
+    - `y_true`: integers $y$ from 0 to $C - 1$, of the shape `(batch, ...)`.
+    - `y_pred`: probabilities $p$ of the shape `(batch, ..., classes)`. They are divided by their sum over the $C$
+        classes, then clipped to $[10^{-7}, 1 - 10^{-7}]$.
+    - `from_logits`: whether `y_pred` holds logits $z$ instead, $p = \text{softmax}(z)$.
+    - `ignore_class`: a label that says that there is none, such as -1: its value is 0. To leave such values out of the
+        mean as well is the class's business, [`treegy.losses.SparseCategoricalCrossentropy`][].
+    - `check_bounds`: whether the value of any other label that isn't from 0 to $C - 1$ is NaN, and not 0.
+
+    **Returns:**
+
+    One value per label, `(batch, ...)`. In the dtype of `y_pred`, at least float32. Nothing is averaged over examples;
+    see [`treegy.Loss`][].
+
+    **Raises:** [`treegy.ContractError`][] where `y_true` isn't of an integer dtype, its shape isn't that of `y_pred`
+    without the last axis, or there is one class only.
+    """
+    labels = class_labels(y_true, y_pred)
+    _, y_pred = in_floats(y_true, y_pred)
+    inside = (labels >= 0) & (labels < y_pred.shape[-1])
+    # Outside there is nothing to gather; a negative index would count from the end.
+    at = jnp.where(inside, labels, jnp.zeros_like(labels))
+    if from_logits:
+        values = optax.losses.softmax_cross_entropy_with_integer_labels(y_pred, at)
+    else:
+        values = -jnp.take_along_axis(log_distribution(y_pred, -1), at[..., None], axis=-1)[..., 0]
+    values = jnp.where(inside, values, jnp.full_like(values, jnp.nan if check_bounds else 0))
+    if ignore_class is not None:
+        values = jnp.where(labels == ignore_class, jnp.zeros_like(values), values)
+    return values
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """The crossentropy of class indices: [`treegy.losses.sparse_categorical_crossentropy`][].
+
+    With `ignore_class`, its values count neither in the numerator nor in the denominator of the mean.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        loss = tg.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+        y_pred = jnp.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1], [0.2, 0.4, 0.4]])
+        assert abs(loss(jnp.array([1, 2, -1]), y_pred) - 1.177) < 1e-3
+        ```
+    """
+
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    """Whether `y_pred` holds logits instead of probabilities."""
+    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    """A label that says that there is none: such values don't count."""
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    """Whether any other label out of range makes the value NaN, and not 0."""
+
+    def call(
+        self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]
+    ) -> Float[Array, "batch ..."] | Masked:
+        values = sparse_categorical_crossentropy(
+            y_true,
+            y_pred,
+            from_logits=self.from_logits,
+            ignore_class=self.ignore_class,
+            check_bounds=self.check_bounds,
+        )
+        if self.ignore_class is None:
+            return values
+        return Masked(values, class_labels(y_true, y_pred) != self.ignore_class)
