@@ -40,7 +40,7 @@ INJECTED = (
 )
 
 # A `call` that asks for none of these, such as a regularizer, has no examples that could be weighted.
-_OF_EXAMPLES = ("x", "y_true", "y_pred")
+OF_EXAMPLES = ("x", "y_true", "y_pred")
 
 _ABSENT = {
     "x": "There is no `x`: no inputs were given.",
@@ -161,7 +161,7 @@ def _part(
     term: Term, part: str, result: Any, batch: Batch, reduce: Callable[[Any, Any, Any], Accumulator]
 ) -> Accumulator:
     wanted = request(term.fn)
-    of_examples = any(name in wanted for name in _OF_EXAMPLES)
+    of_examples = any(name in wanted for name in OF_EXAMPLES)
     weight = batch.sample_weight if of_examples else None
     who = term.who + (f", part `{part}`," if part else "")
     if is_accumulator(result):
@@ -282,8 +282,12 @@ def _as_jax(leaf: Any) -> Any:
 
 
 def size_of(values: Mapping[str, Any]) -> Any:
-    """How many examples there are in some values: the length of the first axis of the first array."""
-    for name in ("y_pred", "y_true", "x", *values):
+    """How many examples there are in some values: the length of the first axis of the first array.
+
+    One where there are none: the leaves of parameters or states are no examples.
+    """
+    others = [name for name in values if name not in ("parameters", "states", "class_weight", "key")]
+    for name in ("y_pred", "y_true", "x", *others):
         for leaf in jax.tree.leaves(values.get(name)):
             if is_arraylike(leaf) and len(leaf.shape) > 0:
                 return leaf.shape[0]
