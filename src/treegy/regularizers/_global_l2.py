@@ -1,0 +1,72 @@
+"""A penalty on the squares of all parameters."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from ..losses._loss import Loss
+from ._over_leaves import check_factor, sum_over_leaves, times
+
+
+def global_l2(
+    parameters: Any,
+    l: ArrayLike = 0.01,  # noqa: E741
+    *,
+    where: Any = None,
+) -> Float[Array, ""]:
+    r"""A number times the sum of the squares of all parameters, $\lambda \sum_i \theta_i^2$.
+
+    The sum is over all elements of all leaves; it isn't averaged. There is no factor of one half.
+
+    **Arguments:**
+
+    - `parameters`: a PyTree such as a module, of which the leaves that are floating (or complex) arrays count.
+    - `l`: the factor $\lambda$.
+    - `where`: which leaves, as `equinox.partition` takes it: a function of a leaf, such as `lambda p: p.ndim > 1`, or a
+        PyTree of booleans that is a prefix of `parameters`. All by default.
+
+    **Returns:**
+
+    A scalar, in at least float32.
+
+    **Raises:** [`treegy.ContractError`][] where `where` selects no leaf.
+    """
+    return times(l, sum_over_leaves(_square, parameters, where))
+
+
+def _square(p: Array) -> Array:
+    # Not the square of `abs`, whose gradient is undefined where a complex number is 0.
+    return jnp.square(p.real) + jnp.square(p.imag) if jnp.iscomplexobj(p) else jnp.square(p)
+
+
+class GlobalL2(Loss):
+    r"""A penalty on the squares of all parameters: [`treegy.regularizers.global_l2`][].
+
+    It is a loss like others: what it adds to the total is logged. It isn't weighted by `sample_weight`.
+
+    **Raises:** `ValueError` where `l` is negative.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        weights_only = tg.regularizers.GlobalL2(0.5, where=lambda p: p.ndim > 1)
+        assert weights_only({"weight": jnp.full((2, 2), 2.0), "bias": jnp.ones(2)}) == 8
+        ```
+    """
+
+    l: ArrayLike = 0.01  # noqa: E741
+    r"""The factor $\lambda$."""
+    where: Any = eqx.field(default=None, kw_only=True)
+    """Which leaves: a function of a leaf, or a PyTree prefix of booleans, as `equinox.partition` takes it."""
+
+    def __check_init__(self) -> None:
+        check_factor("l", self.l)
+
+    def call(self, parameters: Any) -> Float[Array, ""]:
+        return global_l2(parameters, self.l, where=self.where)

@@ -1,0 +1,44 @@
+"""Sums over the leaves of parameters: what regularizers share."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from .._accumulator import accumulation_dtype
+from .._errors import ContractError
+from ..losses._number import check_number
+
+
+def sum_over_leaves(fn: Callable[[Array], Array], parameters: Any, where: Any) -> Array:
+    """The sum of `fn`, an elementwise function with real values, over all elements of the leaves that `where` selects.
+
+    **Arguments:**
+
+    - `fn`: the function.
+    - `parameters`: a PyTree, of which only floating and complex arrays count.
+    - `where`: which of them: a function of a leaf, or a PyTree prefix of booleans. All by default.
+
+    **Raises:** [`treegy.ContractError`][] where `where` selects none of those there are.
+    """
+    arrays = eqx.filter(parameters, eqx.is_inexact_array)
+    chosen = jax.tree.leaves(arrays if where is None else eqx.filter(arrays, where))
+    if not chosen and jax.tree.leaves(arrays):
+        raise ContractError(f"`where` selects none of the {len(jax.tree.leaves(arrays))} parameters there are.")
+    # In at least float32 before `fn`: a square of half precision overflows early.
+    sums = [jnp.sum(fn(leaf.astype(accumulation_dtype(leaf.dtype)))) for leaf in chosen]
+    dtype = functools.reduce(jnp.promote_types, [part.dtype for part in sums], jnp.dtype(jnp.float32))
+    return sum((part.astype(dtype) for part in sums), start=jnp.zeros((), dtype))
+
+
+def times(factor: ArrayLike, total: Array) -> Array:
+    return jnp.asarray(factor, total.dtype) * total
+
+
+def check_factor(name: str, factor: ArrayLike) -> None:
+    check_number(name, factor, lambda f: 0 <= f < float("inf"), "a finite number that isn't negative")
