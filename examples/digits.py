@@ -38,9 +38,9 @@ class CNN(eqx.Module):
 
 
 def main() -> None:
-    digits = load_digits()  # 1797 images of 8 x 8 pixels from 0 to 16
-    images = (digits.images / 16).astype("float32")
-    x, x_test, y, y_test = train_test_split(images, digits.target, test_size=360, stratify=digits.target, random_state=0)
+    pixels, labels = load_digits(return_X_y=True)  # 1797 images of 8 x 8 pixels from 0 to 16
+    images = (pixels / 16).astype("float32").reshape(-1, 8, 8)
+    x, x_test, y, y_test = train_test_split(images, labels, test_size=360, stratify=labels, random_state=0)
 
     model = tg.Model(
         CNN(jax.random.key(0)),
