@@ -19,3 +19,5 @@ from ._select import At as At
 from ._states import States as States
 from .losses import Loss as Loss
 from .metrics import Metric as Metric
+from . import callbacks as callbacks
+from ._model import Model as Model

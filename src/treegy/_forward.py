@@ -1,0 +1,192 @@
+"""Calling a module on a batch: which input goes to which argument, one example at a time or all at once."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args, get_origin
+
+import equinox as eqx
+import jax
+
+from ._contract import Axis, axes_of, check, first_axis
+from ._describe import array_name, describe, is_arraylike
+from ._errors import ContractError, InjectionError, MissingMethod
+from ._inject import Request, annotations, call, function_name, missing_argument, request, signature_text
+from ._term import Available
+
+# What treegy provides by name; everything else that a module requires must come from `x`.
+PROVIDED = ("training", "initializing", "parameters", "states", "key", "state")
+
+_ABSENT = {
+    "state": "The model has no `eqx.nn.State`: pass `state=` of `module, state = eqx.nn.make_with_state(...)(...)`.",
+    "key": "There is no `key`: the states have no `rng`.",
+}
+
+
+class Inputs(NamedTuple):
+    """Where the parts of `x` go."""
+
+    by_name: dict[str, Any]
+    rest: tuple[Any, ...]
+    """What goes to an `*args`, in which case everything is passed by position."""
+
+
+def module_name(module: Any) -> str:
+    return f"module `{type(module).__name__ if isinstance(module, eqx.Module) else function_name(module)}`"
+
+
+def inputs_of(module: Any, x: Any) -> Inputs:
+    """Which argument of `module` gets which part of `x`.
+
+    A plain tuple is spread over the positional arguments, a dict over those of its keys that the module names, and
+    anything else is the one argument.
+
+    **Raises:** [`treegy.InjectionError`][] if there are too many or too few.
+    """
+    if not callable(module):
+        raise MissingMethod(
+            f"the module is {describe(module)}, which can't be called: override `pred_step` to say how it predicts."
+        )
+    wanted = request(module)
+    if x is None:
+        return Inputs({}, ())
+    if type(x) is tuple:
+        return _spread(module, wanted, x)
+    if isinstance(x, dict):
+        taken = {str(k): v for k, v in x.items() if k in wanted}
+        return Inputs(taken, ())
+    first = wanted.positional[:1]
+    if first:
+        return Inputs({first[0]: x}, ())
+    if wanted.variadic:
+        return Inputs({}, (x,))
+    raise InjectionError(
+        f"{module_name(module)} takes no input, and `x` is {describe(x)}.\n"
+        f"  signature: {function_name(module)}{signature_text(module)}"
+    )
+
+
+def _spread(module: Any, wanted: Request, x: tuple[Any, ...]) -> Inputs:
+    if wanted.variadic:
+        return Inputs({}, x)
+    # Arguments that treegy provides are not the inputs' places, unless there are no others for them.
+    places = [n for n in wanted.positional if n not in PROVIDED]
+    required = [n for n in places if n in wanted.required]
+    if not len(required) <= len(x) <= len(places):
+        takes = str(len(places)) if len(places) == len(required) else f"{len(required)} to {len(places)}"
+        raise InjectionError(
+            f"{module_name(module)} takes {takes} inputs, and `x` is a tuple of {len(x)}.\n"
+            f"  signature: {function_name(module)}{signature_text(module)}\n"
+            f"  x = {describe(x)}"
+        )
+    return Inputs(dict(zip(places, x, strict=False)), ())
+
+
+def takes_batch(module: Any, x: Any, batched: bool | None) -> bool:
+    """Whether the module takes the whole batch: because the model says so, or an input's annotation begins with `batch`."""
+    if batched is not None:
+        return batched
+    hints = annotations(module)
+    return any(first_axis(hints[n]) == "batch" for n in inputs_of(module, x).by_name if n in hints)
+
+
+def forward(
+    module: Any,
+    x: Any,
+    provided: Available,
+    *,
+    size: int | None,
+    batched: bool | None = None,
+) -> tuple[Any, Any]:
+    """Call `module` on a batch.
+
+    **Arguments:**
+
+    - `module`: any callable.
+    - `x`: the inputs of the batch.
+    - `provided`: what may be asked for by name: of [`treegy._forward.PROVIDED`][], those that there are.
+    - `size`: how many examples there are; `None` where `x` has no examples.
+    - `batched`: whether the module takes the whole batch; found out from its annotations if `None`.
+
+    **Returns:**
+
+    `(y_pred, state)`, where `state` is the new `eqx.nn.State`, or `None` if the module doesn't ask for it.
+    """
+    inputs = inputs_of(module, x)
+    wanted = request(module)
+    named = {n: v for n, v in provided.items() if n in wanted.names and n not in inputs.by_name}
+    missing = [n for n in wanted.names if n in wanted.required and n not in inputs.by_name and n not in named]
+    if missing and not inputs.rest:
+        given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
+        raise missing_argument(module, missing[0], given, module_name(module), _ABSENT)
+    stateful = "state" in named
+    if x is None or size is None or takes_batch(module, x, batched):
+        return _call(module, inputs, named, stateful)
+    key = named.pop("key", None)
+    keys = None if key is None else jax.random.split(key, size)
+    state = named.pop("state", None)
+
+    def one(inputs: Inputs, key: Any, state: Any) -> tuple[Any, Any]:
+        own = {} if key is None else {"key": key}
+        if stateful:
+            own["state"] = state
+        return _call(module, inputs, {**named, **own}, stateful)
+
+    mapped = jax.vmap(one, in_axes=(0, 0, None), out_axes=(0, None), axis_name="batch", axis_size=size)
+    try:
+        return mapped(inputs, keys, state)
+    except ValueError as e:
+        if stateful and "out_axes" in str(e):
+            raise ValueError(
+                f"{module_name(module)} makes a `state` that differs from example to example, and there is one for "
+                'the whole batch. Average over the batch inside the module (`jax.lax.pmean(..., "batch")`), as '
+                "`eqx.nn.BatchNorm` does, or take the whole batch (`batched=True`)."
+            ) from e
+        raise
+
+
+def _call(module: Any, inputs: Inputs, named: Mapping[str, Any], stateful: bool) -> tuple[Any, Any]:
+    who = module_name(module)
+    arguments = {**inputs.by_name, **named}
+    check(module, arguments, who=who)
+    result = module(*inputs.rest, **arguments) if inputs.rest else call(module, arguments)
+    check(module, {**arguments, "return": result}, who=who)
+    if not stateful:
+        return result, None
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State):
+        return result
+    if "state" in request(module).required:
+        raise TypeError(
+            f"{who} asks for `state` and must return `(y_pred, state)`; it returned {describe(result)}."
+        )
+    return result, None  # `state` was optional, as in `eqx.nn.Sequential` without stateful layers
+
+
+def vocabulary(module: Any, x: Any, y_pred: Any, size: int | None, batched: bool | None) -> dict[str, Axis]:
+    """The lengths of the axes that the module's annotations name, found from shapes alone."""
+    axes: dict[str, Axis] = {}
+    if size is not None:
+        axes["batch"] = Axis(size, "x")
+    leading = 0 if size is None or takes_batch(module, x, batched) else 1
+    hints = annotations(module)
+    for name, value in inputs_of(module, x).by_name.items():
+        for axis, length in axes_of(hints.get(name), value, leading).items():
+            axes.setdefault(axis, Axis(length, "x"))
+    result = hints.get("return")
+    if "state" in request(module).names and get_origin(result) is tuple:
+        result = get_args(result)[0]
+    for axis, length in axes_of(result, y_pred, leading).items():
+        axes.setdefault(axis, Axis(length, "y_pred"))
+    return axes
+
+
+def size_of_batch(*trees: Any) -> int | None:
+    """How many examples a batch has: the length of the first axis of its arrays.
+
+    **Raises:** [`treegy.ContractError`][] if there are arrays without axes.
+    """
+    for tree in trees:
+        for leaf in jax.tree.leaves(tree):
+            if is_arraylike(leaf):
+                if len(leaf.shape) == 0:
+                    raise ContractError(f"a batch has examples along its first axis, and got {array_name(leaf)}.")
+                return leaf.shape[0]
+    return None

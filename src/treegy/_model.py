@@ -1,0 +1,764 @@
+"""`Model`: what users hold. Each public method is a few lines over the floors below."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, Generic
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _save, _steps, _summary
+from ._describe import describe, path_name
+from ._driver import (
+    Examples,
+    Seen,
+    arrays_from,
+    empty_logs,
+    initialize,
+    predict_on_batch,
+    test_logs,
+    test_on_batch,
+    train_on_batch,
+)
+from ._errors import MissingOptimizer
+from ._objective import check_terms
+from ._states import States
+from .data._arrays import Arrays, as_arrays, batches_in, common_length
+from .data._class_weight import as_table, check_labels
+from .loop import _arguments as arguments
+from .loop._evaluate import evaluate, predict
+from .loop._fit import Schedule, fit
+from .loop._history import History
+from .loop._hooks import Hooks
+from .loop._progress import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    N = TypeVar("N", default=Any)
+else:
+    from typing import TypeVar
+
+    N = TypeVar("N")
+
+# `typing.Self` breaks under jaxtyping's import hook with beartype.
+M = TypeVar("M", bound="Model[Any]")
+
+# What `states` holds besides the module, which has its own fields.
+_OF_MODULE = ("net_params", "net_states", "state")
+
+_INIT = {
+    "train": ("call_init_step", "init_step", "train_step", "grad_step", "test_step", "pred_step"),
+    "test": ("call_test_step", "test_step", "pred_step"),
+    "pred": ("call_pred_step", "pred_step"),
+}
+
+
+class Model(eqx.Module, Generic[N]):
+    """A network together with its losses, metrics, optimizer and everything that a step carries.
+
+    A model is a frozen PyTree. A method that changes it returns the new one first, and the old one stays valid.
+
+    !!! example
+
+        ```python
+        import equinox as eqx
+        import jax
+        import numpy as np
+        import optax
+        import treegy as tg
+
+        x = np.random.default_rng(0).normal(size=(256, 8)).astype("float32")
+        y = (x.sum(axis=1) > 0).astype("int32")
+
+        model = tg.Model(
+            eqx.nn.MLP(8, 2, 16, 1, key=jax.random.key(0)),
+            loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=tg.metrics.SparseCategoricalAccuracy(),
+            optimizer=optax.adam(1e-2),
+        )
+        model, history = model.fit(x, y, epochs=5, verbose=0)
+        logs = model.evaluate(x, y, verbose=0)
+        assert logs["sparse_categorical_accuracy"] > 0.9
+        ```
+    """
+
+    module: N = eqx.field(default=None)
+    """The network, as it is now: any PyTree, callable or not; `None` where the steps bring their own parameters."""
+    loss: Any = eqx.field(default=None, kw_only=True)
+    """A loss, or a list, dict or nest of them: [`treegy.Loss`][]es or functions."""
+    metrics: Any = eqx.field(default=None, kw_only=True)
+    """A metric, or a list, dict or nest of them: [`treegy.Metric`][]s or functions."""
+    optimizer: Any = eqx.field(default=None, kw_only=True)
+    """An optax transformation."""
+    state: Any = eqx.field(default=None, kw_only=True)
+    """The `eqx.nn.State` of the module, as it is now."""
+    trainable: Any = eqx.field(default=eqx.is_inexact_array, kw_only=True)
+    """Which leaves of the module are trained: a filter spec as in `eqx.partition`. Of these only arrays of floats."""
+    batched: bool | None = eqx.field(default=None, kw_only=True, static=True)
+    """Whether the module takes a whole batch. `None`: if the annotation of an input begins with an axis `batch`."""
+    seed: Any = eqx.field(default=42, kw_only=True)
+    """An integer or a PRNG key, from which everything random follows."""
+    run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
+    """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
+    _carried: Any = eqx.field(default=None, init=False)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _steps.install(cls)
+
+    def __check_init__(self) -> None:
+        check_terms("loss", "loss", self.loss) if self.loss is not None else None
+        check_terms("metric", "metrics", self.metrics) if self.metrics is not None else None
+        _check_optimizer(self.optimizer)
+        if isinstance(self.module, type):
+            raise TypeError(
+                f"`module` is the class `{self.module.__name__}`; make an instance of it: `{self.module.__name__}(...)`."
+            )
+        if self.state is not None and not isinstance(self.state, eqx.nn.State):
+            raise TypeError(
+                f"`state` is {describe(self.state)}; the `eqx.nn.State` of `eqx.nn.make_with_state` is expected."
+            )
+        if self.batched is not None:
+            arguments.flag("batched", self.batched)
+        arguments.flag("run_eagerly", self.run_eagerly)
+        _root_key(self.seed)
+        self._partition()
+
+    # What a model is made of
+
+    @property
+    def states(self) -> States:
+        """Everything that a step carries, as a [`treegy.States`][]."""
+        bound = self.__dict__.get("_bound")
+        if bound is not None:
+            return bound
+        if self._carried is None:
+            return self.states_step()
+        if self.module is None:
+            return self._carried
+        net_params, net_states = self._partition()
+        return self._carried.update(net_params=net_params, net_states=net_states, state=self.state)
+
+    @property
+    def parameters(self) -> Any:
+        """What is trained: the trainable part of the module, or what the steps of a model without one put there."""
+        return self.states.get("net_params")
+
+    @property
+    def initialized(self) -> bool:
+        """Whether everything that steps need is there: after `init`, `fit` or a step."""
+        return self._carried is not None
+
+    def _partition(self) -> tuple[Any, Any]:
+        try:
+            selected, _ = eqx.partition(self.module, self.trainable)
+        except (ValueError, TypeError) as e:
+            raise ValueError(
+                "`trainable` doesn't fit the module: it is a function of a leaf, or a PyTree of booleans of which the "
+                f"module's structure is a refinement, as `eqx.partition` takes. {e}"
+            ) from None
+        net_params = eqx.filter(selected, eqx.is_inexact_array)
+        is_none = lambda leaf: leaf is None  # noqa: E731
+        net_states = jax.tree.map(
+            lambda p, leaf: leaf if p is None else None, net_params, self.module, is_leaf=is_none
+        )
+        return net_params, net_states
+
+    def with_states(self: M, states: States) -> M:
+        """This model with other states: the same as `replace(states=states)`, without its checks."""
+        changes: dict[str, Any] = {}
+        if self.module is None:
+            changes["_carried"] = states
+        else:
+            changes["module"] = _combined(self.module, states)
+            changes["state"] = states.get("state")
+            changes["_carried"] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
+        new = _rebuilt(self, changes)
+        # What a step sees as `self.states` is what it was given; nothing but a shortcut, which flattening drops.
+        object.__setattr__(new, "_bound", states)
+        return new
+
+    def bound_to(self: M, states: States) -> M:
+        """The `self` of a step that was given `states`."""
+        return self if self.__dict__.get("_bound") is states else self.with_states(states)
+
+    def replace(self: M, **fields: Any) -> M:
+        """A model with other fields.
+
+        **Arguments:**
+
+        - `**fields`: any of the constructor's arguments, and `states`. With another `module`, `trainable` or
+            `optimizer`, the optimizer's states of leaves with the same path, shape and dtype are kept, except the
+            hyperparameters of another optimizer.
+
+        **Raises:** `TypeError` for a field that a model doesn't have; whatever the constructor raises.
+        """
+        names = [f.name for f in dataclasses.fields(self) if f.init]
+        unknown = [n for n in fields if n not in (*names, "states")]
+        if unknown:
+            raise TypeError(f"a model has no field `{unknown[0]}` to replace; there are {', '.join(names)}, states.")
+        states = fields.pop("states", None)
+        if states is not None and not isinstance(states, States):
+            raise TypeError(f"`states` is {describe(states)}; `tg.States` are expected.")
+        changes = dict(fields)
+        if "module" in fields and "state" not in fields and fields["module"] is None:
+            changes["state"] = None
+        new: M = _rebuilt(self, changes)
+        new.__check_init__()
+        if new._carried is not None:
+            carried = new._carried
+            if {"loss", "metrics", "module", "trainable"} & set(fields):
+                carried = carried.update(metrics_states=None)
+            if self.module is not None and new.module is None:
+                carried = carried.update(net_params=None, net_states=None, state=None)
+            if "seed" in fields:
+                carried = carried.update(rng=_root_key(new.seed))
+            new = _rebuilt(new, {"_carried": carried})
+            if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
+                new = new._with_optimizer_states_of(carried.optimizer_states, "optimizer" in fields)
+        return new if states is None else new.with_states(states)
+
+    def _with_optimizer_states_of(self: M, old: Any, other_optimizer: bool) -> M:
+        if self.optimizer is None or not jax.tree.leaves(self.parameters):
+            fresh = None
+        else:
+            fresh = _init_optimizer(self.optimizer, self.parameters)
+        known = {path_name(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(old)}
+
+        def kept(path: Any, leaf: Any) -> Any:
+            name = path_name(path)
+            before = known.get(name)
+            if other_optimizer and ".hyperparams" in name:
+                return leaf
+            same = before is not None and before.shape == leaf.shape and before.dtype == leaf.dtype
+            return before if same else leaf
+
+        fresh = jax.tree_util.tree_map_with_path(kept, fresh)
+        return _rebuilt(self, {"_carried": self._carried.update(optimizer_states=fresh)})
+
+    # Training
+
+    def fit(
+        self: M,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        drop_remainder: bool = False,
+        steps_per_execution: Any = "auto",
+    ) -> tuple[M, History]:
+        """Train the model.
+
+        **Arguments:**
+
+        - `x`, `y`: PyTrees of NumPy or jax arrays, whose first axes are of the same length.
+        - `batch_size`: how many examples a step sees; 32 by default. The last batch of an epoch may be smaller: it is
+            trained on too, unless `drop_remainder`.
+        - `epochs`, `initial_epoch`: training goes from epoch `initial_epoch` to before `epochs`, counted from 0.
+        - `verbose`: 0 shows nothing, 1 a bar, 2 a line an epoch; `"auto"` a bar in terminals and notebooks and lines
+            elsewhere.
+        - `callbacks`: [`treegy.callbacks.Callback`][]s.
+        - `validation_split`: which fraction of the data, from its end and before shuffling, is kept to validate on.
+        - `validation_data`: `(x, y)` or `(x, y, sample_weight)` to validate on; `(x,)` where there are no labels.
+        - `shuffle`: whether each epoch has an order of its own, which follows from the seed and the step.
+        - `class_weight`: `{class: weight}`, or an array, for the losses that read labels.
+        - `sample_weight`: `(batch, ...)`: the weights of the examples, for every loss and metric.
+        - `steps_per_epoch`: how many batches of the data an epoch has; all by default.
+        - `validation_steps`, `validation_batch_size`, `validation_freq`: how many batches a validation looks at, of
+            which size, and after every how many epochs; or after which epochs, counted from 1.
+        - `steps_per_execution`: how many steps one compiled call makes. It changes no result.
+
+        **Returns:**
+
+        `(model, history)`: the trained model, and the figures of every epoch.
+
+        **Raises:** [`treegy.DataError`][] for data that can't be trained on, [`treegy.MissingOptimizer`][], and what
+        the steps raise.
+        """
+        epochs = arguments.positive("epochs", epochs, zero=True)
+        initial_epoch = arguments.positive("initial_epoch", initial_epoch, zero=True)
+        batch = arguments.optional("batch_size", batch_size) or 32
+        split = arguments.fraction("validation_split", validation_split)
+        remainder = not arguments.flag("drop_remainder", drop_remainder)
+        shuffle = arguments.flag("shuffle", shuffle)
+        validation_steps = arguments.optional("validation_steps", validation_steps)
+        validation_batch = arguments.optional("validation_batch_size", validation_batch_size) or batch
+        every = arguments.frequency("validation_freq", validation_freq)
+        steps = arguments.optional("steps_per_epoch", steps_per_epoch)
+
+        data = Arrays.of(x, y, sample_weight)
+        validation = _validation(validation_data)
+        if split and validation is not None:
+            raise ValueError("`validation_split` and `validation_data` are both given: which is to be validated on?")
+        if split:
+            data, validation = data.split(split)
+        table = as_table(class_weight)
+        check_labels(self.loss, data.y, table)
+        there_are = batches_in(data.length, batch, remainder)
+        if there_are == 0:
+            raise ValueError(
+                f"`drop_remainder=True` with `batch_size={batch}` drops all {data.length} examples: nothing would be "
+                "trained on."
+            )
+        if steps is not None and steps > there_are:
+            raise ValueError(f"`steps_per_epoch` is {steps}, and the data has {there_are} batches of {batch}.")
+        if epochs <= initial_epoch:
+            return self, History()
+        if validation is not None:
+            validation_there_are = batches_in(validation.length, validation_batch)
+            if validation_steps is not None and validation_steps > validation_there_are:
+                raise ValueError(
+                    f"`validation_steps` is {validation_steps}, and there are {validation_there_are} batches of "
+                    f"{validation_batch} to validate on."
+                )
+        _check_can_train(self)
+        first = data.first(batch)._replace(class_weight=table)
+        model = self._prepared("train", first)._without_metrics()
+        per_epoch = there_are if steps is None else steps
+        schedule = Schedule(
+            batch,
+            epochs,
+            initial_epoch,
+            per_epoch,
+            arguments.steps_in_chunk(
+                "steps_per_execution", steps_per_execution, batch * data.bytes_per_example, per_epoch
+            ),
+            shuffle,
+            remainder,
+            validation_batch,
+            validation_steps,
+            every,
+            1 if validation is None else _chunked(validation, validation_batch),
+        )
+        return fit(model, data, validation, table, schedule, callbacks, verbose)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        steps: int | None = None,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+    ) -> dict[str, Any]:
+        """The figures over all examples: the loss, its parts and the metrics.
+
+        **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are looked at, all by default.
+
+        **Returns:**
+
+        A dict of Python floats; NumPy arrays where a figure isn't a scalar.
+        """
+        batch = arguments.optional("batch_size", batch_size) or 32
+        steps = arguments.optional("steps", steps)
+        data = Arrays.of(x, y, sample_weight)
+        table = as_table(class_weight)
+        check_labels(self.loss, data.y, table)
+        _check_steps(steps, data, batch)
+        model = self._prepared("test", data.first(batch)._replace(class_weight=table))._without_metrics()
+        hooks = Hooks(callbacks, lambda: self)
+        progress = Progress(verbose, epochs=1, title="evaluate")
+        try:
+            return evaluate(model, data, table, batch, steps, _chunked(data, batch), hooks, progress)
+        finally:
+            progress.close()
+            hooks.close()
+
+    def predict(
+        self,
+        x: Any = None,
+        *,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        verbose: Any = 0,
+        callbacks: Any = None,
+    ) -> Any:
+        """What the model predicts.
+
+        **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are predicted, all by default.
+
+        **Returns:**
+
+        The structure that the module returns, with the batches put together along the first axis: jax arrays.
+        """
+        batch = arguments.optional("batch_size", batch_size) or 32
+        steps = arguments.optional("steps", steps)
+        data = Arrays.of(x)
+        _check_steps(steps, data, batch)
+        model = self._prepared("pred", data.first(batch))._without_metrics()
+        hooks = Hooks(callbacks, lambda: self)
+        progress = Progress(verbose, epochs=1, title="predict")
+        try:
+            return predict(model, data, batch, steps, _chunked(data, batch), hooks, progress)
+        finally:
+            progress.close()
+            hooks.close()
+
+    def init(
+        self: M,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+    ) -> M:
+        """Fill what steps need and is missing: parameters that steps create, states of the optimizer and of metrics.
+
+        Overridden steps run once, with `initializing`. Where there are none, nothing is run. An initialized model
+        stays as it is.
+
+        **Arguments:** those of [`treegy.Model.fit`][]; the first `batch_size` examples are looked at.
+        """
+        batch = arguments.optional("batch_size", batch_size) or 32
+        if x is None and y is None:
+            return self._prepared("train", Examples())
+        first = Arrays.of(x, y, sample_weight).first(batch)._replace(class_weight=as_table(class_weight))
+        model = self._prepared("train", first)
+        return model if model._lacks_labels(first) else model._with_metrics(first)
+
+    def train_on_batch(
+        self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[M, dict[str, Any]]:
+        """One training step. Pure: it can be called under `eqx.filter_jit`, `jax.vmap`, `jax.lax.scan` or `jax.grad`.
+
+        **Arguments:** those of [`treegy.Model.fit`][], for one batch.
+
+        **Returns:**
+
+        `(model, logs)`: the model after the step, and the figures of this batch as jax arrays.
+        """
+        examples = self._batch(x, y, sample_weight, class_weight)
+        _check_can_train(self)
+        return self._jitted(train_on_batch)(self._prepared("train", examples), examples)
+
+    def test_on_batch(
+        self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[M, dict[str, Any]]:
+        """One evaluation step. Pure, as `train_on_batch`.
+
+        **Returns:**
+
+        `(model, logs)`, where the logs are the figures of all batches since `reset_metrics()`.
+        """
+        examples = self._batch(x, y, sample_weight, class_weight)
+        model = self._prepared("test", examples)._with_metrics(examples)
+        return self._jitted(test_on_batch)(model, examples)
+
+    def predict_on_batch(self, x: Any = None) -> Any:
+        """What the model predicts for one batch. Pure, as `train_on_batch`."""
+        x = _as_jax(x, "x")
+        return self._jitted(predict_on_batch)(self._prepared("pred", Examples(x)), x)
+
+    def __call__(self, x: Any = None) -> Any:
+        """The same as `predict_on_batch`."""
+        return self.predict_on_batch(x)
+
+    def reset_metrics(self: M) -> M:
+        """The model in which `test_on_batch` begins anew."""
+        seen = None if self._carried is None else self._carried.get("metrics_states")
+        if seen is None:
+            return self
+        fresh = Seen({n: a.empty() for n, a in seen.logs.items()}, jnp.zeros_like(seen.batches))
+        return _rebuilt(self, {"_carried": self._carried.update(metrics_states=fresh)})
+
+    # Looking at a model
+
+    def check(self, x: Any = None, y: Any = None, sample_weight: Any = None) -> None:
+        """Check that data, module, losses and metrics fit together, without computing or compiling anything.
+
+        **Arguments:**
+
+        - `x`, `y`, `sample_weight`: a batch: arrays, or `jax.ShapeDtypeStruct`s.
+
+        **Raises:** [`treegy.InjectionError`][], [`treegy.ContractError`][], and what the steps raise.
+        """
+        examples = Examples(x, y, sample_weight)
+        examples = jax.tree.map(_as_shape, examples)
+        model = self if self.initialized else eqx.filter_eval_shape(Model._prepared, self, "test", examples)
+        eqx.filter_eval_shape(test_logs, model, examples)
+
+    def summary(self, x: Any = None, y: Any = None, *, depth: int = 2) -> "_summary.Summary":
+        """A table of the layers, their outputs and parameters, and of what every loss and metric reads.
+
+        Nothing is computed. Print it, or show it in a notebook.
+
+        **Arguments:**
+
+        - `x`, `y`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s. Without `x` there are no output shapes.
+        - `depth`: how deep in the module rows go.
+        """
+        return _summary.summarize(self, x, y, arguments.positive("depth", depth))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and all other states into a directory, atomically.
+
+        What isn't an array, such as activation functions, is not written: `load` takes a model built the same way.
+        """
+        _save.save_tree(_saved(self.states), path)
+
+    def load(self: M, path: str | os.PathLike[str]) -> M:
+        """The model with the states that were saved in a directory.
+
+        **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
+        or if they are damaged.
+        """
+        like = self._loadable()
+        loaded = _save.load_tree(_saved(like), path)
+        return self.with_states(like.update(**loaded, metrics_states=None))
+
+    # Steps: every one of them can be overridden, asking for its arguments by name
+
+    def call_pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
+        """What `predict` calls: `pred_step`."""
+        return self.pred_step(*args, **kwargs)
+
+    def call_test_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States]:
+        """What `evaluate` calls: `test_step`."""
+        return self.test_step(*args, **kwargs)
+
+    def call_train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]:
+        """What `fit` calls: `train_step`."""
+        return self.train_step(*args, **kwargs)
+
+    def call_init_step(self, *args: Any, **kwargs: Any) -> States:
+        """What `init` calls: `init_step`."""
+        return self.init_step(*args, **kwargs)
+
+    def call_summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """What `summary` calls: `summary_step`."""
+        return self.summary_step(*args, **kwargs)
+
+    def pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
+        """`(x, states, initializing, training)` → `(y_pred, states)`: calls the module."""
+        return _steps.pred_step(self, *args, **kwargs)
+
+    def test_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States]:
+        """`(x, y_true, sample_weight, class_weight, states, initializing, training)` → `(loss, logs, states)`.
+
+        Calls `pred_step`, then losses and metrics. Logs are of this batch: numbers, which are averaged over examples,
+        or [`treegy.Accumulator`][]s, which are merged.
+        """
+        return _steps.test_step(self, *args, **kwargs)
+
+    def grad_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States, Any]:
+        """As `test_step` → `(loss, logs, states, grads)`: differentiates `test_step` by `states.net_params`."""
+        return _steps.grad_step(self, *args, **kwargs)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]:
+        """As `test_step` → `(logs, states)`: calls `grad_step`, then the optimizer."""
+        return _steps.train_step(self, *args, **kwargs)
+
+    def init_step(self, *args: Any, **kwargs: Any) -> States:
+        """`(x, y_true, sample_weight, class_weight, states)` → `states`: calls `train_step` while initializing."""
+        return _steps.init_step(self, *args, **kwargs)
+
+    def summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """`(x, states)` → the rows of the summary."""
+        return _summary.summary_step(self, *args, **kwargs)
+
+    def states_step(self) -> States:
+        """The `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
+        net_params, net_states = self._partition()
+        return States(
+            rng=_root_key(self.seed),
+            step=jnp.zeros((), jnp.int32),
+            net_params=net_params,
+            net_states=net_states,
+            state=self.state,
+            metrics_states=None,
+            optimizer_states=None,
+        )
+
+    def jit_step(self, step: Any) -> Any:
+        """Compile a step, or a chunk of them: a function of PyTrees. `eqx.filter_jit` by default."""
+        return eqx.filter_jit(step)
+
+    # Getting ready
+
+    def _jitted(self, step: Any) -> Any:
+        return step if self.run_eagerly else self.jit_step(step)
+
+    def _batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Examples:
+        table = as_table(class_weight)
+        check_labels(self.loss, y, table)
+        named = {n: _as_jax(v, n) for n, v in (("x", x), ("y", y), ("sample_weight", sample_weight))}
+        common_length(named)
+        return Examples(*named.values(), None if table is None else jnp.asarray(table))
+
+    def _prepared(self: M, kind: str, examples: Examples) -> M:
+        """The model with what steps of this kind need, running overridden steps with `initializing` if it is new."""
+        model = self
+        if not model.initialized:
+            states = model.states_step()
+            if not isinstance(states, States):
+                raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
+            own = not _steps.is_default(model, "init_step", "call_init_step")
+            steps = _INIT["train" if own else kind]
+            if not _steps.is_default(model, *steps):
+                model = model.with_states(states)
+                states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
+            made = [n for n in states if self.module is None or n not in ("net_states", "state")]
+            model = model.with_states(arrays_from(states, made))
+        if kind == "train" and model.optimizer is not None:
+            states = model.states
+            if states.get("optimizer_states") is None and jax.tree.leaves(states.get("net_params")):
+                ready = _init_optimizer(model.optimizer, states.net_params)
+                model = model.with_states(arrays_from(states.update(optimizer_states=ready), ["optimizer_states"]))
+        return model
+
+    def _with_metrics(self: M, examples: Examples) -> M:
+        states = self.states
+        if states.get("metrics_states") is not None:
+            return self
+        logs = empty_logs(test_logs, self, jax.tree.map(jnp.asarray, examples))
+        seen = Seen(logs, jnp.zeros((), jnp.int32))
+        return self.with_states(states.update(metrics_states=seen))
+
+    def _without_metrics(self: M) -> M:
+        return self.with_states(self.states.update(metrics_states=None))
+
+    def _lacks_labels(self, examples: Examples) -> bool:
+        return examples.y_true is None
+
+    def _loadable(self) -> States:
+        """States whose structure is that of a saved model of this kind, found without data."""
+        states = self.states
+        if self.initialized:
+            return states
+        if self.module is None:
+            return States(**{n: _save.UNKNOWN if v is None else v for n, v in states.items()})
+        if self.optimizer is not None and jax.tree.leaves(states.net_params):
+            shapes = eqx.filter_eval_shape(self.optimizer.init, states.net_params)
+            states = states.update(optimizer_states=shapes)
+        return states
+
+
+_steps.install(Model, default=True)
+Model.jit_step.is_default_jit = True  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _init(optimizer: Any, net_params: Any) -> Any:
+    return optimizer.init(net_params)
+
+
+_init_optimizer = eqx.filter_jit(_init)
+
+
+def _rebuilt(model: Any, changes: dict[str, Any]) -> Any:
+    """A model of the same class with some fields changed, past any `__init__` of the user's."""
+    new = object.__new__(type(model))
+    for field in dataclasses.fields(model):
+        value = changes[field.name] if field.name in changes else getattr(model, field.name)
+        object.__setattr__(new, field.name, value)
+    return new
+
+
+def _combined(module: Any, states: States) -> Any:
+    """The module of some states."""
+    if "net_params" not in states or "net_states" not in states:
+        raise ValueError("the states of a model with a module have `net_params` and `net_states`.")
+    try:
+        return eqx.combine(states.net_params, states.net_states)
+    except ValueError:
+        old = {path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(module)}
+        trees = (states.net_params, states.net_states)
+        new = {path_name(p) for tree in trees for p, _ in jax.tree_util.tree_leaves_with_path(tree)}
+        differ = sorted(old ^ new)[:5]
+        raise ValueError(
+            "`states.net_params` and `states.net_states` don't make up the module any more: they must keep the "
+            f"structure that `eqx.partition` gave them. They differ at {', '.join(differ) or 'their containers'}."
+        ) from None
+
+
+def _root_key(seed: Any) -> Any:
+    if isinstance(seed, bool) or isinstance(seed, float | str) or seed is None:
+        raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
+    if isinstance(seed, int | np.integer):
+        return jax.random.key(int(seed) if -(2**31) <= seed < 2**32 else int(seed) % 2**32)
+    if isinstance(seed, jax.Array | np.ndarray):
+        if jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.ndim == 0:
+            return seed
+        if seed.ndim == 0 and np.issubdtype(seed.dtype, np.integer):
+            return jax.random.key(seed)
+        if seed.ndim == 1 and seed.dtype == np.uint32:
+            return jax.random.wrap_key_data(jnp.asarray(seed))
+    raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    if optimizer is None:
+        return
+    if isinstance(optimizer, type) or not (
+        callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
+    ):
+        name = getattr(optimizer, "__name__", None)
+        call = f" Call it: `{name}(...)`." if name else ""
+        raise TypeError(
+            f"`optimizer` is {describe(optimizer) if name is None else f'`{name}`'}; an optax transformation such as "
+            f"`optax.adam(1e-3)` is expected.{call}"
+        )
+
+
+def _check_can_train(model: Any) -> None:
+    """Say before compiling, and without tracing, what the default `train_step` would miss."""
+    if model.optimizer is None and _steps.is_default(model, "call_train_step", "train_step"):
+        raise MissingOptimizer(
+            f"`{type(model).__name__}` has no optimizer to train with: pass one, such as "
+            "`optimizer=optax.adam(1e-3)`, or override `train_step`."
+        )
+
+
+def _validation(data: Any) -> Arrays | None:
+    if data is None:
+        return None
+    if not isinstance(data, tuple | list) or not 1 <= len(data) <= 3:
+        raise TypeError(
+            f"`validation_data` is {describe(data)}; a tuple `(x, y)` or `(x, y, sample_weight)` is expected, or "
+            "`(x,)` without labels."
+        )
+    return Arrays.of(*data, prefix="validation_data: ")
+
+
+def _check_steps(steps: int | None, data: Arrays, batch_size: int) -> None:
+    there_are = batches_in(data.length, batch_size)
+    if steps is not None and steps > there_are:
+        raise ValueError(f"`steps` is {steps}, and the data has {there_are} batches of {batch_size}.")
+
+
+def _chunked(data: Arrays, batch_size: int) -> int:
+    steps = batches_in(data.length, batch_size)
+    return arguments.steps_in_chunk("steps", "auto", batch_size * data.bytes_per_example, steps)
+
+
+def _as_jax(value: Any, name: str) -> Any:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        return value
+    return jax.tree.map(jnp.asarray, as_arrays(value, name))
+
+
+def _as_shape(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf)
+
+
+def _saved(states: States) -> dict[str, Any]:
+    return {n: v for n, v in states.items() if n != "metrics_states"}

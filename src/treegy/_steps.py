@@ -1,0 +1,306 @@
+"""The overridable steps: how they are called, and what they do by default. All of it pure.
+
+The default graph is `train_step` → `grad_step` → `test_step` → `pred_step` → module. Each is a method of `Model`;
+this file holds what these methods do, as functions of a model.
+"""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.custom_derivatives import SymbolicZero
+
+from ._contract import Axis, check
+from ._describe import array_name, describe, is_arraylike, path_name
+from ._errors import InjectionError, MissingModule, MissingOptimizer
+from ._forward import forward, size_of_batch, vocabulary
+from ._inject import bind, call
+from ._objective import evaluate
+from ._states import States
+from ._term import Batch
+
+# Which constant a stream of random numbers is folded with. An epoch's order has its own, in `data/_order.py`.
+_MODULE, _LOSS = 1, 2
+
+_BATCH = ("x", "y_true", "sample_weight", "class_weight", "states")
+_PRED = ("x", "states", "initializing", "training")
+_TEST = (*_BATCH, "initializing", "training")
+
+
+class Step(NamedTuple):
+    """What a step can ask for, in the order of positional arguments, and what it returns."""
+
+    arguments: tuple[str, ...]
+    returns: tuple[str, ...]
+
+
+_STEPS = {
+    "pred": Step(_PRED, ("y_pred", "states")),
+    "test": Step(_TEST, ("loss", "logs", "states")),
+    "grad": Step(_TEST, ("loss", "logs", "states", "grads")),
+    "train": Step(_TEST, ("logs", "states")),
+    "init": Step(_BATCH, ("states",)),
+    "summary": Step(("x", "states"), ("entries",)),
+}
+
+STEPS = {f"{name}_step": step for name, step in _STEPS.items()} | {
+    f"call_{name}_step": step for name, step in _STEPS.items() if name != "grad"
+}
+
+
+def install(cls: Any, default: bool = False) -> None:
+    """Make the steps that `cls` defines callable from anywhere.
+
+    A step then takes its arguments by position or by name, of which it gets those that it names; runs with `self`
+    bound to the states that it was given; and what it returns is checked.
+    """
+    for name, step in STEPS.items():
+        written = inspect.getattr_static(cls, name, None)
+        if inspect.isfunction(written) and not hasattr(written, "is_default_step"):
+            setattr(cls, name, _called(name, step, written, default))
+
+
+def is_default(model: Any, *names: str) -> bool:
+    """Whether none of these steps is overridden."""
+    return all(getattr(inspect.getattr_static(type(model), n), "is_default_step", False) for n in names)
+
+
+def is_default_jit(model: Any) -> bool:
+    """Whether `jit_step` is not overridden."""
+    return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
+
+
+def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -> Callable[..., Any]:
+    who = f"step `{name}` ({written.__qualname__})"
+
+    @functools.wraps(written)
+    def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
+        available = _arguments(who, step, args, kwargs)
+        if available["states"] is None:
+            available["states"] = model.states
+        model = model.bound_to(available["states"])
+        if default:
+            return written(model, **available)
+        method = functools.partial(written, model)
+        arguments = bind(method, available, who)
+        check(written, arguments, who=who)
+        returned = call(method, arguments)
+        _check_returned(who, step, returned)
+        return returned
+
+    stepped.is_default_step = default  # pyright: ignore[reportFunctionMemberAccess]
+    return stepped
+
+
+def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    names = step.arguments
+    if len(args) > len(names):
+        raise InjectionError(f"{who} takes at most {len(names)} arguments ({', '.join(names)}), and got {len(args)}.")
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name in given:
+            raise InjectionError(f"{who} got `{name}` twice, by position and by name.")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise InjectionError(f"{who} takes {', '.join(names)}, and got `{name}`.{hint}")
+        given[name] = value
+    absent = {n: False if n in ("initializing", "training") else None for n in names}
+    return {**absent, **given}
+
+
+def _check_returned(who: str, step: Step, returned: Any) -> None:
+    expected = ", ".join(step.returns)
+    if len(step.returns) > 1:
+        if not isinstance(returned, tuple) or len(returned) != len(step.returns):
+            raise TypeError(f"{who} must return `({expected})`, and returned {describe(returned)}.")
+        values = dict(zip(step.returns, returned, strict=True))
+    else:
+        values = {step.returns[0]: returned}
+    for name, value in values.items():
+        if name == "states" and not isinstance(value, States):
+            raise TypeError(f"{who} must return `({expected})`; its `states` is {describe(value)}, not `tg.States`.")
+        if name == "logs" and not isinstance(value, Mapping):
+            raise TypeError(f"{who} must return `({expected})`; its `logs` is {describe(value)}, not a dict.")
+        if name == "loss":
+            _check_loss(who, value)
+
+
+def _check_loss(who: str, loss: Any) -> None:
+    if not isinstance(loss, bool | int | float) and not (is_arraylike(loss) and loss.shape == ()):
+        raise TypeError(f"{who} returned a loss that is {describe(loss)}; a scalar is expected.")
+
+
+def keys(states: States) -> tuple[Any, Any]:
+    """The key for the module and the key for losses and metrics, if there is an `rng`."""
+    rng = states.get("rng")
+    if rng is None:
+        return None, None
+    return jax.random.fold_in(rng, _MODULE), jax.random.fold_in(rng, _LOSS)
+
+
+def pred_step(model: Any, *, x: Any, states: States, initializing: bool, training: bool) -> tuple[Any, States]:
+    """Call the module on the batch; outside training in inference mode."""
+    if model.module is None:
+        raise MissingModule(
+            f"`{type(model).__name__}` has no module to predict with: pass one to the model, or override `pred_step`."
+        )
+    module = model.module if training else eqx.nn.inference_mode(model.module)
+    provided = {
+        "training": training,
+        "initializing": initializing,
+        "parameters": states.get("net_params"),
+        "states": states,
+    }
+    key, _ = keys(states)
+    if key is not None:
+        provided["key"] = key
+    if states.get("state") is not None:
+        # `State.set` makes the state that it was called on unusable, and users keep theirs: give the module a clone.
+        provided["state"] = jax.tree.map(lambda leaf: leaf, states.state)
+    y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched)
+    if state is not None and not initializing:
+        states = states.update(state=state)
+    return y_pred, states
+
+
+def test_step(
+    model: Any,
+    *,
+    x: Any,
+    y_true: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    states: States,
+    initializing: bool,
+    training: bool,
+) -> tuple[Any, dict[str, Any], States]:
+    """Predict, then evaluate losses and metrics."""
+    y_pred, states = model.pred_step(x=x, states=states, initializing=initializing, training=training)
+    if initializing:
+        return jnp.zeros(()), {}, states  # losses and metrics have nothing to prepare
+    size = size_of_batch(x, y_true)
+    available: dict[str, Any] = {"x": x, "y_true": y_true, "y_pred": y_pred}
+    available = {k: v for k, v in available.items() if v is not None}
+    available.update(
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        training=training,
+        initializing=initializing,
+        parameters=states.get("net_params"),
+        states=states,
+    )
+    _, key = keys(states)
+    if key is not None:
+        available["key"] = key
+    axes: dict[str, Axis] = {}
+    if is_default(model, "pred_step"):
+        axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched)
+    elif size is not None:
+        axes["batch"] = Axis(size, "x" if x is not None else "y_true")
+    batch = Batch(available, 1 if size is None else size, sample_weight, axes)
+    loss, logs = evaluate(model.loss, model.metrics, batch)
+    return loss, logs, states
+
+
+def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[str, Any], States, Any]:
+    """Differentiate `test_step` with respect to `states.net_params`."""
+    trained, fixed = eqx.partition(states.get("net_params"), eqx.is_inexact_array)
+    _check_trainable(model, trained, fixed)
+    depends: list[bool] = []
+    static: list[Any] = []
+
+    def of_params(trained: Any) -> tuple[Any, Any]:
+        inner = states.update(net_params=eqx.combine(trained, fixed))
+        loss, logs, after = model.test_step(states=inner, **batch)
+        _check_loss("step `test_step`", loss)
+        loss = jnp.asarray(loss)
+        if not jnp.issubdtype(loss.dtype, jnp.floating):
+            raise TypeError(f"step `test_step` returned a loss that is {array_name(loss)}; a float is expected.")
+        arrays, rest = eqx.partition((logs, after), eqx.is_array)
+        static.append(rest)
+        return _watched(loss, depends), arrays
+
+    (loss, arrays), grads = jax.value_and_grad(of_params, has_aux=True)(trained)
+    if not depends:
+        raise ValueError(_independent(model))
+    logs, after = eqx.combine(arrays, static[-1])
+    return loss, logs, after, grads
+
+
+def _watched(loss: Any, depends: list[bool]) -> Any:
+    """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
+
+    @jax.custom_jvp
+    def watch(value: Any) -> Any:
+        return value
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        if not isinstance(tangents[0], SymbolicZero):
+            depends.append(True)
+        return primals[0], tangents[0]
+
+    watch.defjvp(rule, symbolic_zeros=True)
+    return watch(loss)
+
+
+def _independent(model: Any) -> str:
+    if model.loss is None and is_default(model, "test_step"):
+        return f"`{type(model).__name__}` has no loss to train on: pass `loss=`, or override `test_step`."
+    return (
+        "the loss doesn't depend on `net_params`, so that training would change nothing. Does the step compute it from "
+        "`states.net_params`, or from the `parameters` or `module` of the states it was given? Is there a "
+        "`stop_gradient`, or a comparison, between them and the loss?"
+    )
+
+
+def _check_trainable(model: Any, trained: Any, fixed: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(fixed):
+        raise ValueError(
+            f"`states.net_params{path_name(path)}` is {describe(leaf)}, which can't be trained: `net_params` is for "
+            "arrays of floats. Keep it in another field of `states`."
+        )
+    if not jax.tree.leaves(trained):
+        what = "nothing of the module is selected by `trainable`" if model.module is not None else "there is no module"
+        raise ValueError(
+            f"there is nothing to train: `states.net_params` has no arrays of floats ({what}). A step without a "
+            "module puts them there with `states.update(net_params=...)` when `initializing`."
+        )
+
+
+def train_step(
+    model: Any, *, states: States, initializing: bool, training: bool, **batch: Any
+) -> tuple[dict[str, Any], States]:
+    """Take one step of the optimizer along the gradients; only prepare for it while initializing."""
+    if initializing:
+        _, logs, states = model.test_step(states=states, initializing=True, training=training, **batch)
+        if model.optimizer is not None:
+            states = states.maybe_update(optimizer_states=model.optimizer.init(states.net_params))
+        return logs, states
+    optimizer = model.optimizer
+    if optimizer is None:
+        raise MissingOptimizer(
+            f"`{type(model).__name__}` has no optimizer to train with: pass one, such as "
+            "`optimizer=optax.adam(1e-3)`, or override `train_step`."
+        )
+    loss, logs, states, grads = model.grad_step(states=states, initializing=False, training=training, **batch)
+    params, optimizer_states = states.net_params, states.get("optimizer_states")
+    if optimizer_states is None:
+        optimizer_states = optimizer.init(params)
+    # Optimizers such as `optax.contrib.reduce_on_plateau` ask for the loss; others don't take it.
+    update = optax.with_extra_args_support(optimizer).update
+    updates, optimizer_states = update(grads, optimizer_states, params, value=loss, grad=grads)
+    params = optax.apply_updates(params, updates)
+    return logs, states.update(net_params=params, optimizer_states=optimizer_states)
+
+
+def init_step(model: Any, **batch: Any) -> States:
+    """Fill what is missing by running `train_step` while `initializing`."""
+    _, states = model.train_step(initializing=True, training=True, **batch)
+    return states

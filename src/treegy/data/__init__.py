@@ -1,0 +1,1 @@
+"""Data: from what users pass as `x` and `y` to batches."""

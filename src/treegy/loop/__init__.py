@@ -1,0 +1,1 @@
+"""The only Python loop, and the only part with side effects."""

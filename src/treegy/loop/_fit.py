@@ -1,0 +1,123 @@
+"""Epochs: training, validation, callbacks, progress, history."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._driver import Examples
+from ..data._arrays import Arrays, chunks
+from ..data._order import key_words, order
+from ._arguments import is_due
+from ._chunks import Engine, train_chunk
+from ._evaluate import evaluate, figures
+from ._history import History
+from ._hooks import Hooks
+from ._progress import Progress
+
+
+class Schedule(NamedTuple):
+    """The numbers of a `fit`."""
+
+    batch_size: int
+    epochs: int
+    initial_epoch: int
+    steps: int
+    """How many batches an epoch has."""
+    steps_in_chunk: int
+    shuffle: bool
+    remainder: bool
+    validation_batch_size: int
+    validation_steps: int | None
+    validation_every: int | frozenset[int]
+    validation_steps_in_chunk: int
+
+
+def fit(
+    model: Any,
+    data: Arrays,
+    validation: Arrays | None,
+    class_weight: Any,
+    schedule: Schedule,
+    callbacks: Any,
+    verbose: Any,
+) -> tuple[Any, History]:
+    """Train `model`, which has been initialized, for the epochs of `schedule`."""
+    engine = Engine(model, train_chunk, data.first(schedule.batch_size)._replace(class_weight=class_weight))
+    hooks = Hooks(callbacks, engine.copy)
+    every_batch = hooks.listens("on_train_batch_begin", "on_train_batch_end")
+    words = key_words(model.states.rng) if schedule.shuffle else None
+    step = int(model.states.step)
+    history = History()
+    progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
+    try:
+        hooks.call("on_train_begin", {})
+        for epoch in range(schedule.initial_epoch, schedule.epochs):
+            engine.reset()
+            hooks.call("on_epoch_begin", epoch, {})
+            progress.begin_epoch(epoch, schedule.steps)
+            _epoch(engine, data, class_weight, schedule, hooks, progress, words, step, every_batch)
+            step += schedule.steps
+            logs = figures(engine.logs)
+            if validation is not None and is_due(schedule.validation_every, epoch):
+                found = evaluate(
+                    engine.model,
+                    validation,
+                    None,
+                    schedule.validation_batch_size,
+                    schedule.validation_steps,
+                    schedule.validation_steps_in_chunk,
+                    hooks,
+                )
+                logs.update({f"val_{name}": value for name, value in found.items()})
+            history.append(epoch, logs)
+            progress.end_epoch(logs)
+            hooks.call("on_epoch_end", epoch, logs)
+            if hooks.stopped is not None:
+                break
+        history.stopped = hooks.stopped
+        hooks.call("on_train_end", logs if schedule.epochs > schedule.initial_epoch else {})
+    finally:
+        progress.close()
+        hooks.close()
+    return engine.model, history
+
+
+def _epoch(
+    engine: Engine,
+    data: Arrays,
+    class_weight: Any,
+    schedule: Schedule,
+    hooks: Hooks,
+    progress: Progress,
+    words: Any,
+    step: int,
+    every_batch: bool,
+) -> None:
+    """Run the chunks of one epoch, which begins at `step`."""
+
+    def shuffled(start: int, size: int) -> Any:
+        return order(words, step, data.length, start, size, np)
+
+    done = 0
+    for chunk in chunks(
+        data,
+        schedule.batch_size,
+        1 if every_batch else schedule.steps_in_chunk,
+        shuffled if schedule.shuffle else None,
+        stop=schedule.steps,
+        remainder=schedule.remainder,
+    ):
+        if every_batch:
+            hooks.call("on_train_batch_begin", done, {})
+        engine.run(_with(chunk.examples, class_weight), chunk.n)
+        done += chunk.n
+        if every_batch:
+            hooks.call("on_train_batch_end", done - 1, figures(engine.logs))
+            if hooks.stopped is not None:
+                break
+        progress.update(done, lambda: figures(engine.logs))
+
+
+def _with(examples: Examples, class_weight: Any) -> Examples:
+    return examples._replace(class_weight=class_weight)
+
