@@ -7,6 +7,7 @@ So a figure doesn't depend on how the examples were cut into batches.
 """
 
 import abc
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -60,11 +61,12 @@ class Masked(eqx.Module):
         self.mask = mask
 
 
-def accumulation_dtype(dtype: Any) -> Any:
-    """The dtype in which values of `dtype` are summed: at least float32."""
-    if jnp.issubdtype(dtype, jnp.inexact):
-        return jnp.promote_types(dtype, jnp.float32)
-    return jnp.dtype(jnp.float32)
+def accumulation_dtype(*dtypes: Any) -> Any:
+    """The dtype in which values of all `dtypes` are summed: at least float32."""
+    inexact = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.inexact)]
+    # A conversion that is meant, also where JAX was told to refuse those that aren't.
+    with jax.numpy_dtype_promotion("standard"):
+        return functools.reduce(jnp.promote_types, inexact, jnp.dtype(jnp.float32))
 
 
 def as_summand(values: Any) -> Array:
@@ -102,7 +104,7 @@ def weigh(values: Any, weight: Any = None, mask: Any = None) -> tuple[Array, Arr
     counts = jnp.ones(values.shape, bool)
     if mask is not None:
         mask = jnp.asarray(mask)
-        counts = counts & (lined_up(mask, values, "mask") != 0)
+        counts = counts & lined_up(mask.astype(bool), values, "mask")
         weights = jnp.where(counts, weights, jnp.zeros_like(weights))
     if weight is not None:
         weight = jnp.asarray(weight).astype(values.dtype)

@@ -31,7 +31,7 @@ def in_floats(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     for name, value in (("y_true", y_true), ("y_pred", y_pred)):
         if not (is_integer(value) or value.dtype == bool or jnp.issubdtype(value.dtype, jnp.floating)):
             raise ContractError(f"`{name}` is {array_name(value)}, and real numbers are expected.")
-    dtype = jnp.promote_types(accumulation_dtype(y_true.dtype), accumulation_dtype(y_pred.dtype))
+    dtype = accumulation_dtype(y_true.dtype, y_pred.dtype)
     return jnp.asarray(y_true, dtype), jnp.asarray(y_pred, dtype)
 
 

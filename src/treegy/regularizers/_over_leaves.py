@@ -1,6 +1,5 @@
 """Sums over the leaves of parameters: what regularizers share."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +31,7 @@ def sum_over_leaves(fn: Callable[[Array], Array], parameters: Any, where: Any) -
         raise ContractError(f"`where` selects none of the {len(jax.tree.leaves(arrays))} parameters there are.")
     # In at least float32 before `fn`: a square of half precision overflows early.
     sums = [jnp.sum(fn(leaf.astype(accumulation_dtype(leaf.dtype)))) for leaf in chosen]
-    dtype = functools.reduce(jnp.promote_types, [part.dtype for part in sums], jnp.dtype(jnp.float32))
+    dtype = accumulation_dtype(*(part.dtype for part in sums))
     return sum((part.astype(dtype) for part in sums), start=jnp.zeros((), dtype))
 
 
