@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 from jax.tree_util import GetAttrKey, keystr
 
@@ -42,6 +43,8 @@ def describe(value: Any, limit: int = 6) -> str:
     if value is None or isinstance(value, bool | int | float | complex | str):
         text = repr(value)
         return text if len(text) <= 40 else text[:37] + "..."
+    if isinstance(value, eqx.Module) and isinstance(value, Mapping):
+        return f"{type(value).__name__}({', '.join(value)})"  # states: which fields there are says enough
     if isinstance(value, Mapping):
         items = [f"{k!r}: {describe(v, 3)}" for k, v in list(value.items())[:limit]]
         return _bracket("{", items, len(value) > limit, "}")

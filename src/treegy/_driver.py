@@ -3,6 +3,7 @@
 The same driver serves the compiled chunks of `fit`, `evaluate` and `predict` and the `*_on_batch` methods.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._accumulator import Accumulator, Mean, compute_all, is_accumulator, merge_all
+from ._accumulator import Mean, compute_all, is_accumulator, merge_all
 from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
 from ._forward import size_of_batch
 from ._states import States
@@ -29,14 +30,15 @@ class Examples(NamedTuple):
     class_weight: Any = None
 
 
+# Ordered, as plain dicts come back from jax sorted by key, and `loss` is to stand first.
+Logs = OrderedDict[str, Any]
+
+
 class Seen(eqx.Module):
     """What `test_on_batch` has accumulated since `reset_metrics`."""
 
-    logs: dict[str, Any]
+    logs: Logs
     batches: Any
-
-
-Logs = dict[str, Accumulator]
 
 
 def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
@@ -86,7 +88,7 @@ def _streamed(states: States, stream: int, index: Any) -> States:
 
 def lifted(step: str, logs: Mapping[str, Any], size: int) -> Logs:
     """Logs as accumulators: numbers become their means over examples. Nested dicts become prefixes."""
-    flat: Logs = {}
+    flat: Logs = OrderedDict()
     for name, value in logs.items():
         if isinstance(value, Mapping):
             flat.update({f"{name}/{k}": v for k, v in lifted(step, value, size).items()})
@@ -168,12 +170,12 @@ def arrays_from(states: States, names: Any) -> States:
 # The programs behind the public methods: module-level, so that compiling one serves every model of the same structure.
 
 
-def train_on_batch(model: Any, examples: Examples) -> tuple[Any, dict[str, Any]]:
+def train_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
     model, logs = train(model, examples)
     return model, compute_all(logs)
 
 
-def test_on_batch(model: Any, examples: Examples) -> tuple[Any, dict[str, Any]]:
+def test_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
     seen: Seen = model.states.metrics_states
     model, logs = test(model, examples, seen.batches)
     if sorted(logs) != sorted(seen.logs):
@@ -203,11 +205,12 @@ def empty_logs(run: Any, *args: Any) -> Logs:
     """The accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
     shapes = eqx.filter_eval_shape(run, *args)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)
-    return jax.tree.map(lambda a: a.empty(), zeros, is_leaf=is_accumulator)
+    return emptied(zeros)
 
 
-def train_logs(model: Any, examples: Examples) -> Logs:
-    return train(model, examples)[1]
+def emptied(logs: Logs) -> Logs:
+    """Accumulators of no examples, of the same shapes."""
+    return jax.tree.map(lambda a: a.empty(), logs, is_leaf=is_accumulator)
 
 
 def test_logs(model: Any, examples: Examples) -> Logs:

@@ -73,7 +73,7 @@ def _spread(module: Any, wanted: Request, x: tuple[Any, ...]) -> Inputs:
     if not len(required) <= len(x) <= len(places):
         takes = str(len(places)) if len(places) == len(required) else f"{len(required)} to {len(places)}"
         raise InjectionError(
-            f"{module_name(module)} takes {takes} inputs, and `x` is a tuple of {len(x)}.\n"
+            f"{module_name(module)} takes {takes} input{'' if takes == '1' else 's'}, and `x` is a tuple of {len(x)}.\n"
             f"  signature: {function_name(module)}{signature_text(module)}\n"
             f"  x = {describe(x)}"
         )
@@ -116,7 +116,11 @@ def forward(
     missing = [n for n in wanted.names if n in wanted.required and n not in inputs.by_name and n not in named]
     if missing and not inputs.rest:
         given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
-        raise missing_argument(module, missing[0], given, module_name(module), _ABSENT)
+        absent = dict(_ABSENT)
+        if isinstance(x, dict):
+            keys = ", ".join(repr(k) for k in x) or "none"
+            absent.setdefault(missing[0], f"`x` is a dict, whose keys go to the arguments of the same names: {keys}.")
+        raise missing_argument(module, missing[0], given, module_name(module), absent)
     stateful = "state" in named
     if x is None or size is None or takes_batch(module, x, batched):
         return _call(module, inputs, named, stateful)

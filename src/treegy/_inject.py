@@ -208,9 +208,9 @@ def missing_argument(
     near = difflib.get_close_matches(name, list(available), n=1)
     if absent and name in absent:
         lines.append(f"  {absent[name]}")
-    elif near:
+    if near:
         lines.append(f"  Did you mean `{near[0]}`?")
-    else:
+    elif not absent or name not in absent:
         lines.append("  Give it a default if it is optional.")
     return InjectionError("\n".join(lines))
 

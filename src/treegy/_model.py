@@ -16,6 +16,7 @@ from ._driver import (
     Seen,
     arrays_from,
     empty_logs,
+    emptied,
     initialize,
     predict_on_batch,
     test_logs,
@@ -449,7 +450,8 @@ class Model(eqx.Module, Generic[N]):
         """
         examples = self._batch(x, y, sample_weight, class_weight)
         _check_can_train(self)
-        return self._jitted(train_on_batch)(self._prepared("train", examples), examples)
+        model, logs = self._jitted(train_on_batch)(self._prepared("train", examples), examples)
+        return model, dict(logs)
 
     def test_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
@@ -462,7 +464,8 @@ class Model(eqx.Module, Generic[N]):
         """
         examples = self._batch(x, y, sample_weight, class_weight)
         model = self._prepared("test", examples)._with_metrics(examples)
-        return self._jitted(test_on_batch)(model, examples)
+        model, logs = self._jitted(test_on_batch)(model, examples)
+        return model, dict(logs)
 
     def predict_on_batch(self, x: Any = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
@@ -478,7 +481,7 @@ class Model(eqx.Module, Generic[N]):
         seen = None if self._carried is None else self._carried.get("metrics_states")
         if seen is None:
             return self
-        fresh = Seen({n: a.empty() for n, a in seen.logs.items()}, jnp.zeros_like(seen.batches))
+        fresh = Seen(emptied(seen.logs), jnp.zeros_like(seen.batches))
         return _rebuilt(self, {"_carried": self._carried.update(metrics_states=fresh)})
 
     # Looking at a model

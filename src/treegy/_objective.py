@@ -1,5 +1,6 @@
 """A nest of losses and metrics -> the total, the logs, and which value each of them reads."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
         found = parts(term, own, reducer(getattr(thing, "reduction", "sum_over_batch_size")))
         weight = getattr(thing, "weight", 1.0)
         _add(entering, name, {k: scaled(v, weight) for k, v in found.items()})
-    logs: dict[str, Accumulator] = {}
+    logs: dict[str, Accumulator] = OrderedDict()
     if entering:
         logs[TOTAL] = Total(entering.values())
         _add(logs, "", entering)

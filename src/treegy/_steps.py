@@ -7,6 +7,7 @@ this file holds what these methods do, as functions of a model.
 import difflib
 import functools
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -223,7 +224,8 @@ def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[st
         loss = jnp.asarray(loss)
         if not jnp.issubdtype(loss.dtype, jnp.floating):
             raise TypeError(f"step `test_step` returned a loss that is {array_name(loss)}; a float is expected.")
-        arrays, rest = eqx.partition((logs, after), eqx.is_array)
+        # An ordered dict, as a plain one would come back sorted.
+        arrays, rest = eqx.partition((OrderedDict(logs), after), eqx.is_array)
         static.append(rest)
         return _watched(loss, depends), arrays
 

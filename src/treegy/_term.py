@@ -296,4 +296,6 @@ def size_of(values: Mapping[str, Any]) -> Any:
 
 
 def _on_text(on: Selection) -> str:
-    return repr({name: place.path for name, place in on})
+    spelled = {name: place.path if len(place.path) != 1 else place.path[0] for name, place in on}
+    both = list(spelled) == ["y_true", "y_pred"] and spelled["y_true"] == spelled["y_pred"]
+    return repr(spelled["y_true"] if both else spelled)

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._accumulator import is_accumulator, merge_all
+from .._accumulator import merge_all
 from .._describe import array_name, path_name
-from .._driver import Examples, Logs, predict, test, train
+from .._driver import Examples, Logs, emptied, predict, test, train
 from .._steps import is_default_jit
 
 
@@ -195,8 +195,7 @@ class Engine:
     def _empty(self) -> Logs:
         step, more = (_train_step, ()) if self._chunk is train_chunk else (_test_step, (np.int32(0),))
         shapes = step.eval_shape(self._frozen, self._arrays, self._first, *more)[1]
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        return jax.tree.map(lambda a: a.empty(), zeros, is_leaf=is_accumulator)
+        return emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
 
     def run(self, data: Examples, n: int) -> Any:
         """Run `n` steps over stacked batches, and return what the chunk gives: logs or predictions."""
