@@ -51,7 +51,7 @@ def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
     after = settled("train_step", before, after)
     if before.get("step") is not None:
         after = after.update(step=before.step + 1)
-    return model.with_states(after), lifted("train_step", logs, _size(examples))
+    return model._with_states(after), lifted("train_step", logs, _size(examples))
 
 
 def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
@@ -60,7 +60,7 @@ def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
     _, logs, after = model.call_test_step(
         **_given(examples), states=_streamed(before, _TEST, index), initializing=False, training=False
     )
-    return model.with_states(settled("test_step", before, after)), lifted("test_step", logs, _size(examples))
+    return model._with_states(settled("test_step", before, after)), lifted("test_step", logs, _size(examples))
 
 
 def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
@@ -69,7 +69,7 @@ def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
     y_pred, after = model.call_pred_step(
         x=x, states=_streamed(before, _PRED, index), initializing=False, training=False
     )
-    return model.with_states(settled("pred_step", before, after)), y_pred
+    return model._with_states(settled("pred_step", before, after)), y_pred
 
 
 def _given(examples: Examples) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def test_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
             "call `model = model.reset_metrics()` before evaluating something else."
         )
     seen = Seen(merge_all(seen.logs, logs), seen.batches + 1)
-    return model.with_states(model.states.update(metrics_states=seen)), compute_all(seen.logs)
+    return model._with_states(model.states.update(metrics_states=seen)), compute_all(seen.logs)
 
 
 def predict_on_batch(model: Any, x: Any) -> Any:

@@ -168,7 +168,7 @@ class Model(eqx.Module, Generic[N]):
         )
         return net_params, net_states
 
-    def with_states(self: M, states: States) -> M:
+    def _with_states(self: M, states: States) -> M:
         """This model with other states: the same as `replace(states=states)`, without its checks."""
         changes: dict[str, Any] = {}
         if self.module is None:
@@ -182,9 +182,9 @@ class Model(eqx.Module, Generic[N]):
         object.__setattr__(new, "_bound", states)
         return new
 
-    def bound_to(self: M, states: States) -> M:
+    def _bound_to(self: M, states: States) -> M:
         """The `self` of a step that was given `states`."""
-        return self if self.__dict__.get("_bound") is states else self.with_states(states)
+        return self if self.__dict__.get("_bound") is states else self._with_states(states)
 
     def replace(self: M, **fields: Any) -> M:
         """A model with other fields.
@@ -220,7 +220,7 @@ class Model(eqx.Module, Generic[N]):
             new = _rebuilt(new, {"_carried": carried})
             if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
                 new = new._with_optimizer_states_of(carried.optimizer_states, "optimizer" in fields)
-        return new if states is None else new.with_states(states)
+        return new if states is None else new._with_states(states)
 
     def _with_optimizer_states_of(self: M, old: Any, other_optimizer: bool) -> M:
         if self.optimizer is None or not jax.tree.leaves(self.parameters):
@@ -527,7 +527,7 @@ class Model(eqx.Module, Generic[N]):
         """
         like = self._loadable()
         loaded = _save.load_tree(_saved(like), path)
-        return self.with_states(like.update(**loaded, metrics_states=None))
+        return self._with_states(like.update(**loaded, metrics_states=None))
 
     # Steps: every one of them can be overridden, asking for its arguments by name
 
@@ -618,15 +618,15 @@ class Model(eqx.Module, Generic[N]):
             own = not _steps.is_default(model, "init_step", "call_init_step")
             steps = _INIT["train" if own else kind]
             if not _steps.is_default(model, *steps):
-                model = model.with_states(states)
+                model = model._with_states(states)
                 states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
             made = [n for n in states if self.module is None or n not in ("net_states", "state")]
-            model = model.with_states(arrays_from(states, made))
+            model = model._with_states(arrays_from(states, made))
         if kind == "train" and model.optimizer is not None:
             states = model.states
             if states.get("optimizer_states") is None and jax.tree.leaves(states.get("net_params")):
                 ready = _init_optimizer(model.optimizer, states.net_params)
-                model = model.with_states(arrays_from(states.update(optimizer_states=ready), ["optimizer_states"]))
+                model = model._with_states(arrays_from(states.update(optimizer_states=ready), ["optimizer_states"]))
         return model
 
     def _with_metrics(self: M, examples: Examples) -> M:
@@ -635,10 +635,10 @@ class Model(eqx.Module, Generic[N]):
             return self
         logs = empty_logs(test_logs, self, jax.tree.map(jnp.asarray, examples))
         seen = Seen(logs, jnp.zeros((), jnp.int32))
-        return self.with_states(states.update(metrics_states=seen))
+        return self._with_states(states.update(metrics_states=seen))
 
     def _without_metrics(self: M) -> M:
-        return self.with_states(self.states.update(metrics_states=None))
+        return self._with_states(self.states.update(metrics_states=None))
 
     def _lacks_labels(self, examples: Examples) -> bool:
         return examples.y_true is None

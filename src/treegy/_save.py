@@ -93,7 +93,7 @@ def save_tree(tree: Any, path: str | os.PathLike[str]) -> None:
     written.
     """
     directory = Path(path)
-    leaves: list[tuple[str, Any]] = []
+    leaves: list[tuple[Any, Any]] = []
     skeleton = _skeleton(tree, (), leaves)
     _claim(directory)
     token = secrets.token_hex(16)

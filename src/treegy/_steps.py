@@ -85,7 +85,7 @@ def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -
         available = _arguments(who, step, args, kwargs)
         if available["states"] is None:
             available["states"] = model.states
-        model = model.bound_to(available["states"])
+        model = model._bound_to(available["states"])
         if default:
             return written(model, **available)
         method = functools.partial(written, model)
