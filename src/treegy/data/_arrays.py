@@ -35,7 +35,7 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, bool | int | float | np.number)
 
 
-def _as_numpy(value: Any, name: str) -> np.ndarray[Any, Any]:
+def _as_numpy(value: Any, name: str) -> Any:
     try:
         return np.asarray(value)
     except ValueError:
