@@ -50,6 +50,8 @@ class _Leaf:
     offset: int
     length: int
     sha256: str
+    # JAX promotes weakly typed arrays otherwise than others, and `eqx.nn.State` tells them apart.
+    weak_type: bool = False
     # Keys of `jax.random.key` are stored as the words they consist of.
     key_impl: str | None = None
     key_shape: tuple[int, ...] | None = None
@@ -186,7 +188,8 @@ def _stored_dtype(name: str) -> np.dtype[Any]:
     """The dtype of that name, if it is one of numbers or booleans that JAX and NumPy both know."""
     dtype = jnp.dtype(name)
     plain = jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
-    if dtype.name != name or not plain or dtype.char in "gG":
+    extended = dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, dtype.itemsize)
+    if dtype.name != name or not plain or extended:
         raise TypeError(f"{name} is not a dtype of JAX")
     return dtype
 
@@ -277,6 +280,7 @@ def _write_leaves(leaves: list[tuple[str, Any]], file: BinaryIO) -> list[_Leaf]:
                 offset=file.tell(),
                 length=len(content),
                 sha256=hashlib.sha256(content).hexdigest(),
+                weak_type=isinstance(leaf, jax.Array) and bool(jax.typeof(leaf).weak_type),
                 key_impl=str(jax.random.key_impl(leaf)) if is_key else None,
                 key_shape=array.shape if is_key else None,
             )
@@ -472,8 +476,14 @@ def _read_leaf(leaf: _Leaf, like: Any, file: BinaryIO) -> Any:
             f"`{leaf.path}` was saved as {leaf.describe()}, which JAX only has when `jax_enable_x64` is on."
         )
     if leaf.key_impl is None:
-        return jnp.array(array)
+        return _weakly_typed(array) if leaf.weak_type else jnp.array(array)
     try:
         return jax.random.wrap_key_data(jnp.array(array), impl=leaf.key_impl)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The key `{leaf.path}` can't be rebuilt: {error}") from None
+
+
+def _weakly_typed(array: Any) -> jax.Array:
+    """JAX makes weakly typed arrays of numbers only, but a function compiled for one takes any array for it."""
+    shape = jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=True)
+    return jax.jit(lambda x: x).lower(shape).compile()(jnp.array(array))

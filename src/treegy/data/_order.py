@@ -117,7 +117,7 @@ def _permute(p: Any, keys: Any, a: int, b: int) -> Any:
 
 
 def _walk(p: Any, keys: Any, n: int, a: int, b: int, xp: Any) -> Any:
-    """The same for $[0, n)$: what falls outside goes on along its cycle, which must come back. Seldom more than once."""
+    """The same for $[0, n)$: what falls outside goes on along its cycle, which comes back. Seldom more than once."""
     p = _permute(p, keys, a, b)
     if xp is np:
         while (outside := np.flatnonzero(p >= np.uint32(n))).size:
