@@ -5,9 +5,8 @@ the same length, and the words for what doesn't fit.
 """
 
 import types
-
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, no_type_check
 
 import jax
 import numpy as np
@@ -55,11 +54,7 @@ def check(
     **Raises:** [`treegy.ContractError`][] that says which argument doesn't fit, what all of them are, and what fixed
     each axis.
     """
-    hints = {
-        name: hint
-        for name, hint in annotations(fn).items()
-        if name in arguments and mentions_arrays(hint)
-    }
+    hints = {name: hint for name, hint in annotations(fn).items() if name in arguments and mentions_arrays(hint)}
     if not hints:
         return
     axes = dict(vocabulary or {})
@@ -127,15 +122,24 @@ def hint_text(hint: Any) -> str:
     return str(hint).removeprefix("typing.")
 
 
+# `no_type_check` here and below: jaxtyping's import hook gives each function a scope of its own, and these bind axis
+# names in that of `check`.
+@no_type_check
 def _bind(name: str, length: int) -> None:
     # An array of no elements, whose second axis has the name: checking it binds the name in the current scope.
-    isinstance(np.empty((0, length), bool), Shaped[np.ndarray, f"_ {name}"])
+    _fits(np.empty((0, length), bool), Shaped[np.ndarray, f"_ {name}"])
+
+
+@no_type_check
+def _fits(value: Any, hint: Any) -> bool:
+    return isinstance(value, hint)
 
 
 def _is_pytree(hint: Any) -> bool:
     return hint is PyTree or (isinstance(hint, type) and type(hint) is type(PyTree))
 
 
+@no_type_check
 def _first_fault(hint: Any, value: Any, where: str) -> _Fault | None:
     """The first place at which `value` doesn't fit `hint`.
 
@@ -173,6 +177,7 @@ def _first_fault(hint: Any, value: Any, where: str) -> _Fault | None:
     return None if _bearable(value, hint) else _Fault(where, hint, value)
 
 
+@no_type_check
 def _fault_in_tuple(hint: Any, args: tuple[Any, ...], value: Any, where: str) -> _Fault | None:
     if not isinstance(value, tuple):
         return _Fault(where, hint, value)
@@ -180,12 +185,11 @@ def _fault_in_tuple(hint: Any, args: tuple[Any, ...], value: Any, where: str) ->
         args = (args[0],) * len(value)
     if len(args) != len(value):
         return _Fault(where, hint, value)
-    faults = (
-        _first_fault(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True))
-    )
+    faults = (_first_fault(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True)))
     return next((f for f in faults if f is not None), None)
 
 
+@no_type_check
 def _bearable(value: Any, hint: Any) -> bool:
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         return isinstance(value, hint)
@@ -257,6 +261,7 @@ def _report(
     return "\n".join(lines)
 
 
+@no_type_check
 def _why(spelled: str, fault: _Fault, axes: Mapping[str, Axis]) -> str:
     hint, value = fault.hint, fault.value
     if value is None:
@@ -267,7 +272,9 @@ def _why(spelled: str, fault: _Fault, axes: Mapping[str, Axis]) -> str:
         return f"{spelled} is {describe(value)}, and an array is expected."
     names, shape = hint.dim_str.split(), tuple(value.shape)
     if hint.index_variadic is None and len(names) != len(shape):
-        return f"{spelled} has {_axes_count(len(shape))}, {len(names)} {'is' if len(names) == 1 else 'are'} expected.{_last_axis_hint(len(names), shape)}"
+        are = "is" if len(names) == 1 else "are"
+        mend = _last_axis_hint(len(names), shape)
+        return f"{spelled} has {_axes_count(len(shape))}, {len(names)} {are} expected.{mend}"
     if hint.index_variadic is not None and len(shape) < len(names) - 1:
         return f"{spelled} has {_axes_count(len(shape))}, at least {len(names) - 1} are expected."
     for axis, length in _axes_in(hint, value):
@@ -280,7 +287,7 @@ def _why(spelled: str, fault: _Fault, axes: Mapping[str, Axis]) -> str:
     for axis, length in _axes_in(hint, value):
         if seen.setdefault(axis, length) != length:
             return f"Axis `{axis}` of {spelled} is both {seen[axis]} and {length}."
-    if not isinstance(value, hint) and isinstance(value, Shaped[Any, hint.dim_str]):
+    if not isinstance(value, hint) and _fits(value, Shaped[Any, hint.dim_str]):
         kind = hint.__name__.split("[")[0]
         return f"{spelled} is {array_name(value)}, and the dtype expected is {kind}."
     return f"{spelled} is {array_name(value)}, and the axes expected are `{hint.dim_str}`."
@@ -296,5 +303,3 @@ def _last_axis_hint(expected: int, shape: tuple[int, ...]) -> str:
     if expected == len(shape) - 1 and shape[-1] == 1:
         return " Is its last axis of length 1 one too many?"
     return ""
-
-

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.core
+import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import GetAttrKey, keystr
 
@@ -36,6 +39,16 @@ def is_arraylike(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
+def is_traced(value: Any) -> bool:
+    """Whether any leaf of `value` is being traced by a jax transformation."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+def is_key(value: Any) -> bool:
+    """Whether an array holds typed PRNG keys."""
+    return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
 def describe(value: Any, limit: int = 6) -> str:
     """One line that says what `value` is: dtype and shape of arrays, one level of containers."""
     if is_arraylike(value):
@@ -49,7 +62,7 @@ def describe(value: Any, limit: int = 6) -> str:
         items = [f"{k!r}: {describe(v, 3)}" for k, v in list(value.items())[:limit]]
         return _bracket("{", items, len(value) > limit, "}")
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        fields = zip(value._fields, value, strict=True)
+        fields = zip(getattr(value, "_fields"), value, strict=True)  # noqa: B009
         items = [f"{k}={describe(v, 3)}" for k, v in list(fields)[:limit]]
         return _bracket(f"{type(value).__name__}(", items, len(value) > limit, ")")
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What happens around a step, whoever calls it: its key, its logs, its counter, and a check of what it made of the states.
+"""What happens around a step, whoever calls it: its key, its logs, its counter, and what it made of the states.
 
 The same driver serves the compiled chunks of `fit`, `evaluate` and `predict` and the `*_on_batch` methods.
 """

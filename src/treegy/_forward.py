@@ -81,7 +81,7 @@ def _spread(module: Any, wanted: Request, x: tuple[Any, ...]) -> Inputs:
 
 
 def takes_batch(module: Any, x: Any, batched: bool | None) -> bool:
-    """Whether the module takes the whole batch: because the model says so, or an input's annotation begins with `batch`."""
+    """Whether the module takes the whole batch: the model says so, or an input's annotation begins with `batch`."""
     if batched is not None:
         return batched
     hints = annotations(module)
@@ -158,9 +158,7 @@ def _call(module: Any, inputs: Inputs, named: Mapping[str, Any], stateful: bool)
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State):
         return result
     if "state" in request(module).required:
-        raise TypeError(
-            f"{who} asks for `state` and must return `(y_pred, state)`; it returned {describe(result)}."
-        )
+        raise TypeError(f"{who} asks for `state` and must return `(y_pred, state)`; it returned {describe(result)}.")
     return result, None  # `state` was optional, as in `eqx.nn.Sequential` without stateful layers
 
 

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-
 from ._describe import describe
 from ._errors import InjectionError
 from ._select import At
@@ -45,12 +44,16 @@ def written(fn: Any) -> Any:
             fn = fn.__wrapped__
         elif inspect.isfunction(fn) or inspect.isbuiltin(fn) or isinstance(fn, type):
             return fn
-        elif inspect.isfunction(getattr(type(fn), "__call__", None)) or hasattr(
-            getattr(type(fn), "__call__", None), "__wrapped__"
-        ):
+        elif _is_written_call(type(fn)):
             fn = type(fn).__call__
         else:
             return fn
+
+
+def _is_written_call(cls: Any) -> bool:
+    """Whether instances of `cls` are called by a function in Python, as opposed to one in C."""
+    method = inspect.getattr_static(cls, "__call__", None)
+    return inspect.isfunction(method) or hasattr(method, "__wrapped__")
 
 
 def request(fn: Callable[..., Any]) -> Request:
@@ -183,9 +186,7 @@ def bind(
 def call(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call `fn` with arguments by name, of which positional-only ones are passed by position."""
     signature = request(fn).signature
-    only_by_position = [
-        p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.POSITIONAL_ONLY
-    ]
+    only_by_position = [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.POSITIONAL_ONLY]
     positional = [arguments[n] for n in only_by_position if n in arguments]
     named = {n: v for n, v in arguments.items() if n not in only_by_position}
     return fn(*positional, **named)
@@ -220,5 +221,3 @@ def signature_text(fn: Callable[..., Any]) -> str:
     signature = request(fn).signature
     parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
-
-

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _save, _steps, _summary
-from ._describe import describe, path_name
+from ._describe import describe, is_key, is_traced, path_name
 from ._driver import (
     Examples,
     Seen,
     arrays_from,
-    empty_logs,
     emptied,
+    empty_logs,
     initialize,
     predict_on_batch,
     test_logs,
@@ -111,12 +111,13 @@ class Model(eqx.Module, Generic[N]):
         _steps.install(cls)
 
     def __check_init__(self) -> None:
-        check_terms("loss", "loss", self.loss) if self.loss is not None else None
-        check_terms("metric", "metrics", self.metrics) if self.metrics is not None else None
+        check_terms("loss", "loss", self.loss)
+        check_terms("metric", "metrics", self.metrics)
         _check_optimizer(self.optimizer)
         if isinstance(self.module, type):
             raise TypeError(
-                f"`module` is the class `{self.module.__name__}`; make an instance of it: `{self.module.__name__}(...)`."
+                f"`module` is the class `{self.module.__name__}`; make an instance of it: "
+                f"`{self.module.__name__}(...)`."
             )
         if self.state is not None and not isinstance(self.state, eqx.nn.State):
             raise TypeError(
@@ -163,9 +164,7 @@ class Model(eqx.Module, Generic[N]):
             ) from None
         net_params = eqx.filter(selected, eqx.is_inexact_array)
         is_none = lambda leaf: leaf is None  # noqa: E731
-        net_states = jax.tree.map(
-            lambda p, leaf: leaf if p is None else None, net_params, self.module, is_leaf=is_none
-        )
+        net_states = jax.tree.map(lambda p, leaf: leaf if p is None else None, net_params, self.module, is_leaf=is_none)
         return net_params, net_states
 
     def _with_states(self: M, states: States) -> M:
@@ -478,11 +477,12 @@ class Model(eqx.Module, Generic[N]):
 
     def reset_metrics(self: M) -> M:
         """The model in which `test_on_batch` begins anew."""
-        seen = None if self._carried is None else self._carried.get("metrics_states")
+        states = self.states
+        seen = states.get("metrics_states")
         if seen is None:
             return self
         fresh = Seen(emptied(seen.logs), jnp.zeros_like(seen.batches))
-        return _rebuilt(self, {"_carried": self._carried.update(metrics_states=fresh)})
+        return self._with_states(states.update(metrics_states=fresh))
 
     # Looking at a model
 
@@ -606,7 +606,8 @@ class Model(eqx.Module, Generic[N]):
         check_labels(self.loss, y, table)
         named = {n: _as_jax(v, n) for n, v in (("x", x), ("y", y), ("sample_weight", sample_weight))}
         common_length(named)
-        return Examples(*named.values(), None if table is None else jnp.asarray(table))
+        table = None if table is None else jnp.asarray(table)
+        return Examples(named["x"], named["y"], named["sample_weight"], table)
 
     def _prepared(self: M, kind: str, examples: Examples) -> M:
         """The model with what steps of this kind need, running overridden steps with `initializing` if it is new."""
@@ -657,7 +658,7 @@ class Model(eqx.Module, Generic[N]):
 
 
 _steps.install(Model, default=True)
-Model.jit_step.is_default_jit = True  # pyright: ignore[reportFunctionMemberAccess]
+setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
 
 
 def _init(optimizer: Any, net_params: Any) -> Any:
@@ -699,7 +700,7 @@ def _root_key(seed: Any) -> Any:
     if isinstance(seed, int | np.integer):
         return jax.random.key(int(seed) if -(2**31) <= seed < 2**32 else int(seed) % 2**32)
     if isinstance(seed, jax.Array | np.ndarray):
-        if jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.ndim == 0:
+        if is_key(seed) and seed.ndim == 0:
             return seed
         if seed.ndim == 0 and np.issubdtype(seed.dtype, np.integer):
             return jax.random.key(seed)
@@ -754,7 +755,7 @@ def _chunked(data: Arrays, batch_size: int) -> int:
 
 
 def _as_jax(value: Any, name: str) -> Any:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+    if is_traced(value):
         return value
     return jax.tree.map(jnp.asarray, as_arrays(value, name))
 

@@ -35,6 +35,8 @@ def named_terms(loss: Any, metrics: Any) -> tuple[list[Named], list[Named]]:
 
 def check_terms(kind: str, argument: str, nest: Any) -> None:
     """Raise for what can be neither a loss nor a metric, naming the argument as the user spelled it."""
+    if nest is None:
+        return
     for where, thing in _items(nest, argument):
         base = "tg.losses.MeanSquaredError" if kind == "loss" else "tg.metrics.MeanSquaredError"
         expected = f"expected are `{kind}` instances such as `{base}()`, functions, and lists or dicts of these"
@@ -149,7 +151,8 @@ def _with_class_weight(term: Term, batch: Batch) -> Batch:
 def class_labels(term: Term, batch: Batch) -> Any:
     """The integer labels that class weights are looked up for: integers as they are, or the argmax of one-hot ones."""
     read = reads(term, batch)
-    labels, predictions = read["y_true"], read.get("y_pred")
+    labels: Any = read["y_true"]
+    predictions: Any = read.get("y_pred")
     if not is_arraylike(labels):
         raise ContractError(
             f"{term.who} has `y_true` {describe(labels)}, and `class_weight` needs one array of labels: choose it "

@@ -36,9 +36,7 @@ class At:
         """
         for key in path:
             if not isinstance(key, str | int):
-                raise TypeError(
-                    f"`At` takes strings and integers, and got {describe(key)}."
-                )
+                raise TypeError(f"`At` takes strings and integers, and got {describe(key)}.")
         self.path = path
 
     def __repr__(self) -> str:
@@ -63,8 +61,7 @@ class At:
             except (KeyError, IndexError, TypeError, AttributeError):
                 so_far = name + "".join(f"[{k!r}]" for k in self.path[:i])
                 raise InjectionError(
-                    f"there is no {key!r} in `{so_far}`, which is {describe(part)}. "
-                    f"Keys: {_keys(part)}."
+                    f"there is no {key!r} in `{so_far}`, which is {describe(part)}. Keys: {_keys(part)}."
                 ) from None
         return part
 
@@ -80,8 +77,7 @@ def selection(on: Any) -> Selection:
     if on is None:
         return ()
     if isinstance(on, tuple) and all(
-        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], At)
-        for pair in on
+        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], At) for pair in on
     ):
         return on  # already converted
     if isinstance(on, Mapping):

@@ -40,9 +40,7 @@ class States(eqx.Module, Mapping[str, Any]):
         """
         for name in fields:
             if hasattr(States, name):
-                raise TypeError(
-                    f"`{name}` can't be a field of `States`: it is the name of one of its methods."
-                )
+                raise TypeError(f"`{name}` can't be a field of `States`: it is the name of one of its methods.")
         self._fields = dict(sorted(fields.items()))
 
     def __getitem__(self, key: str) -> Any:
@@ -59,9 +57,7 @@ class States(eqx.Module, Mapping[str, Any]):
         try:
             return self._fields[name]
         except KeyError:
-            raise AttributeError(
-                f"`States` has no field `{name}`; {self._there_are()}"
-            ) from None
+            raise AttributeError(f"`States` has no field `{name}`; {self._there_are()}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -78,9 +74,7 @@ class States(eqx.Module, Mapping[str, Any]):
 
     def maybe_update(self, **fields: Any) -> "States":
         """New states in which those of `fields` are set that are absent or `None` here."""
-        return self.update(
-            **{k: v for k, v in fields.items() if self._fields.get(k) is None}
-        )
+        return self.update(**{k: v for k, v in fields.items() if self._fields.get(k) is None})
 
     def update_known(self, **fields: Any) -> "States":
         """New states in which those of `fields` are replaced that are already here; others are left out."""
@@ -93,8 +87,6 @@ class States(eqx.Module, Mapping[str, Any]):
         """
         rng = self._fields.get("rng")
         if rng is None:
-            raise InjectionError(
-                "`states.next_key()` needs a field `rng` that holds a PRNG key, and there is none."
-            )
+            raise InjectionError("`states.next_key()` needs a field `rng` that holds a PRNG key, and there is none.")
         rng, key = jax.random.split(rng)
         return key, self.update(rng=rng)

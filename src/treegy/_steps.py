@@ -95,7 +95,7 @@ def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -
         _check_returned(who, step, returned)
         return returned
 
-    stepped.is_default_step = default  # pyright: ignore[reportFunctionMemberAccess]
+    setattr(stepped, "is_default_step", default)  # noqa: B010
     return stepped
 
 
@@ -119,11 +119,11 @@ def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, An
 def _check_returned(who: str, step: Step, returned: Any) -> None:
     expected = ", ".join(step.returns)
     if len(step.returns) > 1:
-        if not isinstance(returned, tuple) or len(returned) != len(step.returns):
+        if not isinstance(returned, tuple) or len(step.returns) != len(returned):
             raise TypeError(f"{who} must return `({expected})`, and returned {describe(returned)}.")
         values = dict(zip(step.returns, returned, strict=True))
     else:
-        values = {step.returns[0]: returned}
+        values = dict.fromkeys(step.returns, returned)
     for name, value in values.items():
         if name == "states" and not isinstance(value, States):
             raise TypeError(f"{who} must return `({expected})`; its `states` is {describe(value)}, not `tg.States`.")

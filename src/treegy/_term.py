@@ -190,9 +190,7 @@ def _part(
         raise ContractError(f"{who}: {e}") from None
 
 
-def _of_batch(
-    value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]
-) -> Accumulator:
+def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]) -> Accumulator:
     """A scalar: a figure of the whole batch, counted once for each example."""
     probe = reduce(value, None, None)
     if isinstance(probe, Sum):
@@ -270,8 +268,7 @@ def standing_alone(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     if unknown:
         near = difflib.get_close_matches(unknown[0], [*wanted.names, *INJECTED], n=1)
         raise InjectionError(
-            f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`."
-            + (f" Did you mean `{near[0]}`?" if near else "")
+            f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`." + (f" Did you mean `{near[0]}`?" if near else "")
         )
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return {k: jax.tree.map(_as_jax, v) for k, v in given.items()}
@@ -292,7 +289,6 @@ def size_of(values: Mapping[str, Any]) -> Any:
             if is_arraylike(leaf) and len(leaf.shape) > 0:
                 return leaf.shape[0]
     return 1
-
 
 
 def _on_text(on: Selection) -> str:

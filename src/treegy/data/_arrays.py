@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._describe import array_name, describe, path_name
+from .._describe import array_name, describe, is_key, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
 
@@ -43,7 +43,7 @@ def _as_numpy(value: Any, name: str) -> Any:
 
 
 def _as_array(leaf: Any, name: str) -> Any:
-    if isinstance(leaf, jax.core.Tracer):
+    if is_traced(leaf):
         raise TypeError(
             f"`{name}` is traced ({array_name(leaf)}), and `fit`, `evaluate` and `predict` can't be: they run Python "
             "for every chunk. Under `jit`, `vmap` or `grad` call `train_on_batch`, `test_on_batch` or "
@@ -125,7 +125,8 @@ class Arrays(NamedTuple):
             f"{prefix}y": as_arrays(y, f"{prefix}y"),
             f"{prefix}sample_weight": as_arrays(sample_weight, f"{prefix}sample_weight"),
         }
-        return Arrays(*named.values(), common_length(named))
+        length = common_length(named)
+        return Arrays(named[f"{prefix}x"], named[f"{prefix}y"], named[f"{prefix}sample_weight"], length)
 
     def _leaves(self) -> Any:
         return Examples(self.x, self.y, self.sample_weight)
@@ -142,12 +143,13 @@ class Arrays(NamedTuple):
         at = math.floor(self.length * (1 - fraction))
         if at == 0 or at == self.length:
             side = "train" if at == 0 else "validate"
-            raise DataError(
-                f"`validation_split={fraction}` of {self.length} examples leaves none to {side} on."
-            )
-        before = jax.tree.map(lambda a: a[:at], self._leaves())
-        after = jax.tree.map(lambda a: a[at:], self._leaves())
-        return Arrays(*before[:3], at), Arrays(*after[:3], self.length - at)
+            raise DataError(f"`validation_split={fraction}` of {self.length} examples leaves none to {side} on.")
+        before: Examples = jax.tree.map(lambda a: a[:at], self._leaves())
+        after: Examples = jax.tree.map(lambda a: a[at:], self._leaves())
+        return (
+            Arrays(before.x, before.y_true, before.sample_weight, at),
+            Arrays(after.x, after.y_true, after.sample_weight, self.length - at),
+        )
 
     @property
     def bytes_per_example(self) -> int:
@@ -225,6 +227,4 @@ def _gather(
 
 
 def _on_host(array: jax.Array) -> bool:
-    return all(d.platform == "cpu" for d in array.devices()) and not jax.dtypes.issubdtype(
-        array.dtype, jax.dtypes.prng_key
-    )
+    return all(d.platform == "cpu" for d in array.devices()) and not is_key(array)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._describe import describe, is_arraylike
+from .._describe import describe, is_arraylike, is_traced
 from .._errors import DataError
 from .._inject import request
 from .._objective import named_terms
@@ -26,7 +26,9 @@ def as_table(class_weight: Any) -> Any:
             raise DataError(f"`class_weight` is {describe(class_weight)}; one number for each class is expected.")
         return table.astype(np.float32)
     if not isinstance(class_weight, Mapping) or not class_weight:
-        raise DataError(f"`class_weight` is {describe(class_weight)}; expected is a dict {{class: weight}}, or an array.")
+        raise DataError(
+            f"`class_weight` is {describe(class_weight)}; expected is a dict {{class: weight}}, or an array."
+        )
     for label, weight in class_weight.items():
         if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
             raise DataError(f"`class_weight` has the key {label!r}; classes are integers from 0.")
@@ -40,7 +42,7 @@ def as_table(class_weight: Any) -> Any:
 
 def check_labels(loss: Any, y: Any, table: Any) -> None:
     """Raise if a loss reads a label that `class_weight` has no weight for, as far as labels can be looked at."""
-    if table is None or y is None or any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((y, table))):
+    if table is None or y is None or is_traced((y, table)):
         return
     known = np.flatnonzero(~np.isnan(np.asarray(table)))
     for name, thing in named_terms(loss, None)[0]:

@@ -238,9 +238,8 @@ class Engine:
     @property
     def logs(self) -> Logs:
         """What was accumulated since the last reset."""
-        return self._logs or {}
+        return self._logs or Logs()
 
 
 def _on_device(data: Examples) -> Examples:
     return jax.tree.map(jnp.asarray, data)
-

@@ -49,6 +49,7 @@ def fit(
     step = int(model.states.step)
     history = History()
     progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
+    logs: dict[str, Any] = {}
     try:
         hooks.call("on_train_begin", {})
         for epoch in range(schedule.initial_epoch, schedule.epochs):
@@ -75,7 +76,7 @@ def fit(
             if hooks.stopped is not None:
                 break
         history.stopped = hooks.stopped
-        hooks.call("on_train_end", logs if schedule.epochs > schedule.initial_epoch else {})
+        hooks.call("on_train_end", logs)
     finally:
         progress.close()
         hooks.close()
@@ -120,4 +121,3 @@ def _epoch(
 
 def _with(examples: Examples, class_weight: Any) -> Examples:
     return examples._replace(class_weight=class_weight)
-

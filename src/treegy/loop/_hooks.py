@@ -28,7 +28,8 @@ class Hooks:
             if not isinstance(callback, Callback):
                 made = f" Make an instance of it: `{callback.__name__}()`." if isinstance(callback, type) else ""
                 raise TypeError(
-                    f"`callbacks[{i}]` is {describe(callback)}; an instance of `tg.callbacks.Callback` is expected.{made}"
+                    f"`callbacks[{i}]` is {describe(callback)}; an instance of `tg.callbacks.Callback` is expected."
+                    f"{made}"
                 )
         for callback in self.callbacks:
             callback._current, callback._stop = current, self._stop  # pyright: ignore[reportPrivateUsage]

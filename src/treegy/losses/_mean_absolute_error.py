@@ -1,9 +1,8 @@
 """The absolute error."""
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from ._elementwise import matched, mean_over_last_axis
+from ._elementwise import absolute, matched, mean_over_last_axis
 from ._loss import Loss
 
 
@@ -22,7 +21,7 @@ def mean_absolute_error(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."])
     **Raises:** [`treegy.ContractError`][] where the shapes differ.
     """
     y_true, y_pred = matched(y_true, y_pred)
-    return mean_over_last_axis(jnp.abs(y_pred - y_true))
+    return mean_over_last_axis(absolute(y_pred - y_true))
 
 
 class MeanAbsoluteError(Loss):

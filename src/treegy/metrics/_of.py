@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 from .._describe import describe
 from .._inject import annotations, inject, request
@@ -44,6 +44,7 @@ def asking_weights_too(of: Of, who: str, then: Callable[[Any, Any], Any]) -> Cal
         end = len(parameters) - (bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD)
         parameters.insert(end, weight)
 
+    @no_type_check  # else jaxtyping's import hook wraps it, and its annotations aren't found
     def value(**values: Any) -> Any:
         return then(inject(read, **values), values.get("sample_weight"))
 

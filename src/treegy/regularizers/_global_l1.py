@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from ..losses._elementwise import absolute
 from ..losses._loss import Loss
 from ._over_leaves import check_factor, sum_over_leaves, times
 
@@ -34,7 +35,11 @@ def global_l1(
 
     **Raises:** [`treegy.ContractError`][] where `where` selects no leaf.
     """
-    return times(l, sum_over_leaves(jnp.abs, parameters, where))
+    return times(l, sum_over_leaves(_modulus, parameters, where))
+
+
+def _modulus(p: Array) -> Array:
+    return jnp.abs(p) if jnp.iscomplexobj(p) else absolute(p)
 
 
 class GlobalL1(Loss):
