@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import optax
 import pytest
+
 from treegy import CheckpointError, States, _save
 from treegy._save import UNKNOWN, load_tree, save_tree
 
@@ -62,9 +63,11 @@ def edit(directory, change, sign=True):
 
 # Round trips
 
-DTYPES = ["bool", "int2", "int4", "int8", "int16", "int32", "uint2", "uint4", "uint8", "uint16", "uint32", "float16"]
-DTYPES += ["bfloat16", "float32", "complex64"]
-DTYPES += [name for name in dir(ml_dtypes) if name.startswith(("float4", "float8")) and hasattr(jnp, name)]
+DTYPES = [
+    *("bool", "int2", "int4", "int8", "int16", "int32", "uint2", "uint4", "uint8", "uint16", "uint32"),
+    *("float16", "bfloat16", "float32", "complex64"),
+    *(name for name in dir(ml_dtypes) if name.startswith(("float4", "float8")) and hasattr(jnp, name)),
+]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -128,7 +131,7 @@ def test_numpy_arrays_stay_numpy_arrays(tmp_path):
     }
     save_tree(a, tmp_path)
     loaded = load_tree(a, tmp_path)
-    assert isinstance(loaded["scalar"], np.float32)
+    assert type(loaded["scalar"]) is np.float32
     loaded["f64"][0] = 1  # writable
     for name in ("big", "scalar", "strided"):
         np.testing.assert_array_equal(a[name], loaded[name])
@@ -147,6 +150,7 @@ def test_modules_optimizers_and_states_come_back(tmp_path):
         net, state = eqx.nn.make_with_state(
             lambda: Net(eqx.nn.MLP(3, 2, 4, 1, key=keys[0]), eqx.nn.BatchNorm(2, "batch", mode="batch"))
         )()
+        assert net.norm.batch_state_index is not None
         state = state.set(net.norm.batch_state_index, (jnp.full(2, seed, jnp.float32), jnp.ones(2)))
         optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
         params = eqx.filter(net, eqx.is_inexact_array)

@@ -1,0 +1,167 @@
+"""`History`: the figures of every epoch."""
+
+import difflib
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+_COLUMNS = 3
+_SHOWN = 6
+
+
+class History(Mapping[str, list[Any]]):
+    """The figures of every epoch of a training: a mapping from names to lists, which `plot` draws.
+
+    **Attributes:**
+
+    - `history`: the same as a dict: for each name a list with one figure per epoch, a Python float, or a NumPy array
+        where the figure isn't a scalar. NaN stands where an epoch has no such figure, because validation wasn't due
+        or a name came up later.
+    - `epoch`: the epochs that the lists are about, counted from 0.
+    - `stopped`: why training ended before its last epoch; `None` if it didn't.
+
+    !!! example
+
+        ```python
+        import treegy as tg
+
+        history = tg.History()
+        history.append(0, {"loss": 0.5})
+        history.append(1, {"loss": 0.25})
+        assert history["loss"] == [0.5, 0.25]
+        ```
+    """
+
+    history: dict[str, list[Any]]
+    epoch: list[int]
+    stopped: str | None
+
+    def __init__(self):
+        self.history = {}
+        self.epoch = []
+        self.stopped = None
+
+    def append(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Adds the figures of one more epoch.
+
+        **Arguments:**
+
+        - `epoch`: its number, counted from 0.
+        - `logs`: its figures by name: numbers, or arrays.
+        """
+        # Converted before anything is added: what can't be leaves the lists as long as each other.
+        figures = {name: _figure(value) for name, value in logs.items()}
+        for name in figures:
+            self.history.setdefault(name, [math.nan] * len(self.epoch))
+        for name, values in self.history.items():
+            values.append(figures.get(name, math.nan))
+        self.epoch.append(epoch)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        try:
+            return self.history[name]
+        except KeyError:
+            raise KeyError(_missing(name, self.history)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.history)
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def __bool__(self) -> bool:
+        return bool(self.epoch)
+
+    def __repr__(self) -> str:
+        if not self.epoch:
+            return "History(no epochs)"
+        first, last = self.epoch[0], self.epoch[-1]
+        parts = [f"epoch {first}" if len(self.epoch) == 1 else f"epochs {first} to {last}"]
+        parts += [f"{name}={values[-1]:.4g}" for name, values in self.history.items() if _is_scalar(values)][:_SHOWN]
+        if len(self.history) > len(parts) - 1:
+            parts.append("...")
+        if self.stopped is not None:
+            parts.append(f"stopped: {self.stopped}")
+        return f"History({', '.join(parts)})"
+
+    def plot(self, *names: str) -> Any:
+        """Draws the figures over the epochs. Needs Matplotlib: `pip install "treegy[plot]"`.
+
+        **Arguments:**
+
+        - `*names`: which figures, each together with its `val_` figure; all of them by default.
+
+        **Returns:**
+
+        A `matplotlib.figure.Figure`, which notebooks show and `figure.savefig("history.png")` writes: one axes per
+        figure, with the one of validation beside it. `matplotlib.pyplot` is neither needed nor touched. Figures that
+        aren't scalars are left out.
+
+        **Raises:** `KeyError` for a name that isn't there, `ValueError` for one that can't be drawn, and
+        `ImportError` without Matplotlib.
+        """
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError as error:
+            raise ImportError('`History.plot` draws with Matplotlib: pip install "treegy[plot]"') from error
+
+        class _Figure(Figure):
+            # Without pyplot nobody tells notebooks how to show a figure.
+            def _repr_png_(self) -> bytes:
+                file = io.BytesIO()
+                self.savefig(file, format="png")
+                return file.getvalue()
+
+        groups = self._groups(names)
+        columns = max(1, min(_COLUMNS, len(groups)))
+        rows = max(1, math.ceil(len(groups) / columns))
+        figure: Any = _Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
+        for i, (title, lines) in enumerate(groups.items()):
+            axes = figure.add_subplot(rows, columns, i + 1)
+            for name in lines:
+                values = self.history[name]
+                # Epochs without the figure don't break its line. One value alone shows only as a point.
+                known = [(e, v) for e, v in zip(self.epoch, values, strict=True) if not math.isnan(v)]
+                marker = "o" if len(known) < 2 else None
+                axes.plot([e for e, _ in known], [v for _, v in known], marker=marker, label=name)
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.legend()
+        return figure
+
+    def _groups(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """The names that share one axes, by its title: a figure and that of validation."""
+        names = list(names)
+        for name in names:
+            if not _is_scalar(self[name]):
+                raise ValueError(f"`{name}` can't be plotted: its figures are not scalars.")
+        groups: dict[str, list[str]] = {}
+        for name in names or self.history:
+            title = name.removeprefix("val_")
+            wanted = (title, f"val_{title}") if not names or name == title else (name,)
+            for each in wanted:
+                group = groups.setdefault(title, [])
+                if each in self.history and _is_scalar(self.history[each]) and each not in group:
+                    group.append(each)
+        return {title: group for title, group in groups.items() if group}
+
+
+def _figure(value: Any) -> Any:
+    array = np.asarray(value)
+    return float(array) if array.ndim == 0 else array
+
+
+def _is_scalar(values: list[Any]) -> bool:
+    return all(isinstance(value, float) for value in values)
+
+
+def _missing(name: str, there: Iterable[str]) -> str:
+    names = list(there)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"no figure {name!r}; there are: {', '.join(names) or 'none'}.{hint}"
