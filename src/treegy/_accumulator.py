@@ -8,6 +8,7 @@ So a figure doesn't depend on how the examples were cut into batches.
 
 import abc
 import functools
+import operator
 from typing import Any
 
 import equinox as eqx
@@ -297,8 +298,7 @@ class Total(Accumulator):
         return Total(a.merge(b) for a, b in zip(self.parts, other.parts, strict=True))
 
     def compute(self) -> Array:
-        figures = [part.compute() for part in self.parts]
-        return sum(figures[1:], start=figures[0])
+        return functools.reduce(operator.add, (part.compute() for part in self.parts))
 
 
 def is_accumulator(value: Any) -> bool:

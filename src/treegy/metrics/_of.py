@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, no_type_check
+from typing import Any
 
 from .._describe import describe
 from .._inject import annotations, inject, request
@@ -22,14 +22,8 @@ def asking(of: Of, who: str) -> Callable[..., Any]:
     """A function that asks for what `of` names and returns it; `of` itself if that is a function."""
     if callable(of):
         return of
-
-    def value(**values: Any) -> Any:
-        return values[of]
-
     parameter = inspect.Parameter(of, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    value.__signature__ = inspect.Signature([parameter])  # pyright: ignore[reportFunctionMemberAccess]
-    value.__qualname__ = who
-    return value
+    return _asking_for([parameter], {}, who, lambda **values: values[of])
 
 
 def asking_weights_too(of: Of, who: str, then: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -43,12 +37,17 @@ def asking_weights_too(of: Of, who: str, then: Callable[[Any, Any], Any]) -> Cal
         weight = inspect.Parameter("sample_weight", inspect.Parameter.KEYWORD_ONLY, default=None)
         end = len(parameters) - (bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD)
         parameters.insert(end, weight)
+    hints = {name: hint for name, hint in annotations(read).items() if name != "return"}
+    return _asking_for(
+        parameters, hints, who, lambda **values: then(inject(read, **values), values.get("sample_weight"))
+    )
 
-    @no_type_check  # else jaxtyping's import hook wraps it, and its annotations aren't found
-    def value(**values: Any) -> Any:
-        return then(inject(read, **values), values.get("sample_weight"))
 
-    value.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    value.__annotations__ = {name: hint for name, hint in annotations(read).items() if name != "return"}
-    value.__qualname__ = who
-    return value
+def _asking_for(
+    parameters: list[inspect.Parameter], hints: dict[str, Any], who: str, fn: Callable[..., Any]
+) -> Callable[..., Any]:
+    # A lambda, since jaxtyping's import hook wraps functions, and a wrapper's annotations aren't looked at.
+    fn.__signature__ = inspect.Signature(parameters)
+    fn.__annotations__ = hints
+    fn.__qualname__ = who
+    return fn

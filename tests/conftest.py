@@ -1,0 +1,87 @@
+"""What all tests share: JAX at its strictest, keys, and comparing PyTrees."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "jax"  # read when Keras is imported
+
+import equinox as eqx  # noqa: E402
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config: pytest.Config):
+    config.addinivalue_line(
+        "markers",
+        "standard_promotion: runs with JAX's own promotion of dtypes and ranks, for what strictness breaks in others' "
+        "code (`optax.adam` adds a float to its integer count)",
+    )
+
+
+@contextlib.contextmanager
+def _standard_promotion() -> Iterator[None]:
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _promotion(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    if request.node.get_closest_marker("standard_promotion") is None:
+        yield
+    else:
+        with _standard_promotion():
+            yield
+
+
+@pytest.fixture(scope="session")
+def standard_promotion() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """A context in which JAX promotes as it does by default: for calls of libraries that rely on it."""
+    return _standard_promotion
+
+
+@pytest.fixture
+def getkey() -> Callable[[], jax.Array]:
+    """A function that gives another key each time, the same ones in each run."""
+    count = iter(range(10**9))
+    return lambda: jax.random.key(next(count))
+
+
+@pytest.fixture(scope="session")
+def tree_allclose() -> Callable[..., bool]:
+    """Whether two PyTrees are of the same structure, types, shapes and dtypes, and nearly the same values.
+
+    NaNs are equal. `rtol` and `atol` are those of `numpy.allclose`.
+    """
+
+    def compare(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-7) -> bool:
+        leaves_a, structure_a = jax.tree.flatten(a)
+        leaves_b, structure_b = jax.tree.flatten(b)
+        return structure_a == structure_b and all(
+            _leaf_allclose(x, y, rtol, atol) for x, y in zip(leaves_a, leaves_b, strict=True)
+        )
+
+    return compare
+
+
+def _leaf_allclose(a: Any, b: Any, rtol: float, atol: float) -> bool:
+    if eqx.is_array(a) or eqx.is_array(b):
+        if not (isinstance(a, jax.Array) == isinstance(b, jax.Array)) or a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        x, y = np.asarray(a), np.asarray(b)
+        if jnp.issubdtype(x.dtype, jnp.inexact) and not np.issubdtype(x.dtype, np.complexfloating):
+            x, y = x.astype(np.float64), y.astype(np.float64)
+        return bool(np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=True))
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float):
+        return bool(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True))
+    return bool(a == b)
