@@ -1,14 +1,13 @@
 """Arrays in PyTrees as data: what can be trained on, and batches of it."""
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from .._describe import array_name, describe, is_key, is_traced, path_name
+from .._describe import array_name, describe, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
 
@@ -25,6 +24,8 @@ def as_arrays(value: Any, name: str) -> Any:
     if isinstance(value, list) and _is_numbers(value):
         return _checked(_as_numpy(value, name), name)
     leaves, tree = jax.tree_util.tree_flatten_with_path(value)
+    if not leaves:
+        raise DataError(f"`{name}` is {describe(value)}, which holds no arrays.")
     arrays = [_as_array(leaf, name + path_name(path)) for path, leaf in leaves]
     return jax.tree_util.tree_unflatten(tree, arrays)
 
@@ -59,10 +60,8 @@ def _as_array(leaf: Any, name: str) -> Any:
         return _checked(leaf, name)
     if isinstance(leaf, bool | int | float):
         raise DataError(f"`{name}` is the number {leaf!r}, which has no axis of examples; arrays are expected.")
-    raise DataError(
-        f"`{name}` is {describe(leaf)}; NumPy or jax arrays are expected, in any PyTree. A dataclass becomes one by "
-        "`jax.tree_util.register_dataclass`."
-    )
+    mend = " A dataclass becomes one by `jax.tree_util.register_dataclass`." if dataclasses.is_dataclass(leaf) else ""
+    raise DataError(f"`{name}` is {describe(leaf)}; NumPy or jax arrays are expected, in any PyTree.{mend}")
 
 
 def _checked(array: Any, name: str) -> Any:
@@ -93,13 +92,13 @@ def common_length(named: dict[str, Any]) -> int:
     """
     found = lengths(named)
     if not found:
-        raise DataError(f"there is no data: {' and '.join(f'`{n}`' for n in named)} have no arrays.")
+        raise DataError(f"there is no data: {', '.join(f'`{n}`' for n in named)} are None.")
     if len(set(found.values())) > 1:
         text = ", ".join(f"`{n}` has {k}" for n, k in found.items())
         raise DataError(f"all arrays must have the same number of examples: {text}.")
     (n,) = set(found.values())
     if n == 0:
-        raise DataError(f"there are no examples: {', '.join(f'`{k}`' for k in found)} has length 0.")
+        raise DataError(f"there are no examples: {', '.join(f'`{k}` has 0' for k in found)}.")
     return n
 
 
@@ -157,74 +156,6 @@ class Arrays(NamedTuple):
         return sum(a.dtype.itemsize * math.prod(a.shape[1:]) for a in leaves)
 
 
-class Chunk(NamedTuple):
-    """Batches of the same size, stacked: leaves `(steps, batch, ...)`, of which the first `n` are filled."""
-
-    examples: Examples
-    n: int
-    size: int
-    """The examples in each batch."""
-
-
-def chunks(
-    arrays: Arrays,
-    batch_size: int,
-    steps: int,
-    order: Callable[[int, int], Any] | None,
-    *,
-    stop: int | None = None,
-    remainder: bool = True,
-) -> Iterator[Chunk]:
-    """One pass over the data in chunks of at most `steps` batches; the last, smaller batch is a chunk of its own.
-
-    **Arguments:**
-
-    - `arrays`: the data.
-    - `batch_size`, `steps`: how many examples are in a batch, and how many batches in a chunk.
-    - `order`: the positions from `start` on, `size` many, of this pass; `None` for the order of the arrays.
-    - `stop`: after how many batches to stop, if not at the end.
-    - `remainder`: whether the last batch is used if it is smaller.
-    """
-    full, rest = divmod(arrays.length, batch_size)
-    if stop is not None and stop <= full:
-        full, rest = stop, 0
-    done = 0
-    while done < full:
-        n = min(steps, full - done)
-        yield Chunk(_gather(arrays, order, done * batch_size, n, steps, batch_size), n, batch_size)
-        done += n
-    if rest and remainder:
-        yield Chunk(_gather(arrays, order, full * batch_size, 1, 1, rest), 1, rest)
-
-
 def batches_in(length: int, batch_size: int, remainder: bool = True) -> int:
     """How many batches a pass over `length` examples has."""
     return math.ceil(length / batch_size) if remainder else length // batch_size
-
-
-def _gather(
-    arrays: Arrays, order: Callable[[int, int], Any] | None, start: int, n: int, steps: int, size: int
-) -> Examples:
-    """The batches from position `start` on: `n` of them, in buffers that have room for `steps`."""
-    positions = None if order is None else order(start, n * size)
-
-    def one(leaf: Any) -> Any:
-        # Host memory is gathered on the host; on the CPU a jax array is host memory too.
-        source = np.asarray(leaf) if not isinstance(leaf, jax.Array) or _on_host(leaf) else leaf
-        if isinstance(source, jax.Array):
-            picked = source[start : start + n * size] if positions is None else jnp.take(source, positions, axis=0)
-            room = jnp.pad(picked, [(0, (steps - n) * size)] + [(0, 0)] * (picked.ndim - 1))
-            return room.reshape(steps, size, *leaf.shape[1:])
-        buffer = np.empty((steps * size, *source.shape[1:]), source.dtype)
-        if positions is None:
-            buffer[: n * size] = source[start : start + n * size]
-        else:
-            np.take(source, positions, axis=0, out=buffer[: n * size], mode="clip")
-        buffer[n * size :] = 0
-        return buffer.reshape(steps, size, *source.shape[1:])
-
-    return jax.tree.map(one, arrays._leaves())  # pyright: ignore[reportPrivateUsage]
-
-
-def _on_host(array: jax.Array) -> bool:
-    return all(d.platform == "cpu" for d in array.devices()) and not is_key(array)

@@ -1,15 +1,19 @@
 """Chunks: many steps in one compiled call.
 
-A chunk is a `fori_loop` over stacked batches whose trip count is traced, so that one program serves chunks of any
-length. It is compiled over a flat list of the model's arrays; whatever in the model isn't an array is part of the
-program's identity, so that a second `fit`, or another model of the same structure, compiles nothing again.
+A chunk is a `fori_loop` whose trip count is traced, so that one program serves chunks of any length. What it carries
+from step to step are the arrays of the model that a step changes, and what is made of the steps' results: merged logs,
+or stacked predictions. Where its batches come from is the business of `data/_feed.py`.
+
+Everything in a model that isn't an array is part of the program's identity: a second `fit`, or another model of the
+same structure, compiles nothing again.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -46,6 +50,10 @@ class _Hole:
 _HOLE = _Hole()
 
 
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
 def split(model: Any) -> tuple[list[Any], Frozen]:
     """The arrays of a model, and the rest of it."""
     leaves, tree = jax.tree.flatten(model)
@@ -53,23 +61,78 @@ def split(model: Any) -> tuple[list[Any], Frozen]:
     return arrays, Frozen(tree, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
 
 
-def join(arrays: list[Any], frozen: Frozen) -> Any:
+def join(arrays: Sequence[Any], frozen: Frozen) -> Any:
     """The model of these arrays."""
     source = iter(arrays)
     return jax.tree.unflatten(frozen.tree, [next(source) if v is _HOLE else v for v in frozen.others])
 
 
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
+# One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
+# it logs, and building a chunk of it, all share one trace of the user's code.
 
 
-def _at(data: Examples, i: Any) -> Examples:
-    """The `i`-th of some stacked batches. Class weights are the same for all."""
-    picked = jax.tree.map(lambda a: a[i], data._replace(class_weight=None))
-    return picked._replace(class_weight=data.class_weight)
+@functools.partial(jax.jit, static_argnums=0)
+def _train_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
+    model, logs = train(join(arrays, frozen), examples)
+    return split(model)[0], logs
 
 
-def _merged(old: Logs, new: Logs) -> Logs:
+@functools.partial(jax.jit, static_argnums=0)
+def _test_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
+    model, logs = test(join(arrays, frozen), examples, index)
+    return split(model)[0], logs
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _predict_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Any]:
+    model, y_pred = predict(join(arrays, frozen), examples.x, index)
+    return split(model)[0], y_pred
+
+
+class Traced(NamedTuple):
+    """A step as a jaxpr."""
+
+    jaxpr: Any
+    results: Any
+    """The structure of what it returns, `(arrays, result)`."""
+    changed: tuple[bool, ...]
+    """Which of the model's arrays it changes: the others are no part of the loop."""
+
+
+def _traced(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Traced:
+    traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
+    before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
+    changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
+    return Traced(traced.jaxpr, traced.out_info, changed)
+
+
+def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
+    """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
+    arrays, frozen = split(model)
+    traced = _traced(step, frozen, arrays, jax.eval_shape(data.at, 0))
+    structure = jax.tree.structure(traced.results)
+
+    def body(i: Any, carry: Any) -> Any:
+        carried, result = carry
+        arguments = jax.tree.leaves((_filled(arrays, carried, traced.changed), data.at(i), start + i))
+        leaves = jax.core.eval_jaxpr(traced.jaxpr.jaxpr, traced.jaxpr.consts, *arguments)
+        after, new = jax.tree.unflatten(structure, leaves)
+        return _picked(after, traced.changed), fold(result, new, i)
+
+    carried, result = jax.lax.fori_loop(0, n, body, (_picked(arrays, traced.changed), result))
+    return join(_filled(arrays, carried, traced.changed), frozen), result
+
+
+def _picked(arrays: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
+    return [a for a, c in zip(arrays, changed, strict=True) if c]
+
+
+def _filled(arrays: Sequence[Any], carried: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
+    source = iter(carried)
+    return [next(source) if c else a for a, c in zip(arrays, changed, strict=True)]
+
+
+def _merged(old: Logs, new: Logs, i: Any = None) -> Logs:
     """Accumulators after another batch, of the dtypes that they had: or the loop would not be one."""
     merged = merge_all(old, new)
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(merged), strict=True):
@@ -81,150 +144,161 @@ def _merged(old: Logs, new: Logs) -> Logs:
     return jax.tree.map(lambda a, b: jnp.asarray(b, a.dtype), old, merged)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _train_step(frozen: Frozen, arrays: list[Any], examples: Examples) -> tuple[list[Any], Logs]:
-    # Jitted so that looking for the logs' structure and compiling the chunk trace the step once between them.
-    model, logs = train(join(arrays, frozen), examples)
-    return split(model)[0], logs
+def _written(stacked: Any, y_pred: Any, i: Any) -> Any:
+    """Predictions with those of the `i`-th step written into their place."""
+    return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, y_pred)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _test_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
-    model, logs = test(join(arrays, frozen), examples, index)
-    return split(model)[0], logs
+def train_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
+    """`n` training steps: the model after them, and the logs with theirs merged in."""
+    return _looped(_train_step, _merged, model, logs, data, start, n)
 
 
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _predict_step(frozen: Frozen, arrays: list[Any], x: Any, index: Any) -> tuple[list[Any], Any]:
-    model, y_pred = predict(join(arrays, frozen), x, index)
-    return split(model)[0], y_pred
+def test_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
+    """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
+    return _looped(_test_step, _merged, model, logs, data, start, n)
 
 
-def train_chunk(model: Any, logs: Logs, data: Examples, start: Any, n: Any) -> tuple[Any, Logs]:
-    """`n` training steps over stacked batches."""
-    del start  # the step itself is counted in the states
+def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
+    """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
+    del y_pred
     arrays, frozen = split(model)
-
-    def body(i: Any, carry: Any) -> Any:
-        arrays, new = _train_step(frozen, carry[0], _at(data, i))
-        return arrays, _merged(carry[1], new)
-
-    arrays, logs = jax.lax.fori_loop(0, n, body, (arrays, logs))
-    return join(arrays, frozen), logs
+    one = _traced(_predict_step, frozen, arrays, jax.eval_shape(data.at, 0)).results[1]
+    room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
+    return _looped(_predict_step, _written, model, room, data, start, n)
 
 
-def test_chunk(model: Any, logs: Logs, data: Examples, start: Any, n: Any) -> tuple[Any, Logs]:
-    """`n` evaluation steps, of which the first is the `start`-th of its run."""
-    arrays, frozen = split(model)
+class Kind(NamedTuple):
+    """What distinguishes training, evaluating and predicting."""
 
-    def body(i: Any, carry: Any) -> Any:
-        arrays, new = _test_step(frozen, carry[0], _at(data, i), start + i)
-        return arrays, _merged(carry[1], new)
-
-    arrays, logs = jax.lax.fori_loop(0, n, body, (arrays, logs))
-    return join(arrays, frozen), logs
-
-
-def predict_chunk(model: Any, logs: Any, data: Examples, start: Any, n: Any) -> tuple[Any, Any]:
-    """`n` prediction steps; the predictions, stacked as the batches are."""
-    del logs
-    arrays, frozen = split(model)
-    steps = jax.tree.leaves(data)[0].shape[0]
-    one = jax.eval_shape(functools.partial(_predict_step, frozen), arrays, _at(data, 0).x, start)[1]
-    room = jax.tree.map(lambda s: jnp.zeros((steps, *s.shape), s.dtype), one)
-
-    def body(i: Any, carry: Any) -> Any:
-        arrays, y_pred = _predict_step(frozen, carry[0], _at(data, i).x, start + i)
-        written = jax.tree.map(lambda r, y: jax.lax.dynamic_update_index_in_dim(r, y, i, 0), carry[1], y_pred)
-        return arrays, written
-
-    arrays, y_pred = jax.lax.fori_loop(0, n, body, (arrays, room))
-    return join(arrays, frozen), y_pred
+    chunk: Callable[[Any, Any, Any, Any, Any], tuple[Any, Any]]
+    step: Any
+    eager: Callable[[Any, Examples, Any], tuple[Any, Any]]
+    """The same step without being compiled."""
+    trains: bool = False
+    """Whether the model is what is wanted, so that its buffers can be used for the next one."""
+    predicts: bool = False
 
 
-Chunk = Callable[[Any, Any, Examples, Any, Any], tuple[Any, Any]]
-
-_EAGER: dict[Any, Callable[..., Any]] = {
-    train_chunk: lambda model, batch, index: train(model, batch),
-    test_chunk: test,
-    predict_chunk: lambda model, batch, index: predict(model, batch.x, index),
-}
+TRAIN = Kind(train_chunk, _train_step, lambda model, batch, index: train(model, batch), trains=True)
+TEST = Kind(test_chunk, _test_step, test)
+PREDICT = Kind(predict_chunk, _predict_step, lambda model, batch, index: predict(model, batch.x, index), predicts=True)
 
 
-def _flat(chunk: Chunk, frozen: Frozen, arrays: list[Any], logs: Any, data: Any, start: Any, n: Any) -> Any:
-    model, result = chunk(join(arrays, frozen), logs, data, start, n)
-    return split(model)[0], result
+def _flat(
+    chunk: Any,
+    frozen: Frozen,
+    changed: tuple[bool, ...],
+    carried: list[Any],
+    result: Any,
+    kept: list[Any],
+    data: Any,
+    start: Any,
+    n: Any,
+) -> tuple[list[Any], Any, Any]:
+    others = iter(kept)
+    arrays = [None if c else next(others) for c in changed]
+    model, result = chunk(join(_filled(arrays, carried, changed), frozen), result, data, start, n)
+    # The marker is never donated: waiting for it is waiting for the chunk, and so for its data not being read any more.
+    return _picked(split(model)[0], changed), result, start + n
 
 
-_run = jax.jit(_flat, static_argnums=(0, 1))
-_run_donating = jax.jit(_flat, static_argnums=(0, 1), donate_argnums=(2, 3))
+_run = jax.jit(_flat, static_argnums=(0, 1, 2))
+_run_donating = jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
 
 
 class Engine:
     """A model that runs chunks of one kind, and what they have accumulated."""
 
-    def __init__(self, model: Any, chunk: Chunk, first: Examples):
+    def __init__(self, model: Any, kind: Kind, first: Examples):
         """**Arguments:**
 
         - `model`: the model to start from, which stays valid.
-        - `chunk`: `train_chunk`, `test_chunk` or `predict_chunk`.
+        - `kind`: `TRAIN`, `TEST` or `PREDICT`.
         - `first`: a batch, of which only shapes are looked at.
         """
-        self._chunk = chunk
+        self._kind = kind
         self._eager = bool(model.run_eagerly)
-        self._compiled = None if is_default_jit(model) else model.jit_step(chunk)
-        self._donates = chunk is train_chunk
+        self._compiled = None if is_default_jit(model) else model.jit_step(kind.chunk)
         self._arrays, self._frozen = split(model)
-        if self._donates and not self._eager:
-            # The one copy: what the user holds is never donated.
-            self._arrays = [jnp.copy(a) for a in self._arrays]
-        self._first = first
+        self._owned = [False] * len(self._arrays)
         self._index = 0
-        self._logs: Any = {}
+        self._changed: dict[Any, tuple[bool, ...]] = {}
+        self._results: Any = {}
+        self._empty: Any = None
+        if not self._eager:
+            shapes = _traced(kind.step, self._frozen, self._arrays, first).results[1]
+            if not kind.predicts:
+                self._empty = emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
         self.reset()
 
     def reset(self) -> None:
         """Accumulate anew, as at the begin of an epoch."""
-        if self._chunk is predict_chunk:
-            self._logs = {}
-        elif self._eager:
-            self._logs = None  # the first batch tells: a shape-only trace could not run code that wants values
-        else:
-            self._logs = self._empty()
+        # A copy, as what is accumulated may be donated. Run eagerly, the first batch says what is logged: a trace of
+        # shapes alone could not run code that looks at values.
+        self._results = None if self._empty is None else jax.tree.map(jnp.copy, self._empty)
 
-    def _empty(self) -> Logs:
-        step, more = (_train_step, ()) if self._chunk is train_chunk else (_test_step, (np.int32(0),))
-        shapes = step.eval_shape(self._frozen, self._arrays, self._first, *more)[1]
-        return emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
+    def run(self, data: Any, n: int) -> Any:
+        """Run `n` steps over batches.
 
-    def run(self, data: Examples, n: int) -> Any:
-        """Run `n` steps over stacked batches, and return what the chunk gives: logs or predictions."""
+        **Returns:**
+
+        `(result, marker)`: merged logs or stacked predictions, and an array that is ready once the data has been used.
+        """
         start, self._index = self._index, self._index + n
         if self._eager:
-            return self._run_eagerly(data, start, n)
-        if self._compiled is not None:
-            model, result = self._compiled(self.model, self._logs, _on_device(data), jnp.int32(start), jnp.int32(n))
-            self._arrays = split(model)[0]
+            result, marker = self._run_eagerly(data, start, n), None
+        elif self._compiled is not None:
+            model, result = self._compiled(self.model, self._results, data, jnp.int32(start), jnp.int32(n))
+            self._arrays, marker = split(model)[0], result
         else:
-            run = _run_donating if self._donates else _run
-            self._arrays, result = run(
-                self._chunk, self._frozen, self._arrays, self._logs, data, np.int32(start), np.int32(n)
-            )
-        if self._chunk is not predict_chunk:
-            self._logs = result
-        return result
+            result, marker = self._run_compiled(data, start, n)
+        if not self._kind.predicts:
+            self._results = result
+        return result, marker
 
-    def _run_eagerly(self, data: Examples, start: int, n: int) -> Any:
-        model, step, predictions = self.model, _EAGER[self._chunk], []
-        data = _on_device(data)
+    def _run_compiled(self, data: Any, start: int, n: int) -> Any:
+        changed = self._changes(data)
+        if self._kind.trains:
+            # The one copy of what the user holds, which is never donated.
+            for i, own in enumerate(self._owned):
+                if changed[i] and not own:
+                    self._arrays[i], self._owned[i] = jnp.copy(self._arrays[i]), True
+        run = _run_donating if self._kind.trains else _run
+        carried = _picked(self._arrays, changed)
+        kept = [a for a, c in zip(self._arrays, changed, strict=True) if not c]
+        carried, result, marker = run(
+            self._kind.chunk,
+            self._frozen,
+            changed,
+            carried,
+            self._results,
+            kept,
+            data,
+            np.int32(start),
+            np.int32(n),
+        )
+        self._arrays = _filled(self._arrays, carried, changed)
+        return result, marker
+
+    def _changes(self, data: Any) -> tuple[bool, ...]:
+        """Which arrays a step over such batches changes."""
+        key = data.size
+        if key not in self._changed:
+            batch = jax.eval_shape(data.at, 0)
+            self._changed[key] = _traced(self._kind.step, self._frozen, self._arrays, batch).changed
+        return self._changed[key]
+
+    def _run_eagerly(self, data: Any, start: int, n: int) -> Any:
+        model, predictions, logs = self.model, [], self._results
         for i in range(n):
-            model, result = step(model, _at(data, i), start + i)
-            if self._chunk is predict_chunk:
+            model, result = self._kind.eager(model, data.at(i), start + i)
+            if self._kind.predicts:
                 predictions.append(result)
             else:
-                self._logs = result if self._logs is None else _merged(self._logs, result)
+                logs = result if logs is None else _merged(logs, result)
         self._arrays = split(model)[0]
-        return jax.tree.map(lambda *y: jnp.stack(y), *predictions) if predictions else self._logs
+        return jax.tree.map(lambda *y: jnp.stack(y), *predictions) if self._kind.predicts else logs
 
     @property
     def model(self) -> Any:
@@ -238,8 +312,4 @@ class Engine:
     @property
     def logs(self) -> Logs:
         """What was accumulated since the last reset."""
-        return self._logs or Logs()
-
-
-def _on_device(data: Examples) -> Examples:
-    return jax.tree.map(jnp.asarray, data)
+        return self._results if self._results is not None else Logs()

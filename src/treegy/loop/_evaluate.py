@@ -10,8 +10,9 @@ from .._accumulator import compute_all
 from .._describe import array_name, path_name
 from .._driver import Logs
 from .._errors import DataError
-from ..data._arrays import Arrays, batches_in, chunks
-from ._chunks import Engine, predict_chunk, test_chunk
+from ..data._arrays import Arrays, batches_in
+from ..data._feed import Feed
+from ._chunks import PREDICT, TEST, Engine
 from ._hooks import Hooks
 from ._progress import Progress
 
@@ -34,16 +35,18 @@ def evaluate(
 ) -> dict[str, Any]:
     """The figures of `model` over `data`, or over the first `steps` batches of it."""
     first = data.first(batch_size)._replace(class_weight=class_weight)
-    engine = Engine(model, test_chunk, first)
+    engine = Engine(model, TEST, first)
     every_batch = hooks.listens("on_test_batch_begin", "on_test_batch_end")
     hooks.call("on_test_begin", {})
     if progress is not None:
         progress.begin_epoch(0, batches_in(data.length, batch_size) if steps is None else steps)
     done = 0
-    for chunk in chunks(data, batch_size, 1 if every_batch else steps_in_chunk, None, stop=steps):
+    feed = Feed(data, batch_size, 1 if every_batch else steps_in_chunk, class_weight)
+    for chunk in feed.epoch(stop=steps):
         if every_batch:
             hooks.call("on_test_batch_begin", done, {})
-        engine.run(chunk.examples._replace(class_weight=class_weight), chunk.n)
+        _, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
         done += chunk.n
         if every_batch:
             hooks.call("on_test_batch_end", done - 1, figures(engine.logs))
@@ -66,15 +69,16 @@ def predict(
     progress: Progress,
 ) -> Any:
     """What `model` predicts for `data`, or for the first `steps` batches of it, put together."""
-    engine = Engine(model, predict_chunk, data.first(batch_size))
+    engine = Engine(model, PREDICT, data.first(batch_size))
     every_batch = hooks.listens("on_predict_batch_begin", "on_predict_batch_end")
     hooks.call("on_predict_begin", {})
     progress.begin_epoch(0, batches_in(data.length, batch_size) if steps is None else steps)
     done, pieces = 0, []
-    for chunk in chunks(data, batch_size, 1 if every_batch else steps_in_chunk, None, stop=steps):
+    for chunk in Feed(data, batch_size, 1 if every_batch else steps_in_chunk).epoch(stop=steps):
         if every_batch:
             hooks.call("on_predict_batch_begin", done, {})
-        stacked = engine.run(chunk.examples, chunk.n)
+        stacked, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
         pieces.append(jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked))
         done += chunk.n
         if every_batch:

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._driver import Examples
-from ..data._arrays import Arrays, chunks
+from ..data._arrays import Arrays
+from ..data._feed import Feed
 from ..data._order import key_words, order
 from ._arguments import is_due
-from ._chunks import Engine, train_chunk
+from ._chunks import TEST, TRAIN, Engine
 from ._evaluate import evaluate, figures
 from ._history import History
 from ._hooks import Hooks
@@ -42,9 +42,13 @@ def fit(
     verbose: Any,
 ) -> tuple[Any, History]:
     """Train `model`, which has been initialized, for the epochs of `schedule`."""
-    engine = Engine(model, train_chunk, data.first(schedule.batch_size)._replace(class_weight=class_weight))
+    engine = Engine(model, TRAIN, data.first(schedule.batch_size)._replace(class_weight=class_weight))
+    if validation is not None:
+        # What doesn't fit about it is said before the first epoch, not after.
+        Engine(model, TEST, validation.first(schedule.validation_batch_size))
     hooks = Hooks(callbacks, engine.copy)
     every_batch = hooks.listens("on_train_batch_begin", "on_train_batch_end")
+    feed = Feed(data, schedule.batch_size, 1 if every_batch else schedule.steps_in_chunk, class_weight)
     words = key_words(model.states.rng) if schedule.shuffle else None
     step = int(model.states.step)
     history = History()
@@ -56,7 +60,7 @@ def fit(
             engine.reset()
             hooks.call("on_epoch_begin", epoch, {})
             progress.begin_epoch(epoch, schedule.steps)
-            _epoch(engine, data, class_weight, schedule, hooks, progress, words, step, every_batch)
+            _epoch(engine, feed, data.length, schedule, hooks, progress, words, step, every_batch)
             step += schedule.steps
             logs = figures(engine.logs)
             if validation is not None and is_due(schedule.validation_every, epoch):
@@ -85,8 +89,8 @@ def fit(
 
 def _epoch(
     engine: Engine,
-    data: Arrays,
-    class_weight: Any,
+    feed: Feed,
+    length: int,
     schedule: Schedule,
     hooks: Hooks,
     progress: Progress,
@@ -97,27 +101,17 @@ def _epoch(
     """Run the chunks of one epoch, which begins at `step`."""
 
     def shuffled(start: int, size: int) -> Any:
-        return order(words, step, data.length, start, size, np)
+        return order(words, step, length, start, size, np)
 
     done = 0
-    for chunk in chunks(
-        data,
-        schedule.batch_size,
-        1 if every_batch else schedule.steps_in_chunk,
-        shuffled if schedule.shuffle else None,
-        stop=schedule.steps,
-        remainder=schedule.remainder,
-    ):
+    for chunk in feed.epoch(shuffled if schedule.shuffle else None, stop=schedule.steps, remainder=schedule.remainder):
         if every_batch:
             hooks.call("on_train_batch_begin", done, {})
-        engine.run(_with(chunk.examples, class_weight), chunk.n)
+        _, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
         done += chunk.n
         if every_batch:
             hooks.call("on_train_batch_end", done - 1, figures(engine.logs))
             if hooks.stopped is not None:
                 break
         progress.update(done, lambda: figures(engine.logs))
-
-
-def _with(examples: Examples, class_weight: Any) -> Examples:
-    return examples._replace(class_weight=class_weight)
