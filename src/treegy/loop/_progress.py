@@ -1,0 +1,330 @@
+"""What is shown of a training while it runs."""
+
+import importlib
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from rich.console import Console, ConsoleOptions
+from rich.file_proxy import FileProxy
+from rich.live import Live
+from rich.text import Text
+
+from .._describe import array_name
+
+# Looking at the figures waits for the computation, and drawing takes a millisecond: ten times a second is enough.
+_INTERVAL = 0.1
+_BAR = 24
+_INDENT = "    "
+
+
+class Progress:
+    """Shows how far a training, an evaluation or a prediction is.
+
+    `begin_epoch`, `update` and `end_epoch` are called in this order, and `close` in the end, whatever happened.
+    """
+
+    def __init__(
+        self,
+        verbose: int | str,
+        *,
+        epochs: int,
+        initial_epoch: int = 0,
+        title: str | None = None,
+        console: Console | None = None,
+    ):
+        """**Arguments:**
+
+        - `verbose`: 0 shows nothing, 1 a bar that lives while an epoch runs and its line when it has ended, 2 only
+            that line, without any control characters; `"auto"` is 1 in a terminal or a notebook and 2 elsewhere.
+            Where no bar can live, in a file or a pipe, 1 is 2.
+        - `epochs`, `initial_epoch`: epochs from `initial_epoch` to `epochs - 1` will be shown.
+        - `title`: how lines begin, in place of the number of the epoch.
+        - `console`: where to write; the standard output of the moment by default.
+
+        **Raises:** `ValueError` for another `verbose`.
+        """
+        if not (isinstance(verbose, int | str) and verbose in (0, 1, 2, "auto")):
+            raise ValueError(
+                f"`verbose` is {verbose!r}; it can be 0 (nothing), 1 (a live bar), 2 (a line per epoch) or 'auto'."
+            )
+        self._epochs = epochs
+        self._initial_epoch = initial_epoch
+        self._title = title
+        self._silent = verbose == 0
+        self._file: Any = None if console is None else console.file
+        self._screen: _Terminal | _Notebook | None = None
+        if verbose in (1, "auto"):
+            if console is None and _in_notebook():
+                self._screen = _Notebook()
+            elif _can_live(console):
+                self._screen = _Terminal(console or Console(force_jupyter=False))
+        self._next_draw = 0.0
+        self._began: float | None = None
+        self._epoch = 0
+        self._steps: int | None = None
+        self._step = 0
+        self._epoch_began = 0.0
+        self._steps_took: float | None = None
+        self._figures: list[str] = []
+
+    def begin_epoch(self, epoch: int, steps: int | None) -> None:
+        """An epoch begins.
+
+        **Arguments:**
+
+        - `epoch`: its number, counted from 0.
+        - `steps`: how many steps it will have, if that is known.
+        """
+        now = time.perf_counter()
+        if self._began is None:
+            self._began = now
+        self._epoch, self._steps, self._step = epoch, steps, 0
+        self._epoch_began, self._steps_took, self._figures = now, None, []
+        # Now already, since the first epoch begins with compiling, but not at the beginning of each of many short ones.
+        if self._screen is not None and now >= self._next_draw:
+            self._draw()
+
+    def update(self, step: int, logs: Callable[[], Mapping[str, Any]]) -> None:
+        """Some steps were done.
+
+        **Arguments:**
+
+        - `step`: how many steps of the epoch there were so far.
+        - `logs`: returns the figures so far. Only called if they will be shown.
+        """
+        self._step = step
+        if self._screen is None or time.perf_counter() < self._next_draw:
+            return
+        self._figures = _figures(logs())
+        self._draw()
+
+    def end_steps(self) -> None:
+        """All steps of the epoch were done, and what follows (validation) doesn't count for the time of a step."""
+        self._steps_took = time.perf_counter() - self._epoch_began
+        if self._screen is not None and self._screen.is_live:
+            self._draw()
+
+    def end_epoch(self, logs: Mapping[str, Any]) -> None:
+        """An epoch has ended.
+
+        **Arguments:**
+
+        - `logs`: its figures.
+        """
+        if self._silent:
+            return
+        self._figures = _figures(logs)
+        took = time.perf_counter() - self._epoch_began
+        each = took if self._steps_took is None else self._steps_took
+        times = [_duration(took)]
+        if self._step:
+            times.append(f"{_short_duration(each / self._step)}/step")
+        if self._screen is not None:
+            self._screen.finish(_Line(self._head(), (self._step, self._steps or self._step), times, self._figures))
+            return
+        count = [f"{self._step} step{'' if self._step == 1 else 's'}"]
+        # One line, however long: a file has no width.
+        _print("  ".join([*self._head(), *count, *times, *self._figures]), self._file)
+
+    def close(self) -> None:
+        """Ends what is still shown, as after an exception, and gives the terminal back. May be called again."""
+        if self._screen is not None:
+            self._screen.close()
+
+    def _draw(self) -> None:
+        assert self._screen is not None
+        now = time.perf_counter()
+        times = [_duration(now - self._epoch_began), *self._left(now)]
+        self._screen.show(_Line(self._head(), (self._step, self._steps), times, self._figures))
+        self._next_draw = time.perf_counter() + _INTERVAL
+
+    def _head(self) -> list[str]:
+        total = str(self._epochs)
+        number = f"{self._epoch + 1:>{len(total)}}/{total}"
+        if self._title is None:
+            return [f"epoch {number}"]
+        return [self._title] if self._epochs == 1 else [f"{self._title} {number}"]
+
+    def _left(self, now: float) -> list[str]:
+        """How long all epochs that remain will take, going by those that have passed."""
+        if not self._step or not self._steps or self._began is None:
+            return []
+        done = self._epoch - self._initial_epoch + min(self._step / self._steps, 1.0)
+        left = (now - self._began) / done * max(self._epochs - self._initial_epoch - done, 0.0)
+        return [f"{_duration(left)} left"] if left >= 1 else []
+
+
+# Where a line can live
+
+
+class _Terminal:
+    def __init__(self, console: Console):
+        self._console = console
+        self._live: Live | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self._live is not None
+
+    def show(self, line: "_Line") -> None:
+        if self._live is None:
+            # What is printed meanwhile goes above the line. No thread draws: the line is drawn between two chunks.
+            self._live = Live(line, console=self._console, auto_refresh=False)
+            self._live.start(refresh=True)
+        else:
+            self._live.update(line, refresh=True)
+
+    def finish(self, line: "_Line") -> None:
+        if self._live is None:
+            self._console.print(line)
+        else:
+            self._live.update(line)
+            self.close()
+
+    def close(self) -> None:
+        # Forgotten first, so that it is stopped only once also if stopping is interrupted.
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+
+class _Notebook:
+    """An output of a cell for each epoch, replaced while the epoch runs. Needs no widgets."""
+
+    _ids = itertools.count()
+
+    def __init__(self):
+        self._id: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self._id is not None
+
+    def show(self, line: "_Line") -> None:
+        display = importlib.import_module("IPython.display").display
+        update = self._id is not None
+        if self._id is None:
+            self._id = f"treegy-{next(self._ids)}"
+        text = "\n".join(str(part) for part in line.wrapped(100, False))
+        display({"text/plain": text}, raw=True, display_id=self._id, update=update)
+
+    def finish(self, line: "_Line") -> None:
+        self.show(line)
+        self.close()
+
+    def close(self) -> None:
+        self._id = None
+
+
+def _in_notebook() -> bool:
+    # IPython is there if this is one: nobody else needs to have it.
+    ipython = sys.modules.get("IPython")
+    shell: Any = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
+def _can_live(console: Console | None) -> bool:
+    if console is not None:
+        return console.is_terminal and not console.is_dumb_terminal
+    if isinstance(sys.stdout, FileProxy):
+        # Another bar lives already, such as that of the `fit` whose callback evaluates. Lines go above it.
+        return False
+    # Asked of the file itself, because FORCE_COLOR, which many CI systems set, makes Rich take a pipe for a terminal.
+    return _is_terminal(sys.stdout) and not Console().is_dumb_terminal
+
+
+def _is_terminal(file: Any) -> bool:
+    try:
+        return bool(file.isatty())
+    except (AttributeError, ValueError):  # no standard output at all (None), or a closed one
+        return False
+
+
+def _print(line: str, file: Any) -> None:
+    file = sys.stdout if file is None else file
+    print(_encodable(line, getattr(file, "encoding", None) or "utf-8"), file=file, flush=True)
+
+
+def _encodable(text: str, encoding: str) -> str:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.replace("µs", "us").encode(encoding, "replace").decode(encoding)
+    return text
+
+
+# What a line says
+
+
+class _Line:
+    """`epoch 3/10  ━━━━━━──────  120/938  1.2s  loss 0.3121  accuracy 0.91`, on as many lines as it needs."""
+
+    def __init__(self, head: list[str], count: tuple[int, int | None], times: list[str], figures: list[str]):
+        self._head = head
+        self._count = count
+        self._times = times
+        self._figures = figures
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Text]:
+        return self.wrapped(options.max_width, options.ascii_only)
+
+    def wrapped(self, width: int, ascii_only: bool) -> list[Text]:
+        """The lines, none of them longer than `width` unless a single part is."""
+        step, steps = self._count
+        count = str(step) if steps is None else f"{step:>{len(str(steps))}}/{steps}"
+        parts = [Text(part, style="bold") for part in self._head]
+        if width >= 60 and steps:
+            parts.append(_bar(min(step / steps, 1.0), min(_BAR, width // 5), ascii_only))
+        parts += [Text(part) for part in (count, *self._times, *self._figures)]
+        lines: list[Text] = []
+        for part in parts:
+            if lines and lines[-1].cell_len + 2 + part.cell_len <= width:
+                lines[-1].append("  ").append_text(part)
+            else:
+                lines.append(Text(_INDENT if lines else "", overflow="fold").append_text(part))
+        if ascii_only:
+            for line in lines:
+                line.plain = _encodable(line.plain, "ascii")
+        return lines
+
+
+def _bar(done: float, width: int, ascii_only: bool) -> Text:
+    # Told apart without colours, too.
+    full, empty = "=-" if ascii_only else "━─"
+    n = int(done * width)
+    return Text().append(full * n, style="green").append(empty * (width - n), style="dim")
+
+
+def _figures(logs: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {_figure(value)}" for name, value in logs.items()]
+
+
+def _figure(value: Any) -> str:
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{float(array):.4g}"
+    if array.ndim == 1 and array.size <= 4:
+        return f"[{' '.join(f'{float(each):.4g}' for each in array)}]"
+    return array_name(array)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m"
+
+
+def _short_duration(seconds: float) -> str:
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.0f}µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g}ms"
+    return _duration(seconds)
