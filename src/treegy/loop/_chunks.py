@@ -115,7 +115,8 @@ def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any
     def body(i: Any, carry: Any) -> Any:
         carried, result = carry
         arguments = jax.tree.leaves((_filled(arrays, carried, traced.changed), data.at(i), start + i))
-        leaves = jax.core.eval_jaxpr(traced.jaxpr.jaxpr, traced.jaxpr.consts, *arguments)
+        # Constants among the results come as NumPy-like literals, which aren't what users' accumulators are made of.
+        leaves = [jnp.asarray(v) for v in jax.core.eval_jaxpr(traced.jaxpr.jaxpr, traced.jaxpr.consts, *arguments)]
         after, new = jax.tree.unflatten(structure, leaves)
         return _picked(after, traced.changed), fold(result, new, i)
 
