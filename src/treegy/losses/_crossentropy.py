@@ -1,5 +1,6 @@
 """What the crossentropies share: how they smooth labels and take logarithms of probabilities."""
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
@@ -18,6 +19,8 @@ def clipped(probabilities: Array) -> Array:
 
 def log_distribution(y_pred: Array, axis: int) -> Array:
     """The logarithms of `y_pred`, made to sum to 1 along `axis`."""
+    # First by the sum as a constant: the gradient of a quotient overflows where the square of the divisor underflows.
+    y_pred = safe_divide(y_pred, jax.lax.stop_gradient(jnp.sum(y_pred, axis=axis, keepdims=True)))
     return jnp.log(clipped(safe_divide(y_pred, jnp.sum(y_pred, axis=axis, keepdims=True))))
 
 

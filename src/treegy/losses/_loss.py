@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from .._accumulator import compute_all
-from .._describe import describe
+from .._describe import describe, is_arraylike
 from .._select import selection
 from .._term import (
     REDUCTIONS,
@@ -67,7 +67,7 @@ class Loss(eqx.Module):
     def __check_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
             raise ValueError(f"`reduction` is one of {', '.join(REDUCTIONS)}, and got {describe(self.reduction)}.")
-        if isinstance(self.weight, str) or self.weight is None:
+        if not (isinstance(self.weight, int | float) or (is_arraylike(self.weight) and self.weight.shape == ())):
             raise TypeError(f"`weight` is a number, and got {describe(self.weight)}.")
 
     @abc.abstractmethod
