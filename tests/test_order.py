@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from treegy.data._order import key_words, order
 
 WORDS = np.array([0x12345678, 0x9ABCDEF0], np.uint32)
@@ -64,13 +65,15 @@ def test_numpy_and_jax_agree_to_the_bit(n):
     size = min(n, 500)
     start = (n - 1) // 2
     host = order(WORDS, 12345, n, start, size)
-    eager = order(jnp.asarray(WORDS), 12345, n, np.uint32(start), size, jnp)
     traced = jax.jit(lambda words, step, start: order(words, step, n, start, size, jnp))(
         WORDS, jnp.asarray(12345, jnp.int32), jnp.asarray(start, jnp.uint32)
     )
-    for other in (eager, traced):
-        assert other.dtype == jnp.uint32
-        np.testing.assert_array_equal(host, other)
+    assert traced.dtype == jnp.uint32
+    np.testing.assert_array_equal(host, traced)
+
+
+def test_numpy_and_jax_agree_without_a_trace():
+    np.testing.assert_array_equal(order(WORDS, 3, 7, 2, 4), order(jnp.asarray(WORDS), 3, 7, 2, 4, jnp))
 
 
 def test_it_can_be_traced_under_vmap_scan_and_grad():
@@ -142,7 +145,7 @@ def limit(df):
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
 def test_small_orders_are_uniform(n):
-    rounds = 1500
+    rounds = 1000
     orders = np.stack([epoch(n, i % 5, words) for i, words in enumerate(many_words(rounds, n))])
     rows = np.arange(n)
     position = sum((orders[:, :, None] == rows).astype(int))
@@ -160,7 +163,7 @@ def test_small_orders_are_uniform(n):
 
 
 def test_steps_in_a_row_are_as_good_as_other_keys():
-    n, rounds = 8, 1500
+    n, rounds = 8, 1000
     orders = np.stack([epoch(n, 938 * i) for i in range(rounds)])
     position = sum((orders[:, :, None] == np.arange(n)).astype(int))
     assert chi2(position, rounds / n) < limit((n - 1) ** 2)

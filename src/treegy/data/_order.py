@@ -118,15 +118,18 @@ def _permute(p: Any, keys: Any, a: int, b: int) -> Any:
 
 def _walk(p: Any, keys: Any, n: int, a: int, b: int, xp: Any) -> Any:
     """The same for $[0, n)$: what falls outside goes on along its cycle, which comes back. Seldom more than once."""
-    p = _permute(p, keys, a, b)
     if xp is np:
+        p = _permute(p, keys, a, b)
         while (outside := np.flatnonzero(p >= np.uint32(n))).size:
             p[outside] = _permute(p[outside], keys, a, b)
         return p
     if a * b == n:
-        return p
-    return jax.lax.while_loop(
-        lambda p: jnp.any(p >= np.uint32(n)),
-        lambda p: jnp.where(p >= np.uint32(n), _permute(p, keys, a, b), p),
-        p,
-    )
+        return _permute(p, keys, a, b)
+
+    def go_on(walk: tuple[Any, Any]) -> tuple[Any, Any]:
+        p, outside = walk
+        p = jnp.where(outside, _permute(p, keys, a, b), p)
+        return p, p >= np.uint32(n)
+
+    # All of them take the first step inside the loop, so that the network is compiled once.
+    return jax.lax.while_loop(lambda walk: jnp.any(walk[1]), go_on, (p, jnp.ones(p.shape, bool)))[0]
