@@ -220,7 +220,7 @@ class Engine:
         """
         self._kind = kind
         self._eager = bool(model.run_eagerly)
-        self._compiled = None if is_default_jit(model) else model.jit_step(kind.chunk)
+        self._compiled = None if self._eager or is_default_jit(model) else model.jit_step(kind.chunk)
         self._arrays, self._frozen = split(model)
         self._owned = [False] * len(self._arrays)
         self._index = 0
