@@ -21,3 +21,4 @@ from .losses import Loss as Loss
 from .metrics import Metric as Metric
 from . import callbacks as callbacks
 from ._model import Model as Model
+from .loop._history import History as History

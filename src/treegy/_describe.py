@@ -8,7 +8,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import GetAttrKey, keystr
+from jax.tree_util import DictKey, GetAttrKey, keystr
 
 _SHORT = {
     "float": "f",
@@ -67,7 +67,7 @@ def describe(value: Any, limit: int = 6) -> str:
         return _bracket(f"{type(value).__name__}(", items, len(value) > limit, ")")
     if isinstance(value, list | tuple):
         items = [describe(v, 3) for v in value[:limit]]
-        left, right = ("(", ")") if isinstance(value, tuple) else ("[", "]")
+        left, right = ("(", ",)" if len(value) == 1 else ")") if isinstance(value, tuple) else ("[", "]")
         return _bracket(left, items, len(value) > limit, right)
     if isinstance(value, type):
         return f"the class {value.__name__}"
@@ -85,7 +85,7 @@ def path_name(path: Any) -> str:
     """
     keys = list(path)
     for i, key in enumerate(keys[:-1]):
-        if isinstance(key, GetAttrKey) and key.name == "_fields":
+        if isinstance(key, GetAttrKey) and key.name == "_fields" and isinstance(keys[i + 1], DictKey):
             keys[i] = None
             keys[i + 1] = GetAttrKey(keys[i + 1].key)
     return keystr(tuple(k for k in keys if k is not None))

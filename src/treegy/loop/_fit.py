@@ -15,6 +15,10 @@ from ._hooks import Hooks
 from ._progress import Progress
 
 
+# Up to so many examples the order of an epoch is computed at once.
+_WHOLE = 4_000_000
+
+
 class Schedule(NamedTuple):
     """The numbers of a `fit`."""
 
@@ -63,6 +67,7 @@ def fit(
             _epoch(engine, feed, data.length, schedule, hooks, progress, words, step, every_batch)
             step += schedule.steps
             logs = figures(engine.logs)
+            progress.end_steps()
             if validation is not None and is_due(schedule.validation_every, epoch):
                 found = evaluate(
                     engine.model,
@@ -100,8 +105,11 @@ def _epoch(
 ) -> None:
     """Run the chunks of one epoch, which begins at `step`."""
 
+    # Asking for positions costs about as much for a chunk as for a whole epoch, unless that is very long.
+    whole = order(words, step, length, 0, length, np) if schedule.shuffle and length <= _WHOLE else None
+
     def shuffled(start: int, size: int) -> Any:
-        return order(words, step, length, start, size, np)
+        return order(words, step, length, start, size, np) if whole is None else whole[start : start + size]
 
     done = 0
     for chunk in feed.epoch(shuffled if schedule.shuffle else None, stop=schedule.steps, remainder=schedule.remainder):
