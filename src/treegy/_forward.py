@@ -116,10 +116,7 @@ def forward(
     missing = [n for n in wanted.names if n in wanted.required and n not in inputs.by_name and n not in named]
     if missing and not inputs.rest:
         given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
-        absent = dict(_ABSENT)
-        if isinstance(x, dict):
-            keys = ", ".join(repr(k) for k in x) or "none"
-            absent.setdefault(missing[0], f"`x` is a dict, whose keys go to the arguments of the same names: {keys}.")
+        absent = {missing[0]: _where_x_went(x, inputs), **_ABSENT}
         raise missing_argument(module, missing[0], given, module_name(module), absent)
     stateful = "state" in named
     if x is None or size is None or takes_batch(module, x, batched):
@@ -147,11 +144,26 @@ def forward(
         raise
 
 
+def _where_x_went(x: Any, inputs: Inputs) -> str:
+    if x is None:
+        return "There is no `x`: no inputs were given."
+    if isinstance(x, dict):
+        keys = ", ".join(repr(k) for k in x) or "none"
+        return f"`x` is a dict, whose keys go to the arguments of the same names: {keys}."
+    return f"`x` is one input and goes to `{next(iter(inputs.by_name))}`: pass a tuple to give several, or a dict."
+
+
 def _call(module: Any, inputs: Inputs, named: Mapping[str, Any], stateful: bool) -> tuple[Any, Any]:
     who = module_name(module)
     arguments = {**inputs.by_name, **named}
     check(module, arguments, who=who)
-    result = module(*inputs.rest, **arguments) if inputs.rest else call(module, arguments)
+    try:
+        result = module(*inputs.rest, **arguments) if inputs.rest else call(module, arguments)
+    except Exception as e:
+        # What went wrong inside is best known there; what it was called with, here.
+        shown = [describe(v) for v in inputs.rest] + [f"{n} = {describe(v)}" for n, v in inputs.by_name.items()]
+        e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}.")
+        raise
     check(module, {**arguments, "return": result}, who=who)
     if not stateful:
         return result, None

@@ -209,9 +209,9 @@ def missing_argument(
     near = difflib.get_close_matches(name, list(available), n=1)
     if absent and name in absent:
         lines.append(f"  {absent[name]}")
-    if near:
+    elif near:
         lines.append(f"  Did you mean `{near[0]}`?")
-    elif not absent or name not in absent:
+    else:
         lines.append("  Give it a default if it is optional.")
     return InjectionError("\n".join(lines))
 

@@ -97,7 +97,7 @@ class Model(eqx.Module, Generic[N]):
     state: Any = eqx.field(default=None, kw_only=True)
     """The `eqx.nn.State` of the module, as it is now."""
     trainable: Any = eqx.field(default=eqx.is_inexact_array, kw_only=True)
-    """Which leaves of the module are trained: a filter spec as in `eqx.partition`. Of these only arrays of floats."""
+    """Which of the module's arrays of floats are trained: a filter spec as in `eqx.partition`."""
     batched: bool | None = eqx.field(default=None, kw_only=True, static=True)
     """Whether the module takes a whole batch. `None`: if the annotation of an input begins with an axis `batch`."""
     seed: Any = eqx.field(default=42, kw_only=True)
@@ -118,6 +118,11 @@ class Model(eqx.Module, Generic[N]):
             raise TypeError(
                 f"`module` is the class `{self.module.__name__}`; make an instance of it: "
                 f"`{self.module.__name__}(...)`."
+            )
+        if isinstance(self.module, tuple) and any(isinstance(part, eqx.nn.State) for part in self.module):
+            raise TypeError(
+                f"`module` is {describe(self.module)}, as `eqx.nn.make_with_state` returns it: pass the two as "
+                "`Model(module, state=state)`."
             )
         if self.state is not None and not isinstance(self.state, eqx.nn.State):
             raise TypeError(
@@ -155,14 +160,14 @@ class Model(eqx.Module, Generic[N]):
         return self._carried is not None
 
     def _partition(self) -> tuple[Any, Any]:
+        arrays = eqx.filter(self.module, eqx.is_inexact_array)
         try:
-            selected, _ = eqx.partition(self.module, self.trainable)
+            net_params = eqx.filter(arrays, self.trainable)
         except (ValueError, TypeError) as e:
             raise ValueError(
                 "`trainable` doesn't fit the module: it is a function of a leaf, or a PyTree of booleans of which the "
                 f"module's structure is a refinement, as `eqx.partition` takes. {e}"
             ) from None
-        net_params = eqx.filter(selected, eqx.is_inexact_array)
         is_none = lambda leaf: leaf is None  # noqa: E731
         net_states = jax.tree.map(lambda p, leaf: leaf if p is None else None, net_params, self.module, is_leaf=is_none)
         return net_params, net_states
@@ -219,7 +224,11 @@ class Model(eqx.Module, Generic[N]):
             new = _rebuilt(new, {"_carried": carried})
             if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
                 new = new._with_optimizer_states_of(carried.optimizer_states, "optimizer" in fields)
-        return new if states is None else new._with_states(states)
+        if states is None:
+            return new
+        found = new._with_states(states)
+        _check_fit(new, found)
+        return found
 
     def _with_optimizer_states_of(self: M, old: Any, other_optimizer: bool) -> M:
         if self.optimizer is None or not jax.tree.leaves(self.parameters):
@@ -318,9 +327,18 @@ class Model(eqx.Module, Generic[N]):
             )
         if steps is not None and steps > there_are:
             raise ValueError(f"`steps_per_epoch` is {steps}, and the data has {there_are} batches of {batch}.")
+        _refuse_traced("fit", self, "`train_on_batch`")
         if epochs <= initial_epoch:
             return self, History()
-        if validation is not None:
+        if validation is None:
+            of_validation = {
+                "validation_steps": validation_steps is not None,
+                "validation_batch_size": validation_batch_size is not None,
+                "validation_freq": every != 1,
+            }
+            for name in (n for n, given in of_validation.items() if given):
+                raise ValueError(f"`{name}` is given, and there is no `validation_data` or `validation_split`.")
+        else:
             validation_there_are = batches_in(validation.length, validation_batch)
             if validation_steps is not None and validation_steps > validation_there_are:
                 raise ValueError(
@@ -371,6 +389,7 @@ class Model(eqx.Module, Generic[N]):
         batch = arguments.optional("batch_size", batch_size) or 32
         steps = arguments.optional("steps", steps)
         data = Arrays.of(x, y, sample_weight)
+        _refuse_traced("evaluate", self, "`test_on_batch`")
         table = as_table(class_weight)
         check_labels(self.loss, data.y, table)
         _check_steps(steps, data, batch)
@@ -403,6 +422,7 @@ class Model(eqx.Module, Generic[N]):
         batch = arguments.optional("batch_size", batch_size) or 32
         steps = arguments.optional("steps", steps)
         data = Arrays.of(x)
+        _refuse_traced("predict", self, "`predict_on_batch`")
         _check_steps(steps, data, batch)
         model = self._prepared("pred", data.first(batch))._without_metrics()
         hooks = Hooks(callbacks, lambda: self)
@@ -517,6 +537,7 @@ class Model(eqx.Module, Generic[N]):
 
         What isn't an array, such as activation functions, is not written: `load` takes a model built the same way.
         """
+        _refuse_traced("save", self, "it outside")
         _save.save_tree(_saved(self.states), path)
 
     def load(self: M, path: str | os.PathLike[str]) -> M:
@@ -716,7 +737,7 @@ def _check_optimizer(optimizer: Any) -> None:
         callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
     ):
         name = getattr(optimizer, "__name__", None)
-        call = f" Call it: `{name}(...)`." if name else ""
+        call = f" Call it: `{name}(...)`." if name and name.isidentifier() else ""
         raise TypeError(
             f"`optimizer` is {describe(optimizer) if name is None else f'`{name}`'}; an optax transformation such as "
             f"`optax.adam(1e-3)` is expected.{call}"
@@ -730,6 +751,39 @@ def _check_can_train(model: Any) -> None:
             f"`{type(model).__name__}` has no optimizer to train with: pass one, such as "
             "`optimizer=optax.adam(1e-3)`, or override `train_step`."
         )
+
+
+def _refuse_traced(method: str, model: Any, instead: str) -> None:
+    """Say so where a method that runs Python in between is called under a transformation."""
+    if is_traced((model, jnp.zeros(()))):  # under `jit`, also what is made of nothing that is traced
+        raise TypeError(
+            f"`{method}` can't be traced: it does more than compute. Under `jit`, `vmap` or `grad` call {instead}."
+        )
+
+
+def _check_fit(before: Any, after: Any) -> None:
+    """Raise for states of another module, or of another optimizer."""
+    here, there = _arrays_in(before.module), _arrays_in(after.module)
+    for name in (n for n in {**here, **there} if here.get(n) != there.get(n)):
+        raise ValueError(
+            f"`states` are those of another module: `module{name}` is {here.get(name, 'not there')}, and in the states "
+            f"{there.get(name, 'not there')}. For another module use `replace(module=...)`."
+        )
+    states = after.states
+    if after.optimizer is None or not _steps.is_default(after, "states_step", "init_step", "train_step"):
+        return
+    if states.get("optimizer_states") is not None and jax.tree.leaves(states.get("net_params")):
+        expected = jax.tree.structure(eqx.filter_eval_shape(after.optimizer.init, states.net_params))
+        if jax.tree.structure(states.optimizer_states) != expected:
+            raise ValueError(
+                "`states` are those of another optimizer: the structure of `optimizer_states` is not the model's. "
+                "To begin with new ones, pass `states.update(optimizer_states=None)`."
+            )
+
+
+def _arrays_in(module: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(module)
+    return {path_name(path): describe(leaf) for path, leaf in leaves if eqx.is_array(leaf)}
 
 
 def _validation(data: Any) -> Arrays | None:

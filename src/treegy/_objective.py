@@ -11,7 +11,7 @@ from ._accumulator import Accumulator, Mean, Total, lined_up
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError
 from ._inject import request
-from ._term import Batch, Term, default_name, make_term, parts, reads, reducer, scaled
+from ._term import Batch, Term, default_name, make_term, parts, placed, reads, reducer, scaled
 
 TOTAL = "loss"
 
@@ -38,8 +38,8 @@ def check_terms(kind: str, argument: str, nest: Any) -> None:
     if nest is None:
         return
     for where, thing in _items(nest, argument):
-        base = "tg.losses.MeanSquaredError" if kind == "loss" else "tg.metrics.MeanSquaredError"
-        expected = f"expected are `{kind}` instances such as `{base}()`, functions, and lists or dicts of these"
+        such = "losses" if kind == "loss" else "metrics"
+        expected = f"expected are {such} such as `tg.{such}.MeanSquaredError()`, functions, and lists or dicts of these"
         if isinstance(thing, str):
             raise TypeError(f"`{where}` is the string {thing!r}; {expected}.")
         if isinstance(thing, type):
@@ -70,8 +70,8 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     entering: dict[str, Accumulator] = {}
     for i, (name, thing) in enumerate(losses):
         term = make_term("loss", thing, name)
-        own = _with_key(_with_class_weight(term, batch), i)
-        found = parts(term, own, reducer(getattr(thing, "reduction", "sum_over_batch_size")))
+        term, own = _with_class_weight(term, batch)
+        found = parts(term, _with_key(own, i), reducer(getattr(thing, "reduction", "sum_over_batch_size")))
         weight = getattr(thing, "weight", 1.0)
         _add(entering, name, {k: scaled(v, weight) for k, v in found.items()})
     logs: dict[str, Accumulator] = OrderedDict()
@@ -137,15 +137,19 @@ def _with_key(batch: Batch, i: int) -> Batch:
     return batch._replace(available={**batch.available, "key": jax.random.fold_in(key, i)})
 
 
-def _with_class_weight(term: Term, batch: Batch) -> Batch:
-    """A batch whose weights include those of the classes, if the loss reads labels."""
+def _with_class_weight(term: Term, batch: Batch) -> tuple[Term, Batch]:
+    """A batch whose weights include those of the classes, if the loss reads labels; and the loss that reads them."""
     table = batch.available.get("class_weight")
     if table is None or "y_true" not in request(term.fn) or batch.available.get("y_true") is None:
-        return batch
+        return term, batch
     weight = class_weights(term, batch, table)
-    if batch.sample_weight is not None:
-        weight = weight * lined_up(jnp.asarray(batch.sample_weight), weight, "sample_weight").astype(weight.dtype)
-    return batch._replace(sample_weight=weight)
+    given = placed(term, "sample_weight", batch.sample_weight)
+    if given is not None:
+        weight = weight * lined_up(jnp.asarray(given), weight, "sample_weight").astype(weight.dtype)
+    # A `call` that names `sample_weight` sees all of it: what it makes an accumulator of isn't weighted afterwards.
+    available = {**batch.available, "sample_weight": weight}
+    on = tuple(pair for pair in term.on if pair[0] != "sample_weight")
+    return term._replace(on=on), batch._replace(sample_weight=weight, available=available)
 
 
 def class_labels(term: Term, batch: Batch) -> Any:

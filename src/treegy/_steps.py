@@ -21,7 +21,7 @@ from ._contract import Axis, check
 from ._describe import array_name, describe, is_arraylike, path_name
 from ._errors import InjectionError, MissingModule, MissingOptimizer
 from ._forward import forward, size_of_batch, vocabulary
-from ._inject import bind, call
+from ._inject import bind, call, function_name
 from ._objective import evaluate
 from ._states import States
 from ._term import Batch
@@ -78,7 +78,7 @@ def is_default_jit(model: Any) -> bool:
 
 
 def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -> Callable[..., Any]:
-    who = f"step `{name}` ({written.__qualname__})"
+    who = f"step `{name}` ({function_name(written)})"
 
     @functools.wraps(written)
     def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,18 +117,20 @@ def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 def _check_returned(who: str, step: Step, returned: Any) -> None:
-    expected = ", ".join(step.returns)
+    expected = f"`({', '.join(step.returns)})`" if len(step.returns) > 1 else f"`{step.returns[0]}`"
     if len(step.returns) > 1:
         if not isinstance(returned, tuple) or len(step.returns) != len(returned):
-            raise TypeError(f"{who} must return `({expected})`, and returned {describe(returned)}.")
+            raise TypeError(f"{who} must return {expected}, and returned {describe(returned)}.")
         values = dict(zip(step.returns, returned, strict=True))
     else:
         values = dict.fromkeys(step.returns, returned)
     for name, value in values.items():
         if name == "states" and not isinstance(value, States):
-            raise TypeError(f"{who} must return `({expected})`; its `states` is {describe(value)}, not `tg.States`.")
+            raise TypeError(f"{who} must return {expected}; its `states` is {describe(value)}, not `tg.States`.")
         if name == "logs" and not isinstance(value, Mapping):
-            raise TypeError(f"{who} must return `({expected})`; its `logs` is {describe(value)}, not a dict.")
+            raise TypeError(f"{who} must return {expected}; its `logs` is {describe(value)}, not a dict.")
+        if name == "entries" and not isinstance(value, list):
+            raise TypeError(f"{who} must return a list of entries, and returned {describe(value)}.")
         if name == "loss":
             _check_loss(who, value)
 
@@ -253,7 +255,7 @@ def _watched(loss: Any, depends: list[bool]) -> Any:
 
 
 def _independent(model: Any) -> str:
-    if model.loss is None and is_default(model, "test_step"):
+    if not jax.tree.leaves(model.loss, is_leaf=callable) and is_default(model, "test_step"):
         return f"`{type(model).__name__}` has no loss to train on: pass `loss=`, or override `test_step`."
     return (
         "the loss doesn't depend on `net_params`, so that training would change nothing. Does the step compute it from "
@@ -269,7 +271,16 @@ def _check_trainable(model: Any, trained: Any, fixed: Any) -> None:
             "arrays of floats. Keep it in another field of `states`."
         )
     if not jax.tree.leaves(trained):
-        what = "nothing of the module is selected by `trainable`" if model.module is not None else "there is no module"
+        if model.module is None and is_default(model, "test_step", "pred_step"):
+            raise MissingModule(
+                f"`{type(model).__name__}` has no module to train: pass one to the model, or override a step."
+            )
+        if model.module is None:
+            what = "there is no module"
+        elif jax.tree.leaves(eqx.filter(model.module, eqx.is_inexact_array)):
+            what = "`trainable` selects none of the module's"
+        else:
+            what = f"the module is {describe(model.module)} and has none"
         raise ValueError(
             f"there is nothing to train: `states.net_params` has no arrays of floats ({what}). A step without a "
             "module puts them there with `states.update(net_params=...)` when `initializing`."

@@ -18,7 +18,7 @@ from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, is_accumulator
 from ._contract import Vocabulary, check
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError, InjectionError
-from ._inject import bind, call, function_name, request, written
+from ._inject import Request, bind, call, function_name, request, written
 from ._select import Selection
 
 Available = Mapping[str, Any]
@@ -117,14 +117,37 @@ def _function_name(fn: Any) -> str:
 
 def reads(term: Term, batch: Batch) -> dict[str, Any]:
     """The values that a term asks for, as it gets them."""
+    wanted = request(term.fn)
+    _check_on(term, wanted)
     available = dict(batch.available)
-    for name, place in term.on:
-        if name in available:
-            try:
-                available[name] = place(available[name], name)
-            except InjectionError as e:
-                raise InjectionError(f"{term.who} has `on={_on_text(term.on)}`, but {e}") from None
+    for name in available:
+        if name in wanted:
+            available[name] = placed(term, name, available[name])
     return bind(term.fn, available, term.who, _ABSENT)
+
+
+def placed(term: Term, name: str, value: Any) -> Any:
+    """The part of a value that `on=` says. Weights that weren't given have no parts."""
+    place = dict(term.on).get(name)
+    if place is None or (name == "sample_weight" and value is None):
+        return value
+    try:
+        return place(value, name)
+    except InjectionError as e:
+        raise InjectionError(f"{term.who} has `on={_on_text(term.on)}`, but {e}") from None
+
+
+def _check_on(term: Term, wanted: Request) -> None:
+    """Refuse an `on={...}` about what the function doesn't ask for. Weights count without being asked for."""
+    if _is_both(term.on):
+        return
+    for name, _ in term.on:
+        if name not in wanted and name != "sample_weight":
+            near = difflib.get_close_matches(name, wanted.names, n=1)
+            raise InjectionError(
+                f"{term.who} has `on={_on_text(term.on)}`, but doesn't ask for `{name}`; it asks for "
+                f"{', '.join(wanted.names)}." + (f" Did you mean `{near[0]}`?" if near else "")
+            )
 
 
 def outcome(term: Term, batch: Batch) -> Any:
@@ -162,7 +185,7 @@ def _part(
 ) -> Accumulator:
     wanted = request(term.fn)
     of_examples = any(name in wanted for name in OF_EXAMPLES)
-    weight = batch.sample_weight if of_examples else None
+    weight = placed(term, "sample_weight", batch.sample_weight) if of_examples else None
     who = term.who + (f", part `{part}`," if part else "")
     if is_accumulator(result):
         if weight is not None and "sample_weight" not in wanted:
@@ -236,7 +259,7 @@ def unreduced(term: Term, batch: Batch) -> Any:
 
     def one(part: Any) -> Any:
         values, mask = (part.values, part.mask) if isinstance(part, Masked) else (part, None)
-        return weigh(values, batch.sample_weight, mask)[0]
+        return weigh(values, placed(term, "sample_weight", batch.sample_weight), mask)[0]
 
     if isinstance(result, Mapping):
         return {k: one(v) for k, v in result.items()}
@@ -293,5 +316,9 @@ def size_of(values: Mapping[str, Any]) -> Any:
 
 def _on_text(on: Selection) -> str:
     spelled = {name: place.path if len(place.path) != 1 else place.path[0] for name, place in on}
-    both = list(spelled) == ["y_true", "y_pred"] and spelled["y_true"] == spelled["y_pred"]
-    return repr(spelled["y_true"] if both else spelled)
+    return repr(spelled["y_true"] if _is_both(on) else spelled)
+
+
+def _is_both(on: Selection) -> bool:
+    """Whether this is `on=` without a dict: the same place in `y_true` and `y_pred`."""
+    return [name for name, _ in on] == ["y_true", "y_pred"] and on[0][1] == on[1][1]

@@ -42,7 +42,12 @@ def as_table(class_weight: Any) -> Any:
 
 def check_labels(loss: Any, y: Any, table: Any) -> None:
     """Raise if a loss reads a label that `class_weight` has no weight for, as far as labels can be looked at."""
-    if table is None or y is None or is_traced((y, table)):
+    if table is None:
+        return
+    asked = [request(make_term("loss", thing, name).fn) for name, thing in named_terms(loss, None)[0]]
+    if asked and not any("y_true" in wanted or "class_weight" in wanted for wanted in asked):
+        raise DataError("`class_weight` is given, and would be ignored: no loss asks for `y_true`.")
+    if y is None or is_traced((y, table)):
         return
     known = np.flatnonzero(~np.isnan(np.asarray(table)))
     for name, thing in named_terms(loss, None)[0]:
@@ -54,7 +59,13 @@ def check_labels(loss: Any, y: Any, table: Any) -> None:
             labels = place(y, "y") if argument == "y_true" else labels
         if not is_arraylike(labels):
             continue  # the step will explain that it wants one array
-        missing = np.setdiff1d(_as_classes(np.asarray(labels)), known)
+        labels = np.asarray(labels)
+        if labels.dtype.kind == "f" and not np.all(labels == np.floor(labels)):
+            raise DataError(
+                f"`class_weight` needs labels that are classes, integers from 0 or one-hot, and `y` is "
+                f"{describe(labels)} with values such as {labels[labels != np.floor(labels)][0]}."
+            )
+        missing = np.setdiff1d(_as_classes(labels), known)
         if missing.size:
             raise DataError(
                 f"`class_weight` has no weight for class {missing[0]}, which occurs in `y`; there are weights for "

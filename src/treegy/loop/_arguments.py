@@ -54,6 +54,8 @@ def is_due(every: int | frozenset[int], epoch: int) -> bool:
 
 def steps_in_chunk(name: str, value: Any, batch_bytes: int, steps: int) -> int:
     """How many steps one compiled call makes: so many that Python's share is small, in little memory."""
-    if value != "auto" or not isinstance(value, str):
+    if isinstance(value, str) and value != "auto":
+        raise TypeError(f'`{name}` is {value!r}; an integer of at least 1 or "auto" is expected.')
+    if not isinstance(value, str):
         return min(positive(name, value), max(steps, 1))
     return max(1, min(steps, 32, 8_000_000 // max(batch_bytes, 1)))

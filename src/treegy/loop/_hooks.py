@@ -20,16 +20,18 @@ class Hooks:
         """
         if isinstance(callbacks, Callback):
             callbacks = [callbacks]
-        if callbacks is not None and not isinstance(callbacks, Sequence):
-            raise TypeError(f"`callbacks` is {describe(callbacks)}; a list of `tg.callbacks.Callback`s is expected.")
+        if isinstance(callbacks, str) or not isinstance(callbacks, Sequence | None):
+            raise TypeError(
+                f"`callbacks` is {describe(callbacks)}; a list of `tg.callbacks.Callback`s is expected."
+                + _made(callbacks)
+            )
         self.callbacks: list[Callback] = list(callbacks or ())
         self.stopped: str | None = None
         for i, callback in enumerate(self.callbacks):
             if not isinstance(callback, Callback):
-                made = f" Make an instance of it: `{callback.__name__}()`." if isinstance(callback, type) else ""
                 raise TypeError(
                     f"`callbacks[{i}]` is {describe(callback)}; an instance of `tg.callbacks.Callback` is expected."
-                    f"{made}"
+                    + _made(callback)
                 )
         for callback in self.callbacks:
             callback._current, callback._stop = current, self._stop  # pyright: ignore[reportPrivateUsage]
@@ -49,3 +51,7 @@ class Hooks:
         """Let go of the model: after the run there is none that is current."""
         for callback in self.callbacks:
             callback._current = callback._stop = None  # pyright: ignore[reportPrivateUsage]
+
+
+def _made(callback: Any) -> str:
+    return f" Make an instance of it: `{callback.__name__}()`." if isinstance(callback, type) else ""
