@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 os.environ["KERAS_BACKEND"] = "jax"  # read when Keras is imported
@@ -26,13 +26,13 @@ def pytest_configure(config: pytest.Config):
 
 
 @contextlib.contextmanager
-def _standard_promotion() -> Iterator[None]:
+def _standard_promotion() -> Generator[None]:
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
 
 @pytest.fixture(autouse=True)
-def _promotion(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+def _promotion(request: pytest.FixtureRequest) -> Generator[None]:
     if request.node.get_closest_marker("standard_promotion") is None:
         yield
     else:

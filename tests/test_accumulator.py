@@ -12,7 +12,7 @@ import pytest
 import treegy as tg
 from treegy._accumulator import Scaled, Total
 
-few = hypothesis.settings(max_examples=30, deadline=None)
+few = hypothesis.settings(max_examples=20, deadline=None)
 numbers = st.floats(-1e3, 1e3, width=32)
 # Five values each, so that nothing is compiled twice.
 batches = st.lists(numbers, min_size=5, max_size=5).map(lambda v: np.array(v, np.float32))

@@ -1,5 +1,6 @@
 """Losses against Keras 3, formulas in NumPy float64, and Elegy's published numbers."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -40,11 +41,11 @@ def test_elegys_numbers(
     cls: Any, data: Any, mean: float, weight: list[float], weighted: float, total: float, values: list[float]
 ):
     y_true, y_pred = data
-    close = {"rtol": 0, "atol": 6e-4}
-    np.testing.assert_allclose(cls()(y_true, y_pred), mean, **close)
-    np.testing.assert_allclose(cls()(y_true, y_pred, sample_weight=jnp.array(weight)), weighted, **close)
-    np.testing.assert_allclose(cls(reduction="sum")(y_true, y_pred), total, **close)
-    np.testing.assert_allclose(cls(reduction="none")(y_true, y_pred), values, **close)
+    close = functools.partial(np.testing.assert_allclose, rtol=0, atol=6e-4)
+    close(cls()(y_true, y_pred), mean)
+    close(cls()(y_true, y_pred, sample_weight=jnp.array(weight)), weighted)
+    close(cls(reduction="sum")(y_true, y_pred), total)
+    close(cls(reduction="none")(y_true, y_pred), values)
 
 
 def test_logits_of_binary_crossentropy_give_elegys_number():
@@ -217,8 +218,8 @@ def test_labels_out_of_range_are_nan(from_logits: bool, label: int):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "uint32"])
 def test_labels_of_small_and_unsigned_integers(dtype: str):
-    y_pred = jax.random.normal(jax.random.key(0), (2, 8, 8, 300))
-    labels = jax.random.randint(jax.random.key(1), (2, 8, 8), 0, 127).astype(dtype)
+    y_pred = jax.random.normal(jax.random.key(0), (2, 4, 300))
+    labels = jax.random.randint(jax.random.key(1), (2, 4), 0, 127).astype(dtype)
     got = tg.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True, ignore_class=-1)
     one_hot = jax.nn.one_hot(labels.astype("int32"), 300)
     expected = tg.losses.categorical_crossentropy(one_hot, y_pred, from_logits=True)

@@ -111,7 +111,7 @@ def test_equals_keras(name: str, kind: str, options: dict[str, Any], weighted: b
             y_true, y_pred = examples(kind, n, seed)
             weight = np.random.default_rng(seed).uniform(size=n).astype("float32") if weighted else None
             # Keras lines weights up with the last axis of flattened labels.
-            wide = weight[:, None] if weighted and name in ("Precision", "Recall") else weight
+            wide = weight[:, None] if weight is not None and name in ("Precision", "Recall") else weight
             theirs.update_state(y_true, y_pred, sample_weight=wide)
             batches.append(batch(y_true, y_pred, weight))
         expected = np.asarray(theirs.result())
@@ -128,9 +128,10 @@ def test_precision_and_recall_equal_scikit_learn(weighted: bool):
     weight = np.arange(7.0, dtype="float32") if weighted else None
     for ours, theirs in ((tg.metrics.Precision, "precision_score"), (tg.metrics.Recall, "recall_score")):
         expected = getattr(reference, theirs)(y_true, y_pred > 0.5, sample_weight=weight, zero_division=0)
-        cut = [batch(*(None if v is None else v[part] for v in (y_true, y_pred, weight))) for part in (
-            slice(0, 4), slice(4, 7)
-        )]  # fmt: skip
+        cut = [
+            batch(y_true[part], y_pred[part], None if weight is None else weight[part])
+            for part in (slice(0, 4), slice(4, 7))
+        ]
         np.testing.assert_allclose(figure(ours(), *cut), expected, rtol=1e-6)
 
 
@@ -230,7 +231,8 @@ def test_a_mean_of_parameters_is_of_the_batch():
 
 
 def test_what_a_mean_or_sum_cannot_be_of():
-    for cls in (tg.metrics.Mean, tg.metrics.Sum):
+    classes: list[Any] = [tg.metrics.Mean, tg.metrics.Sum]
+    for cls in classes:
         with pytest.raises(tg.InjectionError, match=r"metric `\w+` \(.*\) asks for `y_prd`"):
             # Sum looks at the names that it knows only.
             cls(of=lambda y_prd, x=None: y_prd)(y_pred=jnp.ones(2))
