@@ -22,3 +22,5 @@ from .metrics import Metric as Metric
 from . import callbacks as callbacks
 from ._model import Model as Model
 from .loop._history import History as History
+from ._summary import Entry as Entry
+from ._summary import Summary as Summary

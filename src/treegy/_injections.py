@@ -6,11 +6,11 @@ import equinox as eqx
 
 from ._describe import describe
 from ._errors import InjectionError
-from ._forward import PROVIDED, inputs_of
+from ._forward import inputs_of
 from ._inject import function_name, places, request
 from ._objective import named_terms
 from ._states import States
-from ._steps import is_default, keys
+from ._steps import for_module, for_terms, is_default
 from ._term import INJECTED, Batch, Term, make_term, reads
 
 # What the table says about these is that they are read; their shapes are in the table already, or are none.
@@ -37,29 +37,16 @@ def injections(model: Any, states: States, x: Any, y: Any, notes: list[str]) -> 
 
     def run(states: States, x: Any, y: Any) -> None:
         bound = model._bound_to(states)
-        of_module, of_terms = keys(states)
-        given = {
-            "sample_weight": None,
-            "class_weight": None,
-            "training": False,
-            "initializing": False,
-            "parameters": states.get("net_params"),
-            "states": states,
-        }
         default = is_default(model, "pred_step")
         if default and callable(bound.module):
-            provided = {**given, "key": of_module, "state": states.get("state")}
-            found.append(_of_module(bound.module, x, {n: provided[n] for n in PROVIDED if provided[n] is not None}))
-        available = {"x": x, **given}
-        if of_terms is not None:
-            available["key"] = of_terms
-        if y is not None:
-            available["y_true"] = y
+            found.append(_of_module(bound.module, x, for_module(states, False, False)))
+        values = {"x": x, "y_true": y, "y_pred": None}
         if not default or callable(bound.module):
             try:
-                available["y_pred"] = bound.pred_step(x=x, states=states, initializing=False, training=False)[0]
+                values["y_pred"] = bound.pred_step(x=x, states=states, initializing=False, training=False)[0]
             except Exception as e:
                 notes.append(f"nothing is predicted: `pred_step` raises {first_line(e)}")
+        available = for_terms(values, None, None, states, False, False)
         found.extend(_of_term(term, available) for term in _terms(model))
 
     eqx.filter_eval_shape(run, states, x, y)

@@ -85,16 +85,6 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     return total, logs
 
 
-def injections(loss: Any, metrics: Any, batch: Batch) -> list[tuple[str, str, dict[str, Any]]]:
-    """For every loss and metric its kind, its name and the values that it reads."""
-    losses, others = named_terms(loss, metrics)
-    rows: list[tuple[str, str, dict[str, Any]]] = []
-    for kind, group in (("loss", losses), ("metric", others)):
-        for name, thing in group:
-            rows.append((kind, name, reads(make_term(kind, thing, name), _with_key(batch, 0))))
-    return rows
-
-
 def _flat(kind: str, nest: Any, prefix: str) -> list[tuple[str, Any]]:
     if nest is None:
         return []

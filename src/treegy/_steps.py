@@ -148,13 +148,8 @@ def keys(states: States) -> tuple[Any, Any]:
     return jax.random.fold_in(rng, _MODULE), jax.random.fold_in(rng, _LOSS)
 
 
-def pred_step(model: Any, *, x: Any, states: States, initializing: bool, training: bool) -> tuple[Any, States]:
-    """Call the module on the batch; outside training in inference mode."""
-    if model.module is None:
-        raise MissingModule(
-            f"`{type(model).__name__}` has no module to predict with: pass one to the model, or override `pred_step`."
-        )
-    module = model.module if training else eqx.nn.inference_mode(model.module)
+def for_module(states: States, initializing: bool, training: bool) -> dict[str, Any]:
+    """What a module can ask for by name, besides its inputs."""
     provided = {
         "training": training,
         "initializing": initializing,
@@ -167,6 +162,41 @@ def pred_step(model: Any, *, x: Any, states: States, initializing: bool, trainin
     if states.get("state") is not None:
         # `State.set` makes the state that it was called on unusable, and users keep theirs: give the module a clone.
         provided["state"] = jax.tree.map(lambda leaf: leaf, states.state)
+    return provided
+
+
+def for_terms(
+    values: Mapping[str, Any],
+    sample_weight: Any,
+    class_weight: Any,
+    states: States,
+    initializing: bool,
+    training: bool,
+) -> dict[str, Any]:
+    """What a loss or metric can ask for by name: of `values`, which are `x`, `y_true` and `y_pred`, those there are."""
+    available = {k: v for k, v in values.items() if v is not None}
+    available.update(
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        training=training,
+        initializing=initializing,
+        parameters=states.get("net_params"),
+        states=states,
+    )
+    _, key = keys(states)
+    if key is not None:
+        available["key"] = key
+    return available
+
+
+def pred_step(model: Any, *, x: Any, states: States, initializing: bool, training: bool) -> tuple[Any, States]:
+    """Call the module on the batch; outside training in inference mode."""
+    if model.module is None:
+        raise MissingModule(
+            f"`{type(model).__name__}` has no module to predict with: pass one to the model, or override `pred_step`."
+        )
+    module = model.module if training else eqx.nn.inference_mode(model.module)
+    provided = for_module(states, initializing, training)
     y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched)
     if state is not None and not initializing:
         states = states.update(state=state)
@@ -189,19 +219,8 @@ def test_step(
     if initializing:
         return jnp.zeros(()), {}, states  # losses and metrics have nothing to prepare
     size = size_of_batch(x, y_true)
-    available: dict[str, Any] = {"x": x, "y_true": y_true, "y_pred": y_pred}
-    available = {k: v for k, v in available.items() if v is not None}
-    available.update(
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        training=training,
-        initializing=initializing,
-        parameters=states.get("net_params"),
-        states=states,
-    )
-    _, key = keys(states)
-    if key is not None:
-        available["key"] = key
+    values = {"x": x, "y_true": y_true, "y_pred": y_pred}
+    available = for_terms(values, sample_weight, class_weight, states, initializing, training)
     axes: dict[str, Axis] = {}
     if is_default(model, "pred_step"):
         axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched)

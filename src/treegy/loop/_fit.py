@@ -14,7 +14,6 @@ from ._history import History
 from ._hooks import Hooks
 from ._progress import Progress
 
-
 # Up to so many examples the order of an epoch is computed at once.
 _WHOLE = 4_000_000
 
