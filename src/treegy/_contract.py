@@ -58,7 +58,7 @@ def check(
     if not hints:
         return
     axes = dict(vocabulary or {})
-    with jaxtyped("context"):  # pyright: ignore[reportGeneralTypeIssues]
+    with jaxtyped("context"):
         for name, axis in axes.items():
             _bind(name, axis.length)
         for name, hint in hints.items():

@@ -1,6 +1,6 @@
 """How values and places in a PyTree are spelled in errors, tables and warnings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -41,7 +41,12 @@ def is_arraylike(value: Any) -> bool:
 
 def is_traced(value: Any) -> bool:
     """Whether any leaf of `value` is being traced by a jax transformation."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value, is_leaf=is_iterator))
+
+
+def is_iterator(value: Any) -> bool:
+    """Whether `value` is a generator or the like, which jax warns of where it finds it in a PyTree."""
+    return isinstance(value, Iterator)
 
 
 def is_key(value: Any) -> bool:

@@ -1,31 +1,29 @@
 """`Model`: what users hold. Each public method is a few lines over the floors below."""
 
-import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, Generic
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from . import _save, _steps, _summary
-from ._describe import describe, is_key, is_traced, path_name
+from . import _save, _steps
+from ._describe import describe, is_traced
 from ._driver import (
     Examples,
     Seen,
-    arrays_from,
     emptied,
-    empty_logs,
-    initialize,
     predict_on_batch,
     test_logs,
     test_on_batch,
     train_on_batch,
 )
-from ._errors import MissingOptimizer
+from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
 from ._objective import check_terms
+from ._prepare import loadable, prepared, with_metrics, without_metrics
+from ._replace import combined, rebuilt, replaced
 from ._states import States
+from ._summary import Summary, summarize, summary_step
 from .data._arrays import Arrays, as_arrays, batches_in, common_length
 from .data._class_weight import as_table, check_labels
 from .loop import _arguments as arguments
@@ -49,12 +47,6 @@ M = TypeVar("M", bound="Model[Any]")
 
 # What `states` holds besides the module, which has its own fields.
 _OF_MODULE = ("net_params", "net_states", "state")
-
-_INIT = {
-    "train": ("call_init_step", "init_step", "train_step", "grad_step", "test_step", "pred_step"),
-    "test": ("call_test_step", "test_step", "pred_step"),
-    "pred": ("call_pred_step", "pred_step"),
-}
 
 
 class Model(eqx.Module, Generic[N]):
@@ -113,25 +105,12 @@ class Model(eqx.Module, Generic[N]):
     def __check_init__(self) -> None:
         check_terms("loss", "loss", self.loss)
         check_terms("metric", "metrics", self.metrics)
-        _check_optimizer(self.optimizer)
-        if isinstance(self.module, type):
-            raise TypeError(
-                f"`module` is the class `{self.module.__name__}`; make an instance of it: "
-                f"`{self.module.__name__}(...)`."
-            )
-        if isinstance(self.module, tuple) and any(isinstance(part, eqx.nn.State) for part in self.module):
-            raise TypeError(
-                f"`module` is {describe(self.module)}, as `eqx.nn.make_with_state` returns it: pass the two as "
-                "`Model(module, state=state)`."
-            )
-        if self.state is not None and not isinstance(self.state, eqx.nn.State):
-            raise TypeError(
-                f"`state` is {describe(self.state)}; the `eqx.nn.State` of `eqx.nn.make_with_state` is expected."
-            )
+        check_optimizer(self.optimizer)
+        check_module(self.module, self.state)
         if self.batched is not None:
             arguments.flag("batched", self.batched)
         arguments.flag("run_eagerly", self.run_eagerly)
-        _root_key(self.seed)
+        root_key(self.seed)
         self._partition()
 
     # What a model is made of
@@ -178,10 +157,10 @@ class Model(eqx.Module, Generic[N]):
         if self.module is None:
             changes["_carried"] = states
         else:
-            changes["module"] = _combined(self.module, states)
+            changes["module"] = combined(self.module, states)
             changes["state"] = states.get("state")
             changes["_carried"] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
-        new = _rebuilt(self, changes)
+        new = rebuilt(self, changes)
         # What a step sees as `self.states` is what it was given; nothing but a shortcut, which flattening drops.
         object.__setattr__(new, "_bound", states)
         return new
@@ -201,52 +180,7 @@ class Model(eqx.Module, Generic[N]):
 
         **Raises:** `TypeError` for a field that a model doesn't have; whatever the constructor raises.
         """
-        names = [f.name for f in dataclasses.fields(self) if f.init]
-        unknown = [n for n in fields if n not in (*names, "states")]
-        if unknown:
-            raise TypeError(f"a model has no field `{unknown[0]}` to replace; there are {', '.join(names)}, states.")
-        states = fields.pop("states", None)
-        if states is not None and not isinstance(states, States):
-            raise TypeError(f"`states` is {describe(states)}; `tg.States` are expected.")
-        changes = dict(fields)
-        if "module" in fields and "state" not in fields and fields["module"] is None:
-            changes["state"] = None
-        new: M = _rebuilt(self, changes)
-        new.__check_init__()
-        if new._carried is not None:
-            carried = new._carried
-            if {"loss", "metrics", "module", "trainable"} & set(fields):
-                carried = carried.update(metrics_states=None)
-            if self.module is not None and new.module is None:
-                carried = carried.update(net_params=None, net_states=None, state=None)
-            if "seed" in fields:
-                carried = carried.update(rng=_root_key(new.seed))
-            new = _rebuilt(new, {"_carried": carried})
-            if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
-                new = new._with_optimizer_states_of(carried.optimizer_states, "optimizer" in fields)
-        if states is None:
-            return new
-        found = new._with_states(states)
-        _check_fit(new, found)
-        return found
-
-    def _with_optimizer_states_of(self: M, old: Any, other_optimizer: bool) -> M:
-        if self.optimizer is None or not jax.tree.leaves(self.parameters):
-            fresh = None
-        else:
-            fresh = _init_optimizer(self.optimizer, self.parameters)
-        known = {path_name(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(old)}
-
-        def kept(path: Any, leaf: Any) -> Any:
-            name = path_name(path)
-            before = known.get(name)
-            if other_optimizer and ".hyperparams" in name:
-                return leaf
-            same = before is not None and before.shape == leaf.shape and before.dtype == leaf.dtype
-            return before if same else leaf
-
-        fresh = jax.tree_util.tree_map_with_path(kept, fresh)
-        return _rebuilt(self, {"_carried": self._carried.update(optimizer_states=fresh)})
+        return replaced(self, fields)
 
     # Training
 
@@ -327,7 +261,7 @@ class Model(eqx.Module, Generic[N]):
             )
         if steps is not None and steps > there_are:
             raise ValueError(f"`steps_per_epoch` is {steps}, and the data has {there_are} batches of {batch}.")
-        _refuse_traced("fit", self, "`train_on_batch`")
+        refuse_traced("fit", self, "`train_on_batch`")
         if epochs <= initial_epoch:
             return self, History()
         if validation is None:
@@ -345,9 +279,9 @@ class Model(eqx.Module, Generic[N]):
                     f"`validation_steps` is {validation_steps}, and there are {validation_there_are} batches of "
                     f"{validation_batch} to validate on."
                 )
-        _check_can_train(self)
+        check_can_train(self)
         first = data.first(batch)._replace(class_weight=table)
-        model = self._prepared("train", first)._without_metrics()
+        model = without_metrics(prepared(self, "train", first))
         per_epoch = there_are if steps is None else steps
         schedule = Schedule(
             batch,
@@ -389,11 +323,11 @@ class Model(eqx.Module, Generic[N]):
         batch = arguments.optional("batch_size", batch_size) or 32
         steps = arguments.optional("steps", steps)
         data = Arrays.of(x, y, sample_weight)
-        _refuse_traced("evaluate", self, "`test_on_batch`")
+        refuse_traced("evaluate", self, "`test_on_batch`")
         table = as_table(class_weight)
         check_labels(self.loss, data.y, table)
         _check_steps(steps, data, batch)
-        model = self._prepared("test", data.first(batch)._replace(class_weight=table))._without_metrics()
+        model = without_metrics(prepared(self, "test", data.first(batch)._replace(class_weight=table)))
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
         try:
@@ -422,9 +356,9 @@ class Model(eqx.Module, Generic[N]):
         batch = arguments.optional("batch_size", batch_size) or 32
         steps = arguments.optional("steps", steps)
         data = Arrays.of(x)
-        _refuse_traced("predict", self, "`predict_on_batch`")
+        refuse_traced("predict", self, "`predict_on_batch`")
         _check_steps(steps, data, batch)
-        model = self._prepared("pred", data.first(batch))._without_metrics()
+        model = without_metrics(prepared(self, "pred", data.first(batch)))
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="predict")
         try:
@@ -451,10 +385,10 @@ class Model(eqx.Module, Generic[N]):
         """
         batch = arguments.optional("batch_size", batch_size) or 32
         if x is None and y is None:
-            return self._prepared("train", Examples())
+            return prepared(self, "train", Examples())
         first = Arrays.of(x, y, sample_weight).first(batch)._replace(class_weight=as_table(class_weight))
-        model = self._prepared("train", first)
-        return model if model._lacks_labels(first) else model._with_metrics(first)
+        model = prepared(self, "train", first)
+        return model if first.y_true is None else with_metrics(model, first)
 
     def train_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
@@ -468,8 +402,8 @@ class Model(eqx.Module, Generic[N]):
         `(model, logs)`: the model after the step, and the figures of this batch as jax arrays.
         """
         examples = self._batch(x, y, sample_weight, class_weight)
-        _check_can_train(self)
-        model, logs = self._jitted(train_on_batch)(self._prepared("train", examples), examples)
+        check_can_train(self)
+        model, logs = self._jitted(train_on_batch)(prepared(self, "train", examples), examples)
         return model, dict(logs)
 
     def test_on_batch(
@@ -482,14 +416,15 @@ class Model(eqx.Module, Generic[N]):
         `(model, logs)`, where the logs are the figures of all batches since `reset_metrics()`.
         """
         examples = self._batch(x, y, sample_weight, class_weight)
-        model = self._prepared("test", examples)._with_metrics(examples)
+        # Prepared as for training, since it is returned: steps that train may follow.
+        model = with_metrics(prepared(self, "train", examples), examples)
         model, logs = self._jitted(test_on_batch)(model, examples)
         return model, dict(logs)
 
     def predict_on_batch(self, x: Any = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
         x = _as_jax(x, "x")
-        return self._jitted(predict_on_batch)(self._prepared("pred", Examples(x)), x)
+        return self._jitted(predict_on_batch)(prepared(self, "pred", Examples(x)), x)
 
     def __call__(self, x: Any = None) -> Any:
         """The same as `predict_on_batch`."""
@@ -517,10 +452,10 @@ class Model(eqx.Module, Generic[N]):
         """
         examples = Examples(x, y, sample_weight)
         examples = jax.tree.map(_as_shape, examples)
-        model = self if self.initialized else eqx.filter_eval_shape(Model._prepared, self, "test", examples)
+        model = self if self.initialized else eqx.filter_eval_shape(prepared, self, "test", examples)
         eqx.filter_eval_shape(test_logs, model, examples)
 
-    def summary(self, x: Any = None, y: Any = None, *, depth: int = 2) -> "_summary.Summary":
+    def summary(self, x: Any = None, y: Any = None, *, depth: int = 2) -> Summary:
         """A table of the layers, their outputs and parameters, and of what every loss and metric reads.
 
         Nothing is computed. Print it, or show it in a notebook.
@@ -530,14 +465,14 @@ class Model(eqx.Module, Generic[N]):
         - `x`, `y`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s. Without `x` there are no output shapes.
         - `depth`: how deep in the module rows go.
         """
-        return _summary.summarize(self, x, y, arguments.positive("depth", depth))
+        return summarize(self, x, y, arguments.positive("depth", depth))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and all other states into a directory, atomically.
 
         What isn't an array, such as activation functions, is not written: `load` takes a model built the same way.
         """
-        _refuse_traced("save", self, "it outside")
+        refuse_traced("save", self, "it outside")
         _save.save_tree(_saved(self.states), path)
 
     def load(self: M, path: str | os.PathLike[str]) -> M:
@@ -546,7 +481,7 @@ class Model(eqx.Module, Generic[N]):
         **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
         or if they are damaged.
         """
-        like = self._loadable()
+        like = loadable(self)
         loaded = _save.load_tree(_saved(like), path)
         return self._with_states(like.update(**loaded, metrics_states=None))
 
@@ -598,13 +533,13 @@ class Model(eqx.Module, Generic[N]):
 
     def summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
         """`(x, states)` → the rows of the summary."""
-        return _summary.summary_step(self, *args, **kwargs)
+        return summary_step(self, *args, **kwargs)
 
     def states_step(self) -> States:
         """The `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
         net_params, net_states = self._partition()
         return States(
-            rng=_root_key(self.seed),
+            rng=root_key(self.seed),
             step=jnp.zeros((), jnp.int32),
             net_params=net_params,
             net_states=net_states,
@@ -630,160 +565,9 @@ class Model(eqx.Module, Generic[N]):
         table = None if table is None else jnp.asarray(table)
         return Examples(named["x"], named["y"], named["sample_weight"], table)
 
-    def _prepared(self: M, kind: str, examples: Examples) -> M:
-        """The model with what steps of this kind need, running overridden steps with `initializing` if it is new."""
-        model = self
-        if not model.initialized:
-            states = model.states_step()
-            if not isinstance(states, States):
-                raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
-            own = not _steps.is_default(model, "init_step", "call_init_step")
-            steps = _INIT["train" if own else kind]
-            if not _steps.is_default(model, *steps):
-                model = model._with_states(states)
-                states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
-            made = [n for n in states if self.module is None or n not in ("net_states", "state")]
-            model = model._with_states(arrays_from(states, made))
-        if kind == "train" and model.optimizer is not None:
-            states = model.states
-            if states.get("optimizer_states") is None and jax.tree.leaves(states.get("net_params")):
-                ready = _init_optimizer(model.optimizer, states.net_params)
-                model = model._with_states(arrays_from(states.update(optimizer_states=ready), ["optimizer_states"]))
-        return model
-
-    def _with_metrics(self: M, examples: Examples) -> M:
-        states = self.states
-        if states.get("metrics_states") is not None:
-            return self
-        logs = empty_logs(test_logs, self, jax.tree.map(jnp.asarray, examples))
-        seen = Seen(logs, jnp.zeros((), jnp.int32))
-        return self._with_states(states.update(metrics_states=seen))
-
-    def _without_metrics(self: M) -> M:
-        return self._with_states(self.states.update(metrics_states=None))
-
-    def _lacks_labels(self, examples: Examples) -> bool:
-        return examples.y_true is None
-
-    def _loadable(self) -> States:
-        """States whose structure is that of a saved model of this kind, found without data."""
-        states = self.states
-        if self.initialized:
-            return states
-        if self.module is None:
-            return States(**{n: _save.UNKNOWN if v is None else v for n, v in states.items()})
-        if self.optimizer is not None and jax.tree.leaves(states.net_params):
-            shapes = eqx.filter_eval_shape(self.optimizer.init, states.net_params)
-            states = states.update(optimizer_states=shapes)
-        return states
-
 
 _steps.install(Model, default=True)
 setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
-
-
-def _init(optimizer: Any, net_params: Any) -> Any:
-    return optimizer.init(net_params)
-
-
-_init_optimizer = eqx.filter_jit(_init)
-
-
-def _rebuilt(model: Any, changes: dict[str, Any]) -> Any:
-    """A model of the same class with some fields changed, past any `__init__` of the user's."""
-    new = object.__new__(type(model))
-    for field in dataclasses.fields(model):
-        value = changes[field.name] if field.name in changes else getattr(model, field.name)
-        object.__setattr__(new, field.name, value)
-    return new
-
-
-def _combined(module: Any, states: States) -> Any:
-    """The module of some states."""
-    if "net_params" not in states or "net_states" not in states:
-        raise ValueError("the states of a model with a module have `net_params` and `net_states`.")
-    try:
-        return eqx.combine(states.net_params, states.net_states)
-    except ValueError:
-        old = {path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(module)}
-        trees = (states.net_params, states.net_states)
-        new = {path_name(p) for tree in trees for p, _ in jax.tree_util.tree_leaves_with_path(tree)}
-        differ = sorted(old ^ new)[:5]
-        raise ValueError(
-            "`states.net_params` and `states.net_states` don't make up the module any more: they must keep the "
-            f"structure that `eqx.partition` gave them. They differ at {', '.join(differ) or 'their containers'}."
-        ) from None
-
-
-def _root_key(seed: Any) -> Any:
-    if isinstance(seed, bool) or isinstance(seed, float | str) or seed is None:
-        raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
-    if isinstance(seed, int | np.integer):
-        return jax.random.key(int(seed) if -(2**31) <= seed < 2**32 else int(seed) % 2**32)
-    if isinstance(seed, jax.Array | np.ndarray):
-        if is_key(seed) and seed.ndim == 0:
-            return seed
-        if seed.ndim == 0 and np.issubdtype(seed.dtype, np.integer):
-            return jax.random.key(seed)
-        if seed.ndim == 1 and seed.dtype == np.uint32:
-            return jax.random.wrap_key_data(jnp.asarray(seed))
-    raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    if optimizer is None:
-        return
-    if isinstance(optimizer, type) or not (
-        callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
-    ):
-        name = getattr(optimizer, "__name__", None)
-        call = f" Call it: `{name}(...)`." if name and name.isidentifier() else ""
-        raise TypeError(
-            f"`optimizer` is {describe(optimizer) if name is None else f'`{name}`'}; an optax transformation such as "
-            f"`optax.adam(1e-3)` is expected.{call}"
-        )
-
-
-def _check_can_train(model: Any) -> None:
-    """Say before compiling, and without tracing, what the default `train_step` would miss."""
-    if model.optimizer is None and _steps.is_default(model, "call_train_step", "train_step"):
-        raise MissingOptimizer(
-            f"`{type(model).__name__}` has no optimizer to train with: pass one, such as "
-            "`optimizer=optax.adam(1e-3)`, or override `train_step`."
-        )
-
-
-def _refuse_traced(method: str, model: Any, instead: str) -> None:
-    """Say so where a method that runs Python in between is called under a transformation."""
-    if is_traced((model, jnp.zeros(()))):  # under `jit`, also what is made of nothing that is traced
-        raise TypeError(
-            f"`{method}` can't be traced: it does more than compute. Under `jit`, `vmap` or `grad` call {instead}."
-        )
-
-
-def _check_fit(before: Any, after: Any) -> None:
-    """Raise for states of another module, or of another optimizer."""
-    here, there = _arrays_in(before.module), _arrays_in(after.module)
-    for name in (n for n in {**here, **there} if here.get(n) != there.get(n)):
-        raise ValueError(
-            f"`states` are those of another module: `module{name}` is {here.get(name, 'not there')}, and in the states "
-            f"{there.get(name, 'not there')}. For another module use `replace(module=...)`."
-        )
-    states = after.states
-    if after.optimizer is None or not _steps.is_default(after, "states_step", "init_step", "train_step"):
-        return
-    if states.get("optimizer_states") is not None and jax.tree.leaves(states.get("net_params")):
-        expected = jax.tree.structure(eqx.filter_eval_shape(after.optimizer.init, states.net_params))
-        if jax.tree.structure(states.optimizer_states) != expected:
-            raise ValueError(
-                "`states` are those of another optimizer: the structure of `optimizer_states` is not the model's. "
-                "To begin with new ones, pass `states.update(optimizer_states=None)`."
-            )
-
-
-def _arrays_in(module: Any) -> dict[str, str]:
-    leaves = jax.tree_util.tree_leaves_with_path(module)
-    return {path_name(path): describe(leaf) for path, leaf in leaves if eqx.is_array(leaf)}
 
 
 def _validation(data: Any) -> Arrays | None:

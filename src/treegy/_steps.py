@@ -117,8 +117,9 @@ def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 def _check_returned(who: str, step: Step, returned: Any) -> None:
-    expected = f"`({', '.join(step.returns)})`" if len(step.returns) > 1 else f"`{step.returns[0]}`"
-    if len(step.returns) > 1:
+    several, expected = len(step.returns) > 1, ", ".join(step.returns)
+    expected = f"`({expected})`" if several else f"`{expected}`"
+    if several:
         if not isinstance(returned, tuple) or len(step.returns) != len(returned):
             raise TypeError(f"{who} must return {expected}, and returned {describe(returned)}.")
         values = dict(zip(step.returns, returned, strict=True))
@@ -317,10 +318,7 @@ def train_step(
         return logs, states
     optimizer = model.optimizer
     if optimizer is None:
-        raise MissingOptimizer(
-            f"`{type(model).__name__}` has no optimizer to train with: pass one, such as "
-            "`optimizer=optax.adam(1e-3)`, or override `train_step`."
-        )
+        raise no_optimizer(model)
     loss, logs, states, grads = model.grad_step(states=states, initializing=False, training=training, **batch)
     params, optimizer_states = states.net_params, states.get("optimizer_states")
     if optimizer_states is None:
@@ -330,6 +328,14 @@ def train_step(
     updates, optimizer_states = update(grads, optimizer_states, params, value=loss, grad=grads)
     params = optax.apply_updates(params, updates)
     return logs, states.update(net_params=params, optimizer_states=optimizer_states)
+
+
+def no_optimizer(model: Any) -> MissingOptimizer:
+    """The error for a model that is to be trained and has no optimizer."""
+    return MissingOptimizer(
+        f"`{type(model).__name__}` has no optimizer to train with: pass one, such as `optimizer=optax.adam(1e-3)`, or "
+        "override `train_step`."
+    )
 
 
 def init_step(model: Any, **batch: Any) -> States:

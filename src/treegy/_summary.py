@@ -14,6 +14,7 @@ from ._describe import describe, is_arraylike, path_name
 from ._driver import Examples
 from ._injections import Injection, first_line, injections, type_name
 from ._layers import Path, Seat, layers, observed
+from ._prepare import prepared
 from ._states import States
 from ._steps import is_default
 from ._table import NO_BREAK, Column, Table, as_html, as_text
@@ -296,7 +297,7 @@ def _states(model: Any, x: Any, y: Any, notes: list[str]) -> States:
     if x is not None and not model.initialized:
         kind = "pred" if y is None else "train"
         try:
-            states = eqx.filter_eval_shape(lambda m, e: m._prepared(kind, e).states, model, Examples(x, y))
+            states = eqx.filter_eval_shape(lambda m, e: prepared(m, kind, e).states, model, Examples(x, y))
         except Exception as e:
             notes.append(f"the states are those before `init`, which raises {first_line(e)}")
     if abstract or model.module is None:

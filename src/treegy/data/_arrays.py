@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .._describe import array_name, describe, is_traced, path_name
+from .._describe import array_name, describe, is_iterator, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
 
@@ -23,7 +23,7 @@ def as_arrays(value: Any, name: str) -> Any:
         return None
     if isinstance(value, list) and _is_numbers(value):
         return _checked(_as_numpy(value, name), name)
-    leaves, tree = jax.tree_util.tree_flatten_with_path(value)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=is_iterator)
     if not leaves:
         raise DataError(f"`{name}` is {describe(value)}, which holds no arrays.")
     arrays = [_as_array(leaf, name + path_name(path)) for path, leaf in leaves]

@@ -1,0 +1,75 @@
+"""Getting a model ready for its steps: parameters that steps create, states of the optimizer and of metrics."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from . import _save, _steps
+from ._describe import describe
+from ._driver import Examples, Seen, arrays_from, empty_logs, initialize, test_logs
+from ._states import States
+
+# The steps that run, or don't, while a model is initialized for training, evaluating or predicting.
+_INIT = {
+    "train": ("call_init_step", "init_step", "train_step", "grad_step", "test_step", "pred_step"),
+    "test": ("call_test_step", "test_step", "pred_step"),
+    "pred": ("call_pred_step", "pred_step"),
+}
+
+
+def _init(optimizer: Any, net_params: Any) -> Any:
+    return optimizer.init(net_params)
+
+
+init_optimizer = eqx.filter_jit(_init)
+
+
+def prepared(model: Any, kind: str, examples: Examples) -> Any:
+    """The model with what steps of this kind need, running overridden steps with `initializing` if it is new."""
+    if not model.initialized:
+        states = model.states_step()
+        if not isinstance(states, States):
+            raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
+        own = not _steps.is_default(model, "init_step", "call_init_step")
+        steps = _INIT["train" if own else kind]
+        if not _steps.is_default(model, *steps):
+            model = model._with_states(states)
+            states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
+        made = [n for n in states if model.module is None or n not in ("net_states", "state")]
+        model = model._with_states(arrays_from(states, made))
+    if kind == "train" and model.optimizer is not None:
+        states = model.states
+        if states.get("optimizer_states") is None and jax.tree.leaves(states.get("net_params")):
+            ready = init_optimizer(model.optimizer, states.net_params)
+            model = model._with_states(arrays_from(states.update(optimizer_states=ready), ["optimizer_states"]))
+    return model
+
+
+def with_metrics(model: Any, examples: Examples) -> Any:
+    """The model with what `test_on_batch` accumulates into; only shapes are looked at."""
+    states = model.states
+    if states.get("metrics_states") is not None:
+        return model
+    logs = empty_logs(test_logs, model, jax.tree.map(jnp.asarray, examples))
+    seen = Seen(logs, jnp.zeros((), jnp.int32))
+    return model._with_states(states.update(metrics_states=seen))
+
+
+def without_metrics(model: Any) -> Any:
+    """The model without what `test_on_batch` has accumulated, so that every run compiles to the same programs."""
+    return model._with_states(model.states.update(metrics_states=None))
+
+
+def loadable(model: Any) -> States:
+    """States whose structure is that of a saved model of this kind, found without data."""
+    states = model.states
+    if model.initialized:
+        return states
+    if model.module is None:
+        return States(**{n: _save.UNKNOWN if v is None else v for n, v in states.items()})
+    if model.optimizer is not None and jax.tree.leaves(states.net_params):
+        shapes = eqx.filter_eval_shape(model.optimizer.init, states.net_params)
+        states = states.update(optimizer_states=shapes)
+    return states
