@@ -59,6 +59,9 @@ class States(eqx.Module, Mapping[str, Any]):
         except KeyError:
             raise AttributeError(f"`States` has no field `{name}`; {self._there_are()}") from None
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._fields
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
 
