@@ -117,6 +117,22 @@ def weigh(values: Any, weight: Any = None, mask: Any = None) -> tuple[Array, Arr
     return weighted, weights, counts
 
 
+def cleared(labels: Any, weight: Any) -> Any:
+    """`labels` with 0 for NaN where the weight is 0.
+
+    The value of such an example is selected away, but differentiating it would still give 0 times NaN.
+    """
+
+    def clear(leaf: Any) -> Any:
+        leaf = jnp.asarray(leaf)
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact) or leaf.shape[: weight.ndim] != weight.shape:
+            return leaf
+        unweighted = lined_up(weight, leaf, "sample_weight") == 0
+        return jnp.where(unweighted & jnp.isnan(leaf), jnp.zeros_like(leaf), leaf)
+
+    return jax.tree.map(clear, labels)
+
+
 def safe_divide(numerator: Array, denominator: Array) -> Array:
     """The quotient, and 0 where the denominator is 0, with finite gradients there."""
     zero = denominator == 0

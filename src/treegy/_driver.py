@@ -18,7 +18,7 @@ from ._forward import size_of_batch
 from ._states import States
 
 # Streams of random numbers besides training's, which is folded with the step itself.
-_TEST, _PRED = 0x7E57, 0x9BED
+_TEST, _PRED, _INIT = 0x7E57, 0x9BED, 0x1217
 
 
 class Examples(NamedTuple):
@@ -192,13 +192,16 @@ def predict_on_batch(model: Any, x: Any) -> Any:
 
 
 def initialize(model: Any, kind: str, examples: Examples) -> States:
-    """The states after the step of this kind has run while `initializing`."""
-    states, given = model.states, _given(examples)
+    """The states after the step of this kind has run while `initializing`, with the root key that they had before."""
+    before, given = model.states, _given(examples)
+    states = _streamed(before, _INIT, 0)
     if kind == "pred":
-        return model.call_pred_step(x=examples.x, states=states, initializing=True, training=False)[1]
-    if kind == "test":
-        return model.call_test_step(**given, states=states, initializing=True, training=False)[2]
-    return model.call_init_step(**given, states=states)
+        _, after = model.call_pred_step(x=examples.x, states=states, initializing=True, training=False)
+    elif kind == "test":
+        _, _, after = model.call_test_step(**given, states=states, initializing=True, training=False)
+    else:
+        after = model.call_init_step(**given, states=states)
+    return after if before.get("rng") is None else after.update(rng=before.rng)
 
 
 def empty_logs(run: Any, *args: Any) -> Logs:

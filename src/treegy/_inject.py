@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
+import equinox as eqx
+
 from ._describe import describe
 from ._errors import InjectionError
 from ._select import At
@@ -36,7 +38,7 @@ class Request(NamedTuple):
 def written(fn: Any) -> Any:
     """The Python function as its author wrote it: under bound methods, decorators, partials and callable objects."""
     while True:
-        if isinstance(fn, functools.partial):
+        if isinstance(fn, functools.partial | eqx.Partial):
             fn = fn.func
         elif inspect.ismethod(fn) or hasattr(fn, "__func__"):
             fn = fn.__func__
@@ -61,8 +63,10 @@ def request(fn: Callable[..., Any]) -> Request:
 
     **Raises:** [`treegy.InjectionError`][] if it has none, as some functions written in C.
     """
+    # An `eqx.Partial` itself takes anything.
+    called = functools.partial(fn.func, *fn.args, **fn.keywords) if isinstance(fn, eqx.Partial) else fn
     try:
-        signature = inspect.signature(fn)
+        signature = inspect.signature(called)
     except (ValueError, TypeError):
         raise InjectionError(
             f"`{function_name(fn)}` has no signature to read the names of its arguments from. "

@@ -246,8 +246,8 @@ def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[st
         loss = jnp.asarray(loss)
         if not jnp.issubdtype(loss.dtype, jnp.floating):
             raise TypeError(f"step `test_step` returned a loss that is {array_name(loss)}; a float is expected.")
-        # An ordered dict, as a plain one would come back sorted.
-        arrays, rest = eqx.partition((OrderedDict(logs), after), eqx.is_array)
+        # Ordered dicts, as plain ones would come back sorted.
+        arrays, rest = eqx.partition((_ordered(logs), after), eqx.is_array)
         static.append(rest)
         return _watched(loss, depends), arrays
 
@@ -256,6 +256,10 @@ def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[st
         raise ValueError(_independent(model))
     logs, after = eqx.combine(arrays, static[-1])
     return loss, logs, after, grads
+
+
+def _ordered(logs: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    return OrderedDict((k, _ordered(v) if isinstance(v, Mapping) else v) for k, v in logs.items())
 
 
 def _watched(loss: Any, depends: list[bool]) -> Any:
