@@ -1,5 +1,6 @@
 """Models as users write them: steps name only what they want, fields are declared with `kw_only=True`."""
 
+from functools import partial
 from typing import Any, assert_type
 
 import equinox as eqx
@@ -61,9 +62,10 @@ class Clipped(tg.Model[eqx.nn.MLP]):
 
     def grad_step(self, **kwargs: Any) -> tuple[Any, dict[str, Any], tg.States, Any]:
         loss, logs, states, grads = super().grad_step(**kwargs)
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         scale = jnp.minimum(1.0, self.limit / norm)
-        return loss, {**logs, "grad_norm": norm}, states, jax.tree.map(lambda g: g * scale, grads)
+        scaled = jax.tree.map(partial(jnp.multiply, scale), grads)
+        return loss, {**logs, "grad_norm": norm}, states, scaled
 
     def train_step(self, **kwargs: Any) -> tuple[dict[str, Any], tg.States]:
         logs, states = super().train_step(**kwargs)

@@ -32,8 +32,8 @@ def two_steps(model: tg.Model[Encoder], x: Array, y: Array) -> tuple[tg.Model[En
 
 
 def main() -> None:
-    x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
-    y = np.arange(32) % 3
+    x = jax.random.normal(jax.random.key(0), (32, 4))
+    y = jax.random.randint(jax.random.key(1), (32,), 0, 3)
 
     model = tg.Model(
         Encoder(jax.random.key(0)),
@@ -59,7 +59,7 @@ def main() -> None:
 
     model = model.init(x, y)
     model.check(jax.ShapeDtypeStruct((8, 4), np.float32), jax.ShapeDtypeStruct((8,), np.int32))
-    stepped, logs = two_steps(model, *jax.device_put((x, y)))
+    stepped, logs = two_steps(model, x, y)
     stepped, logs = stepped.test_on_batch(x, y)
     assert_type(stepped.reset_metrics(), tg.Model[Encoder])
     assert_type(stepped.states, tg.States)
@@ -67,7 +67,7 @@ def main() -> None:
     mlp = eqx.nn.MLP(4, 3, 8, 1, key=jax.random.key(0))
     assert_type(tg.Model(mlp).module, eqx.nn.MLP)
     assert_type(tg.Model(mlp).replace(seed=1), tg.Model[eqx.nn.MLP])
-    assert_type(tg.inject(correct, y_true=y, y_pred={"logits": x}), Any)
+    assert_type(tg.inject(correct, y_true=y, y_pred=model(x)), Any)
 
 
 if __name__ == "__main__":
