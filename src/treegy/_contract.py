@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from beartype.door import is_bearable
 from beartype.roar import BeartypeException
-from jaxtyping import AbstractArray, PyTree, Shaped, jaxtyped
+from jaxtyping import AbstractArray, AnnotationError, PyTree, Shaped, jaxtyped
 
-from ._describe import array_name, describe, is_arraylike
+from ._describe import array_name, describe, is_arraylike, path_name
 from ._errors import ContractError
 from ._inject import annotations
 
@@ -62,8 +62,16 @@ def check(
         for name, axis in axes.items():
             _bind(name, axis.length)
         for name, hint in hints.items():
-            fault = _first_fault(hint, arguments[name], "")
+            try:
+                fault = _first_fault(hint, arguments[name], "")
+            except AnnotationError as e:
+                e.add_note(f"This is about the annotation of `{name}` of {who}.")
+                raise
             if fault is not None:
+                if fault.where:
+                    # An axis may have been fixed by another item of the same container.
+                    for axis_name, length in _axes_in(hint, arguments[name]):
+                        axes.setdefault(axis_name, Axis(length, name))
                 raise ContractError(_report(who, name, fault, hints, arguments, axes))
             for axis_name, length in _axes_in(hint, arguments[name]):
                 axes.setdefault(axis_name, Axis(length, name if name != "return" else "the result"))
@@ -106,6 +114,11 @@ def hint_text(hint: Any) -> str:
         array = getattr(hint.array_type, "__name__", str(hint.array_type)).rpartition(".")[2]
         kind = hint.__name__.split("[")[0]
         return f'{kind}[{array}, "{hint.dim_str}"]'
+    if _is_pytree(hint):
+        leaftype, structure = getattr(hint, "leaftype", None), getattr(hint, "structure", None)
+        parts = [] if leaftype is None else [hint_text(leaftype)]
+        parts += [] if structure is None else [f'"{structure}"']
+        return f"PyTree[{', '.join(parts)}]" if parts else "PyTree"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return hint_text(args[0])
@@ -151,13 +164,12 @@ def _first_fault(hint: Any, value: Any, where: str) -> _Fault | None:
     if origin is Annotated:
         return _first_fault(args[0], value, where)
     if origin is Union or origin is types.UnionType:
-        faults = [_first_fault(arm, value, where) for arm in args]
-        fits = any(
-            fault is None and (mentions_arrays(arm) or _bearable(value, arm))
-            for arm, fault in zip(args, faults, strict=True)
-        )
-        if fits:
-            return None
+        faults: list[Any] = []
+        for arm in args:  # one after the other: an arm that fits binds axes, those after it must not
+            fault = _first_fault(arm, value, where)
+            if fault is None and (mentions_arrays(arm) or _bearable(value, arm)):
+                return None
+            faults.append(fault)
         arms = [f for f in faults if f is not None and f.hint is not type(None)]
         # One arm besides `None` is what was meant; of several, the whole union is the most honest answer.
         return arms[0] if len(arms) == 1 and value is not None else _Fault(where, hint, value)
@@ -174,7 +186,22 @@ def _first_fault(hint: Any, value: Any, where: str) -> _Fault | None:
                 return _Fault(where, hint, value)
             faults = (_first_fault(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
             return next((f for f in faults if f is not None), None)
-    return None if _bearable(value, hint) else _Fault(where, hint, value)
+    if _bearable(value, hint):
+        return None
+    return _fault_in_leaves(hint, value, where) or _Fault(where, hint, value)
+
+
+@no_type_check
+def _fault_in_leaves(hint: Any, value: Any, where: str) -> _Fault | None:
+    """The leaf at which `value` doesn't fit a `PyTree[...]`, if it is a leaf."""
+    if not _is_pytree(hint) or not mentions_arrays(hint.leaftype):
+        return None
+    leaves = jax.tree_util.tree_leaves_with_path(value)
+    faults = (_first_fault(hint.leaftype, leaf, where + path_name(path)) for path, leaf in leaves)
+    try:
+        return next((f for f in faults if f is not None), None)
+    except AnnotationError:
+        return None  # axes such as `?n` mean something in the whole tree only
 
 
 @no_type_check
@@ -232,6 +259,7 @@ def _axes_in(hint: Any, value: Any, leading: int = 0) -> list[tuple[str, int]]:
     return []
 
 
+@no_type_check
 def _report(
     who: str,
     name: str,
@@ -256,7 +284,7 @@ def _report(
     mentioned = [f"{a} = {axis.length} (from {axis.by})" for a, axis in axes.items()]
     if mentioned:
         lines.append("  axes: " + ", ".join(mentioned))
-    spelled = "the result" if result else f"`{name}{fault.where}`"
+    spelled = f"the result{fault.where}" if result else f"`{name}{fault.where}`"
     lines.append("  " + _why(spelled, fault, axes))
     return "\n".join(lines)
 
@@ -273,7 +301,7 @@ def _why(spelled: str, fault: _Fault, axes: Mapping[str, Axis]) -> str:
     names, shape = hint.dim_str.split(), tuple(value.shape)
     if hint.index_variadic is None and len(names) != len(shape):
         are = "is" if len(names) == 1 else "are"
-        mend = _last_axis_hint(len(names), shape)
+        mend = _last_axis_hint(spelled, len(names), shape)
         return f"{spelled} has {_axes_count(len(shape))}, {len(names)} {are} expected.{mend}"
     if hint.index_variadic is not None and len(shape) < len(names) - 1:
         return f"{spelled} has {_axes_count(len(shape))}, at least {len(names) - 1} are expected."
@@ -281,8 +309,12 @@ def _why(spelled: str, fault: _Fault, axes: Mapping[str, Axis]) -> str:
         known = axes.get(axis)
         if known is not None and known.length != length:
             return f"Axis `{axis}` of {spelled} is {length}, and {known.length} from {known.by}."
-    if not isinstance(value, jax.Array) and hint.array_type is jax.Array:
-        return f"{spelled} is a {type(value).__name__}, and a jax.Array is expected."
+    if isinstance(hint.array_type, type) and not isinstance(value, hint.array_type):
+        is_jax = isinstance(value, jax.Array)
+        kind = "jax.Array" if is_jax else type(value).__name__
+        expected = "jax.Array" if hint.array_type is jax.Array else hint.array_type.__name__
+        mend = " In a step all arrays are those of jax." if is_jax else " Convert it with `jnp.asarray`."
+        return f"{spelled} is a {kind}, and a {expected} is expected.{mend}"
     seen: dict[str, int] = {}
     for axis, length in _axes_in(hint, value):
         if seen.setdefault(axis, length) != length:
@@ -297,9 +329,10 @@ def _axes_count(n: int) -> str:
     return f"{n} axis" if n == 1 else f"{n} axes"
 
 
-def _last_axis_hint(expected: int, shape: tuple[int, ...]) -> str:
+def _last_axis_hint(spelled: str, expected: int, shape: tuple[int, ...]) -> str:
     if expected == len(shape) + 1:
-        return " Did the module forget a last axis of length 1?"
+        forgot = "Did the module forget" if spelled.startswith("`y_pred") else "Does it lack"
+        return f" {forgot} a last axis of length 1?"
     if expected == len(shape) - 1 and shape[-1] == 1:
         return " Is its last axis of length 1 one too many?"
     return ""

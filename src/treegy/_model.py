@@ -291,6 +291,7 @@ class Model(eqx.Module, Generic[N]):
             arguments.steps_in_chunk(
                 "steps_per_execution", steps_per_execution, batch * data.bytes_per_example, per_epoch
             ),
+            isinstance(steps_per_execution, str),
             shuffle,
             remainder,
             validation_batch,

@@ -93,6 +93,7 @@ def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -
         check(written, arguments, who=who)
         returned = call(method, arguments)
         _check_returned(who, step, returned)
+        check(written, {**arguments, "return": returned}, who=who)
         return returned
 
     setattr(stepped, "is_default_step", default)  # noqa: B010

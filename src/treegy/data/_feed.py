@@ -103,6 +103,11 @@ class Feed:
             ]
         self._rings: dict[int, _Ring] = {}
 
+    @property
+    def steps(self) -> int:
+        """How many batches at most are in a chunk."""
+        return self._steps
+
     def epoch(
         self,
         order: Callable[[int, int], Any] | None = None,

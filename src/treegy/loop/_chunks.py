@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,6 +20,7 @@ from .._accumulator import merge_all
 from .._describe import array_name, path_name
 from .._driver import Examples, Logs, emptied, predict, test, train
 from .._steps import is_default_jit
+from ._convolutions import channels_last, slow_in_loops
 
 
 class Frozen:
@@ -90,11 +90,10 @@ def _predict_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: 
 
 
 class Traced(NamedTuple):
-    """A step as a jaxpr."""
+    """What is known of a step before it has run."""
 
-    jaxpr: Any
     results: Any
-    """The structure of what it returns, `(arrays, result)`."""
+    """The shapes of what it returns, `(arrays, result)`."""
     changed: tuple[bool, ...]
     """Which of the model's arrays it changes: the others are no part of the loop."""
 
@@ -103,25 +102,24 @@ def _traced(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) ->
     traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
     before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
-    return Traced(traced.jaxpr, traced.out_info, changed)
+    return Traced(traced.out_info, changed)
 
 
 def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
     arrays, frozen = split(model)
-    traced = _traced(step, frozen, arrays, jax.eval_shape(data.at, 0))
-    structure = jax.tree.structure(traced.results)
+    changed = _traced(step, frozen, arrays, jax.eval_shape(data.at, 0)).changed
+    run = channels_last(functools.partial(step, frozen))
 
     def body(i: Any, carry: Any) -> Any:
         carried, result = carry
-        arguments = jax.tree.leaves((_filled(arrays, carried, traced.changed), data.at(i), start + i))
-        # Constants among the results come as NumPy-like literals, which aren't what users' accumulators are made of.
-        leaves = [jnp.asarray(v) for v in jax.core.eval_jaxpr(traced.jaxpr.jaxpr, traced.jaxpr.consts, *arguments)]
-        after, new = jax.tree.unflatten(structure, leaves)
-        return _picked(after, traced.changed), fold(result, new, i)
+        after, new = run(_filled(arrays, carried, changed), data.at(i), start + i)
+        return _picked(after, changed), fold(result, new, i)
 
-    carried, result = jax.lax.fori_loop(0, n, body, (_picked(arrays, traced.changed), result))
-    return join(_filled(arrays, carried, traced.changed), frozen), result
+    carry = (_picked(arrays, changed), result)
+    # A chunk with room for one step only is no loop: straight-line programs are compiled to something faster.
+    carried, result = body(0, carry) if data.steps == 1 else jax.lax.fori_loop(0, n, body, carry)
+    return join(_filled(arrays, carried, changed), frozen), result
 
 
 def _picked(arrays: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
@@ -222,6 +220,7 @@ class Engine:
         self._eager = bool(model.run_eagerly)
         self._compiled = None if self._eager or is_default_jit(model) else model.jit_step(kind.chunk)
         self._arrays, self._frozen = split(model)
+        self._first = first
         self._owned = [False] * len(self._arrays)
         self._index = 0
         self._changed: dict[Any, tuple[bool, ...]] = {}
@@ -232,6 +231,14 @@ class Engine:
             if not kind.predicts:
                 self._empty = emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
         self.reset()
+
+    @functools.cached_property
+    def slow_in_loops(self) -> bool:
+        """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
+        if self._eager or self._compiled is not None:
+            return False
+        step = functools.partial(self._kind.step, self._frozen)
+        return slow_in_loops(step, self._arrays, self._first, np.int32(0))
 
     def reset(self) -> None:
         """Accumulate anew, as at the begin of an epoch."""

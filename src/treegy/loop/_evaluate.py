@@ -41,7 +41,7 @@ def evaluate(
     if progress is not None:
         progress.begin_epoch(0, batches_in(data.length, batch_size) if steps is None else steps)
     done = 0
-    feed = Feed(data, batch_size, 1 if every_batch else steps_in_chunk, class_weight)
+    feed = Feed(data, batch_size, 1 if every_batch or engine.slow_in_loops else steps_in_chunk, class_weight)
     for chunk in feed.epoch(stop=steps):
         if every_batch:
             hooks.call("on_test_batch_begin", done, {})
@@ -74,7 +74,8 @@ def predict(
     hooks.call("on_predict_begin", {})
     progress.begin_epoch(0, batches_in(data.length, batch_size) if steps is None else steps)
     done, pieces = 0, []
-    for chunk in Feed(data, batch_size, 1 if every_batch else steps_in_chunk).epoch(stop=steps):
+    feed = Feed(data, batch_size, 1 if every_batch or engine.slow_in_loops else steps_in_chunk)
+    for chunk in feed.epoch(stop=steps):
         if every_batch:
             hooks.call("on_predict_batch_begin", done, {})
         stacked, marker = engine.run(chunk.data, chunk.n)

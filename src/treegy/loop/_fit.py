@@ -12,6 +12,7 @@ from ._chunks import TEST, TRAIN, Engine
 from ._evaluate import evaluate, figures
 from ._history import History
 from ._hooks import Hooks
+from ._pace import Pace
 from ._progress import Progress
 
 # Up to so many examples the order of an epoch is computed at once.
@@ -27,6 +28,9 @@ class Schedule(NamedTuple):
     steps: int
     """How many batches an epoch has."""
     steps_in_chunk: int
+    """How many steps at most one compiled call makes."""
+    steps_are_free: bool
+    """Whether it may be fewer, if that is faster."""
     shuffle: bool
     remainder: bool
     validation_batch_size: int
@@ -51,11 +55,13 @@ def fit(
         Engine(model, TEST, validation.first(schedule.validation_batch_size))
     hooks = Hooks(callbacks, engine.copy)
     every_batch = hooks.listens("on_train_batch_begin", "on_train_batch_end")
-    feed = Feed(data, schedule.batch_size, 1 if every_batch else schedule.steps_in_chunk, class_weight)
+    one = every_batch or (schedule.steps_are_free and engine.slow_in_loops)
+    feed = Feed(data, schedule.batch_size, 1 if one else schedule.steps_in_chunk, class_weight)
     words = key_words(model.states.rng) if schedule.shuffle else None
     step = int(model.states.step)
     history = History()
     progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
+    pace = Pace(feed.steps, progress.live)
     logs: dict[str, Any] = {}
     try:
         hooks.call("on_train_begin", {})
@@ -63,7 +69,7 @@ def fit(
             engine.reset()
             hooks.call("on_epoch_begin", epoch, {})
             progress.begin_epoch(epoch, schedule.steps)
-            _epoch(engine, feed, data.length, schedule, hooks, progress, words, step, every_batch)
+            _epoch(engine, feed, data.length, schedule, hooks, progress, pace, words, step, every_batch)
             step += schedule.steps
             logs = figures(engine.logs)
             progress.end_steps()
@@ -98,6 +104,7 @@ def _epoch(
     schedule: Schedule,
     hooks: Hooks,
     progress: Progress,
+    pace: Pace,
     words: Any,
     step: int,
     every_batch: bool,
@@ -111,7 +118,12 @@ def _epoch(
         return order(words, step, length, start, size, np) if whole is None else whole[start : start + size]
 
     done = 0
-    for chunk in feed.epoch(shuffled if schedule.shuffle else None, stop=schedule.steps, remainder=schedule.remainder):
+    for chunk in feed.epoch(
+        shuffled if schedule.shuffle else None,
+        stop=schedule.steps,
+        remainder=schedule.remainder,
+        most=pace.steps,
+    ):
         if every_batch:
             hooks.call("on_train_batch_begin", done, {})
         _, marker = engine.run(chunk.data, chunk.n)
@@ -121,4 +133,4 @@ def _epoch(
             hooks.call("on_train_batch_end", done - 1, figures(engine.logs))
             if hooks.stopped is not None:
                 break
-        progress.update(done, lambda: figures(engine.logs))
+        progress.update(done, pace.looking(lambda: figures(engine.logs), done))

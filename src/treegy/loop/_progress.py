@@ -71,6 +71,11 @@ class Progress:
         self._steps_took: float | None = None
         self._figures: list[str] = []
 
+    @property
+    def live(self) -> bool:
+        """Whether there is a bar that moves."""
+        return self._screen is not None
+
     def begin_epoch(self, epoch: int, steps: int | None) -> None:
         """An epoch begins.
 
