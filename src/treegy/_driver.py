@@ -17,8 +17,8 @@ from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
 from ._forward import size_of_batch
 from ._states import States
 
-# Streams of random numbers besides training's, which is folded with the step itself.
-_TEST, _PRED, _INIT = 0x7E57, 0x9BED, 0x1217
+# Streams of random numbers besides training's, which is folded with the step itself: no step is as large.
+_TEST, _PRED, _INIT = np.uint32(0x80007E57), np.uint32(0x80009BED), np.uint32(0x80001217)
 
 
 class Examples(NamedTuple):

@@ -19,7 +19,7 @@ from ._driver import (
     train_on_batch,
 )
 from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
-from ._objective import check_terms
+from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
 from ._replace import combined, rebuilt, replaced
 from ._states import States
@@ -80,9 +80,9 @@ class Model(eqx.Module, Generic[N]):
 
     module: N = eqx.field(default=None)
     """The network, as it is now: any PyTree, callable or not; `None` where the steps bring their own parameters."""
-    loss: Any = eqx.field(default=None, kw_only=True)
+    loss: Any = eqx.field(default=None, kw_only=True, converter=in_order)
     """A loss, or a list, dict or nest of them: [`treegy.Loss`][]es or functions."""
-    metrics: Any = eqx.field(default=None, kw_only=True)
+    metrics: Any = eqx.field(default=None, kw_only=True, converter=in_order)
     """A metric, or a list, dict or nest of them: [`treegy.Metric`][]s or functions."""
     optimizer: Any = eqx.field(default=None, kw_only=True)
     """An optax transformation."""

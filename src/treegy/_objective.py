@@ -33,6 +33,13 @@ def named_terms(loss: Any, metrics: Any) -> tuple[list[Named], list[Named]]:
     return losses, [Named(_unique(n, taken), thing) for n, thing in _flat("metric", metrics, "")]
 
 
+def in_order(nest: Any) -> Any:
+    """A nest whose dicts are ordered ones: jax sorts the keys of plain dicts, and logs come in the user's order."""
+    if isinstance(nest, Mapping):
+        return OrderedDict((k, in_order(v)) for k, v in nest.items())
+    return [in_order(v) for v in nest] if isinstance(nest, list) else nest
+
+
 def check_terms(kind: str, argument: str, nest: Any) -> None:
     """Raise for what can be neither a loss nor a metric, naming the argument as the user spelled it."""
     if nest is None:

@@ -51,6 +51,9 @@ def replaced(model: Any, fields: dict[str, Any]) -> Any:
     changes = dict(fields)
     if "module" in fields and "state" not in fields and fields["module"] is None:
         changes["state"] = None
+    for field in dataclasses.fields(model):
+        if field.name in changes and "converter" in field.metadata:
+            changes[field.name] = field.metadata["converter"](changes[field.name])
     new = rebuilt(model, changes)
     new.__check_init__()
     if new._carried is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, UInt32
 
 # What sets the key of the orders apart from everything else that is drawn from the same root key.
-_ORDER = 0x0DE2
+_ORDER = np.uint32(0x80000DE2)
 # With so few examples that most permutations will be seen, eight rounds give some of them more often than others;
 # more rounds cost nothing there.
 _ROUNDS = 8
