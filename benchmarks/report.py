@@ -84,6 +84,8 @@ def markdown(results: list[Result], about: dict[str, Any], absent: dict[str, str
         f"Python {about['python']}, {versions}. Rounds: {about['rounds']}"
         f"{', with few examples (`--quick`): compilation and fixed costs weigh too much' if about['quick'] else ''}.",
     ]
+    if about["device"].startswith("cpu"):
+        parts.append("No GPU was at hand: nothing is said of GPUs.")
     if about["load"] is not None and about["load"] > 0.5 * about["cores"]:
         parts.append(f"**The machine was busy** (load {about['load']} when it began): these figures mean little.")
     parts += [
