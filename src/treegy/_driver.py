@@ -80,7 +80,7 @@ def _size(examples: Examples) -> int:
     return size_of_batch(examples.x, examples.y_true, examples.sample_weight) or 1
 
 
-def _streamed(states: States, stream: int, index: Any) -> States:
+def _streamed(states: States, stream: Any, index: Any) -> States:
     if states.get("rng") is None:
         return states
     return states.update(rng=jax.random.fold_in(jax.random.fold_in(states.rng, stream), index))
