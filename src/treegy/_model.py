@@ -299,7 +299,7 @@ class Model(eqx.Module, Generic[N]):
             every,
             1 if validation is None else _chunked(validation, validation_batch),
         )
-        return fit(model, data, validation, table, schedule, callbacks, verbose)
+        return fit(model, self, data, validation, table, schedule, callbacks, verbose)
 
     def evaluate(
         self,

@@ -59,7 +59,8 @@ def with_metrics(model: Any, examples: Examples) -> Any:
 
 def without_metrics(model: Any) -> Any:
     """The model without what `test_on_batch` has accumulated, so that every run compiles to the same programs."""
-    return model._with_states(model.states.update(metrics_states=None))
+    states = model.states
+    return model if states.get("metrics_states") is None else model._with_states(states.update(metrics_states=None))
 
 
 def loadable(model: Any) -> States:

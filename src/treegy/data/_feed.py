@@ -32,6 +32,12 @@ class Stacked(NamedTuple):
         return jax.tree.map(lambda a: a[i], self.examples)._replace(class_weight=self.class_weight)
 
     @property
+    def batch(self) -> Examples:
+        """The shapes of one batch."""
+        shapes: Examples = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), self.examples)
+        return shapes._replace(class_weight=self.class_weight)
+
+    @property
     def steps(self) -> int:
         return jax.tree.leaves(self.examples)[0].shape[0]
 
@@ -53,6 +59,14 @@ class Placed(NamedTuple):
         return jax.tree.map(lambda a: jnp.take(a, where, axis=0), self.examples)._replace(
             class_weight=self.class_weight
         )
+
+    @property
+    def batch(self) -> Examples:
+        """The shapes of one batch."""
+        shapes: Examples = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((self.size, *a.shape[1:]), a.dtype), self.examples
+        )
+        return shapes._replace(class_weight=self.class_weight)
 
     @property
     def steps(self) -> int:

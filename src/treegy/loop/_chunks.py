@@ -19,6 +19,7 @@ import numpy as np
 from .._accumulator import merge_all
 from .._describe import array_name, path_name
 from .._driver import Examples, Logs, emptied, predict, test, train
+from .._forward import size_of_batch
 from .._steps import is_default_jit
 from ._convolutions import channels_last, slow_in_loops
 
@@ -98,17 +99,62 @@ class Traced(NamedTuple):
     """Which of the model's arrays it changes: the others are no part of the loop."""
 
 
-def _traced(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Traced:
+class _Shapes:
+    """Arrays, equal to others of the same structure, shapes and dtypes."""
+
+    def __init__(self, values: Any):
+        self.values: Any = values
+        leaves, tree = jax.tree.flatten(values)
+        self._key = (tree, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves))
+        self._hash = hash(self._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shapes) and self._key == other._key
+
+    def forget(self) -> None:
+        """Let go of the arrays, which a cache would keep alive."""
+        self.values = None
+
+
+@functools.lru_cache(maxsize=256)
+def _cached_trace(step: Any, frozen: Frozen, shapes: _Shapes) -> Traced:
+    arrays, examples = shapes.values
     traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
     before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
     return Traced(traced.out_info, changed)
 
 
+def _traced(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Traced:
+    shapes = _Shapes((arrays, examples))
+    try:
+        return _cached_trace(step, frozen, shapes)
+    finally:
+        shapes.forget()
+
+
+@functools.lru_cache(maxsize=256)
+def _cached_empty(step: Any, frozen: Frozen, shapes: _Shapes) -> Logs:
+    found = _cached_trace(step, frozen, shapes).results[1]
+    return emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found))
+
+
+def _empty(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Logs:
+    """The logs of no examples."""
+    shapes = _Shapes((arrays, examples))
+    try:
+        return _cached_empty(step, frozen, shapes)
+    finally:
+        shapes.forget()
+
+
 def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
     arrays, frozen = split(model)
-    changed = _traced(step, frozen, arrays, jax.eval_shape(data.at, 0)).changed
+    changed = _traced(step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
 
     def body(i: Any, carry: Any) -> Any:
@@ -162,7 +208,7 @@ def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tup
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = split(model)
-    one = _traced(_predict_step, frozen, arrays, jax.eval_shape(data.at, 0)).results[1]
+    one = _traced(_predict_step, frozen, arrays, data.batch).results[1]
     room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
     return _looped(_predict_step, _written, model, room, data, start, n)
 
@@ -198,39 +244,59 @@ def _flat(
     others = iter(kept)
     arrays = [None if c else next(others) for c in changed]
     model, result = chunk(join(_filled(arrays, carried, changed), frozen), result, data, start, n)
-    # The marker is never donated: waiting for it is waiting for the chunk, and so for its data not being read any more.
-    return _picked(split(model)[0], changed), result, start + n
+    carried = _picked(split(model)[0], changed)
+    # The marker is never donated: waiting for it is waiting for what the chunk computes, and so for its data not being
+    # read any more.
+    marker, _ = jax.lax.optimization_barrier((start + n, jax.tree.leaves((result, carried))[:1]))
+    return carried, result, marker
 
 
 _run = jax.jit(_flat, static_argnums=(0, 1, 2))
-_run_donating = jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
+_run_donating = jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=3)
+
+
+@jax.jit
+def _copied(arrays: list[Any]) -> list[Any]:
+    return [jnp.copy(a) for a in arrays]
+
+
+def _owned(arrays: list[Any], held: Any) -> list[bool]:
+    """Which arrays are nobody else's: not among those held, and each but once."""
+    others = {id(leaf) for leaf in jax.tree.leaves(held)}
+    owned: list[bool] = []
+    for array in arrays:
+        owned.append(id(array) not in others)
+        others.add(id(array))
+    return owned
 
 
 class Engine:
     """A model that runs chunks of one kind, and what they have accumulated."""
 
-    def __init__(self, model: Any, kind: Kind, first: Examples):
+    def __init__(self, model: Any, kind: Kind, first: Examples, held: Any = None):
         """**Arguments:**
 
         - `model`: the model to start from, which stays valid.
         - `kind`: `TRAIN`, `TEST` or `PREDICT`.
         - `first`: a batch, of which only shapes are looked at.
+        - `held`: what the user holds, if that isn't all of `model`: the rest needn't be copied before it is donated.
         """
         self._kind = kind
         self._eager = bool(model.run_eagerly)
         self._compiled = None if self._eager or is_default_jit(model) else model.jit_step(kind.chunk)
         self._arrays, self._frozen = split(model)
         self._first = first
-        self._owned = [False] * len(self._arrays)
+        self._owned = _owned(self._arrays, model if held is None else held)
         self._index = 0
-        self._changed: dict[Any, tuple[bool, ...]] = {}
-        self._results: Any = {}
+        self._changed: dict[int, tuple[bool, ...]] = {}
+        # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
+        # values.
         self._empty: Any = None
         if not self._eager:
-            shapes = _traced(kind.step, self._frozen, self._arrays, first).results[1]
+            self._changed[size_of_batch(first) or 1] = _traced(kind.step, self._frozen, self._arrays, first).changed
             if not kind.predicts:
-                self._empty = emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
-        self.reset()
+                self._empty = _empty(kind.step, self._frozen, self._arrays, first)
+        self._results: Any = self._empty
 
     @functools.cached_property
     def slow_in_loops(self) -> bool:
@@ -242,9 +308,7 @@ class Engine:
 
     def reset(self) -> None:
         """Accumulate anew, as at the begin of an epoch."""
-        # A copy, as what is accumulated may be donated. Run eagerly, the first batch says what is logged: a trace of
-        # shapes alone could not run code that looks at values.
-        self._results = None if self._empty is None else jax.tree.map(jnp.copy, self._empty)
+        self._results = self._empty
 
     def run(self, data: Any, n: int) -> Any:
         """Run `n` steps over batches.
@@ -269,9 +333,9 @@ class Engine:
         changed = self._changes(data)
         if self._kind.trains:
             # The one copy of what the user holds, which is never donated.
-            for i, own in enumerate(self._owned):
-                if changed[i] and not own:
-                    self._arrays[i], self._owned[i] = jnp.copy(self._arrays[i]), True
+            alien = [i for i, c in enumerate(changed) if c and not self._owned[i]]
+            for i, copy in zip(alien, _copied([self._arrays[i] for i in alien]) if alien else (), strict=True):
+                self._arrays[i], self._owned[i] = copy, True
         run = _run_donating if self._kind.trains else _run
         carried = _picked(self._arrays, changed)
         kept = [a for a, c in zip(self._arrays, changed, strict=True) if not c]
@@ -291,11 +355,9 @@ class Engine:
 
     def _changes(self, data: Any) -> tuple[bool, ...]:
         """Which arrays a step over such batches changes."""
-        key = data.size
-        if key not in self._changed:
-            batch = jax.eval_shape(data.at, 0)
-            self._changed[key] = _traced(self._kind.step, self._frozen, self._arrays, batch).changed
-        return self._changed[key]
+        if data.size not in self._changed:
+            self._changed[data.size] = _traced(self._kind.step, self._frozen, self._arrays, data.batch).changed
+        return self._changed[data.size]
 
     def _run_eagerly(self, data: Any, start: int, n: int) -> Any:
         model, predictions, logs = self.model, [], self._results
@@ -315,7 +377,7 @@ class Engine:
 
     def copy(self) -> Any:
         """The model as it is now, with arrays of its own."""
-        return join([jnp.copy(a) for a in self._arrays], self._frozen)
+        return join(_copied(self._arrays), self._frozen)
 
     @property
     def logs(self) -> Logs:

@@ -16,10 +16,12 @@ from ._chunks import PREDICT, TEST, Engine
 from ._hooks import Hooks
 from ._progress import Progress
 
+_computed = jax.jit(compute_all)
+
 
 def figures(logs: Logs) -> dict[str, Any]:
     """Logs as Python floats, NumPy arrays where a figure isn't a scalar. Waits for the device."""
-    computed = {name: np.asarray(value) for name, value in compute_all(logs).items()}
+    computed = {name: np.asarray(value) for name, value in _computed(logs).items()}
     return {name: float(v) if v.ndim == 0 else v for name, v in computed.items()}
 
 

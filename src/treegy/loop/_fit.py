@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ..data._arrays import Arrays
@@ -17,6 +18,9 @@ from ._progress import Progress
 
 # Up to so many examples the order of an epoch is computed at once.
 _WHOLE = 4_000_000
+
+
+_words = jax.jit(key_words)
 
 
 class Schedule(NamedTuple):
@@ -41,6 +45,7 @@ class Schedule(NamedTuple):
 
 def fit(
     model: Any,
+    held: Any,
     data: Arrays,
     validation: Arrays | None,
     class_weight: Any,
@@ -48,8 +53,14 @@ def fit(
     callbacks: Any,
     verbose: Any,
 ) -> tuple[Any, History]:
-    """Train `model`, which has been initialized, for the epochs of `schedule`."""
-    engine = Engine(model, TRAIN, data.first(schedule.batch_size)._replace(class_weight=class_weight))
+    """Train `model`, which has been initialized, for the epochs of `schedule`.
+
+    **Arguments:**
+
+    - `held`: the model that the user holds, of which nothing may be donated.
+    """
+    first = data.first(schedule.batch_size)._replace(class_weight=class_weight)
+    engine = Engine(model, TRAIN, first, held)
     if validation is not None:
         # What doesn't fit about it is said before the first epoch, not after.
         Engine(model, TEST, validation.first(schedule.validation_batch_size))
@@ -57,7 +68,7 @@ def fit(
     every_batch = hooks.listens("on_train_batch_begin", "on_train_batch_end")
     one = every_batch or (schedule.steps_are_free and engine.slow_in_loops)
     feed = Feed(data, schedule.batch_size, 1 if one else schedule.steps_in_chunk, class_weight)
-    words = key_words(model.states.rng) if schedule.shuffle else None
+    words = np.asarray(_words(model.states.rng)) if schedule.shuffle else None
     step = int(model.states.step)
     history = History()
     progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
