@@ -160,14 +160,17 @@ class Model(eqx.Module, Generic[N]):
             changes["module"] = combined(self.module, states)
             changes["state"] = states.get("state")
             changes["_carried"] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
-        new = rebuilt(self, changes)
-        # What a step sees as `self.states` is what it was given; nothing but a shortcut, which flattening drops.
-        object.__setattr__(new, "_bound", states)
-        return new
+        return rebuilt(self, changes)
 
     def _bound_to(self: M, states: States) -> M:
         """The `self` of a step that was given `states`."""
-        return self if self.__dict__.get("_bound") is states else self._with_states(states)
+        if self.__dict__.get("_bound") is states:
+            return self
+        new = self._with_states(states)
+        # What a step sees as `self.states` is what it was given. Only inside steps: to Equinox, a model with an
+        # attribute more is one of another structure.
+        object.__setattr__(new, "_bound", states)
+        return new
 
     def replace(self: M, **fields: Any) -> M:
         """A model with other fields.

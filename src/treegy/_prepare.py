@@ -1,5 +1,6 @@
 """Getting a model ready for its steps: parameters that steps create, states of the optimizer and of metrics."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from . import _save, _steps
 from ._describe import describe
 from ._driver import Examples, Seen, arrays_from, empty_logs, initialize, test_logs
+from ._flat import Frozen, join, split
 from ._states import States
 
 # The steps that run, or don't, while a model is initialized for training, evaluating or predicting.
@@ -19,11 +21,16 @@ _INIT = {
 }
 
 
-def _init(optimizer: Any, net_params: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=0)
+def _init(frozen: Frozen, arrays: list[Any]) -> Any:
+    optimizer, net_params = join(arrays, frozen)
     return optimizer.init(net_params)
 
 
-init_optimizer = eqx.filter_jit(_init)
+def init_optimizer(optimizer: Any, net_params: Any) -> Any:
+    """The states of an optimizer before its first step."""
+    arrays, frozen = split((optimizer, net_params))
+    return _init(frozen, arrays)
 
 
 def prepared(model: Any, kind: str, examples: Examples) -> Any:

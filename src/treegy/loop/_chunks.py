@@ -19,54 +19,10 @@ import numpy as np
 from .._accumulator import merge_all
 from .._describe import array_name, path_name
 from .._driver import Examples, Logs, emptied, predict, test, train
+from .._flat import Frozen, join, split
 from .._forward import size_of_batch
 from .._steps import is_default_jit
 from ._convolutions import channels_last, slow_in_loops
-
-
-class Frozen:
-    """Everything in a model that isn't an array: hashable, and equal for models that one program serves."""
-
-    def __init__(self, tree: Any, others: tuple[Any, ...]):
-        self.tree = tree
-        self.others = others
-        self._hash = hash((tree, others))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Frozen)
-            and self._hash == other._hash
-            and self.tree == other.tree
-            and self.others == other.others
-        )
-
-
-class _Hole:
-    """Where an array goes."""
-
-
-_HOLE = _Hole()
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
-
-
-def split(model: Any) -> tuple[list[Any], Frozen]:
-    """The arrays of a model, and the rest of it."""
-    leaves, tree = jax.tree.flatten(model)
-    arrays = [leaf for leaf in leaves if _is_array(leaf)]
-    return arrays, Frozen(tree, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
-
-
-def join(arrays: Sequence[Any], frozen: Frozen) -> Any:
-    """The model of these arrays."""
-    source = iter(arrays)
-    return jax.tree.unflatten(frozen.tree, [next(source) if v is _HOLE else v for v in frozen.others])
-
 
 # One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
 # it logs, and building a chunk of it, all share one trace of the user's code.
