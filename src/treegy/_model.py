@@ -18,6 +18,7 @@ from ._driver import (
     test_on_batch,
     train_on_batch,
 )
+from ._errors import CheckpointError
 from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
@@ -486,7 +487,12 @@ class Model(eqx.Module, Generic[N]):
         or if they are damaged.
         """
         like = loadable(self)
-        loaded = _save.load_tree(_saved(like), path)
+        try:
+            loaded = _save.load_tree(_saved(like), path)
+        except CheckpointError as e:
+            if not self.initialized:
+                e.add_note("The model isn't initialized: where steps create states, call `model.init(x, y)` first.")
+            raise
         return self._with_states(like.update(**loaded, metrics_states=None))
 
     # Steps: every one of them can be overridden, asking for its arguments by name
