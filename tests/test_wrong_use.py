@@ -135,6 +135,7 @@ def test_no_data(case):
         "array of objects": (np.array([[1, "a"]] * 20, object), r"`x` is an array of objects \(object\)"),
         "array of dates": (np.array(["2026-01-01"] * 20, "M8[D]"), "`x` is an array of dates"),
         "frame of objects": (Frame(np.array([["a"]] * 20, object)), "`x` is an array of objects"),
+        "records": (np.zeros(20, [("a", "f4")]), "`x` is an array of .*'a'.*, which JAX does not have"),
         "in a dict": ({"a": X, "b": np.array(["a"] * 20)}, r"`x\['b'\]` is an array of strings"),
         "number": (3, "`x` is the number 3, which has no axis of examples"),
         "array without axes": (np.float32(3), r"`x` is f32\[\], which has no axis of examples"),

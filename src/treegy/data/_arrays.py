@@ -11,6 +11,9 @@ from .._describe import array_name, describe, is_iterator, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
 
+# On some machines the same as those of 64 and 128 bits, which JAX has.
+_EXTENDED = {np.dtype(np.longdouble), np.dtype(np.clongdouble)} - {np.dtype(np.float64), np.dtype(np.complex128)}
+
 
 def as_arrays(value: Any, name: str) -> Any:
     """`value` with arrays at its leaves, each with an axis of examples.
@@ -73,6 +76,11 @@ def _checked(array: Any, name: str) -> Any:
         )
     if array.ndim == 0:
         raise DataError(f"`{name}` is {array_name(array)}, which has no axis of examples.")
+    if isinstance(array, np.ndarray):
+        if array.dtype.names or array.dtype in _EXTENDED:
+            raise DataError(f"`{name}` is an array of {array.dtype}, which JAX does not have; convert it first.")
+        if not array.dtype.isnative:
+            return array.astype(array.dtype.newbyteorder("="))
     return array
 
 
