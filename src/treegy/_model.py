@@ -93,8 +93,8 @@ class Model(eqx.Module, Generic[N]):
     """Which of the module's arrays of floats are trained: a filter spec as in `eqx.partition`."""
     batched: bool | None = eqx.field(default=None, kw_only=True, static=True)
     """Whether the module takes a whole batch. `None`: if the annotation of an input begins with an axis `batch`."""
-    seed: Any = eqx.field(default=42, kw_only=True)
-    """An integer or a PRNG key, from which everything random follows."""
+    seed: Any = eqx.field(default=42, kw_only=True, converter=root_key)
+    """An integer or a PRNG key, from which everything random follows; kept as a key."""
     run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
     _carried: Any = eqx.field(default=None, init=False)
@@ -111,7 +111,6 @@ class Model(eqx.Module, Generic[N]):
         if self.batched is not None:
             arguments.flag("batched", self.batched)
         arguments.flag("run_eagerly", self.run_eagerly)
-        root_key(self.seed)
         self._partition()
 
     # What a model is made of
@@ -429,7 +428,7 @@ class Model(eqx.Module, Generic[N]):
     def predict_on_batch(self, x: Any = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
         x = _as_jax(x, "x")
-        return self._jitted(predict_on_batch)(prepared(self, "pred", Examples(x)), x)
+        return self._jitted(predict_on_batch)(without_metrics(prepared(self, "pred", Examples(x))), x)
 
     def __call__(self, x: Any = None) -> Any:
         """The same as `predict_on_batch`."""
@@ -549,7 +548,7 @@ class Model(eqx.Module, Generic[N]):
         """The `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
         net_params, net_states = self._partition()
         return States(
-            rng=root_key(self.seed),
+            rng=self.seed,
             step=jnp.zeros((), jnp.int32),
             net_params=net_params,
             net_states=net_states,

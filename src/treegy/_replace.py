@@ -8,7 +8,6 @@ import jax
 
 from . import _steps
 from ._describe import describe, path_name
-from ._invariants import root_key
 from ._prepare import init_optimizer
 from ._states import States
 
@@ -63,7 +62,7 @@ def replaced(model: Any, fields: dict[str, Any]) -> Any:
         if model.module is not None and new.module is None:
             carried = carried.update(net_params=None, net_states=None, state=None)
         if "seed" in fields:
-            carried = carried.update(rng=root_key(new.seed))
+            carried = carried.update(rng=new.seed)
         new = rebuilt(new, {"_carried": carried})
         if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
             new = _with_optimizer_states_of(new, carried.optimizer_states, "optimizer" in fields)
