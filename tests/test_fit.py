@@ -65,7 +65,8 @@ def orders(**arguments: Any) -> list[list[int]]:
     n = arguments.pop("n", N)
     model = arguments.pop("model", None) or Telling(run_eagerly=True, seed=arguments.pop("seed", 42))
     x = np.arange(n, dtype=np.float32)
-    model, _ = model.fit(x, **{"batch_size": 5, "verbose": 0, **arguments})
+    settings: dict[str, Any] = {"batch_size": 5, "verbose": 0, **arguments}
+    model, _ = model.fit(x, **settings)
     return seen
 
 
@@ -143,7 +144,7 @@ def test_like_a_loop_by_hand(optimizer):
 )
 def test_like_a_loop_by_hand_with(arguments):
     epochs = 2
-    given = {"batch_size": 5, **arguments}
+    given: dict[str, Any] = {"batch_size": 5, **arguments}
     ran = epochs - given.get("initial_epoch", 0)
     batches = orders(epochs=epochs, **{k: v for k, v in given.items() if k != "sample_weight"})
     weight = given.get("sample_weight", np.ones(N, "f4"))
@@ -215,7 +216,7 @@ def test_a_second_fit_goes_on():
     assert same_bits(rest, through)
     assert first["loss"] + second["loss"] == both["loss"]
     assert int(rest.states.step) == 20
-    again, other = fit(regression(), epochs=2)
+    _, other = fit(regression(), epochs=2)
     assert second["loss"] != other["loss"] == first["loss"]
 
 

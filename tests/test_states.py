@@ -94,11 +94,11 @@ def test_a_field_named_like_a_method(name):
 def test_immutable():
     states = tg.States(a=1)
     with pytest.raises(AttributeError):
-        states.a = 2
+        states.a = 2  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(AttributeError):
-        states.b = 2
+        states.b = 2  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(AttributeError):
-        del states.a
+        del states.a  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(TypeError):
         states["a"] = 2  # pyright: ignore
     assert dict(states) == {"a": 1}

@@ -291,7 +291,10 @@ def test_verbose(verbose):
 @named(
     {
         "fit": (lambda: fit(batchsize=3), "unexpected keyword argument 'batchsize'"),
-        "evaluate": (lambda: regression().evaluate(X, Y, weights=ONES), "unexpected keyword argument 'weights'"),
+        "evaluate": (
+            lambda: regression().evaluate(X, Y, weights=ONES),  # pyright: ignore[reportCallIssue]
+            "unexpected keyword argument 'weights'",
+        ),
         "model": (lambda: tg.Model(linear(), losses=None), "unexpected keyword argument 'losses'"),  # pyright: ignore
         "loss": (lambda: tg.losses.MeanSquaredError(wieght=2.0), "unexpected keyword argument 'wieght'"),  # pyright: ignore
         "batch_size by position": (lambda: regression().fit(X, Y, 32), "positional arguments"),  # pyright: ignore
@@ -382,7 +385,7 @@ class Shouting(tg.callbacks.Callback):
             r"`weight` is a number, and got f32\[20\]",
         ),
         "on a number": (lambda: tg.losses.MeanSquaredError(on=1.5), "`on` takes a key, an index, .* and got 1.5"),
-        "At": (lambda: inspect.unwrap(tg.At.__init__)(tg.At(), 1.5), "`At` takes strings and integers, and got 1.5"),  # pyright: ignore
+        "At": (lambda: inspect.unwrap(tg.At.__init__)(tg.At(), 1.5), "`At` takes strings and integers, and got 1.5"),
         "a loss without call": (type("Empty", (tg.Loss,), {}), "abstract class Empty .*call"),
         "a metric without call": (type("Empty", (tg.Metric,), {}), "abstract class Empty .*call"),
     }
@@ -1096,4 +1099,4 @@ class Annotated(tg.Loss):
 def test_a_model_is_frozen():
     model = regression(loss=Annotated())
     with pytest.raises(AttributeError, match="loss"):
-        model.loss = None  # pyright: ignore
+        model.loss = None
