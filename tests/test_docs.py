@@ -141,8 +141,3 @@ def test_ci_runs_the_commands_of_the_readme():
     ci = (ROOT / ".ci" / "run").read_text()
     for command in commands:
         assert f"\n{command} || exit\n" in ci
-
-
-def test_every_statement_of_elegys_docs_has_a_row():
-    page = (ROOT / "docs" / "from-elegy.md").read_text()
-    assert re.findall(r"^\| (S\d+) \|", page, re.MULTILINE) == [f"S{i}" for i in range(1, 106)]
