@@ -29,8 +29,12 @@ def mlp(seed: int = 0) -> eqx.nn.MLP:
     return eqx.nn.MLP(3, 2, 5, 1, key=jax.random.key(seed))
 
 
+# One object, so that tests share compiled programs.
+SGD = optax.sgd(0.05, momentum=0.9)
+
+
 def regression(**fields: Any) -> tg.Model[Any]:
-    fields = {"loss": tg.losses.MeanSquaredError(), "optimizer": optax.sgd(0.05, momentum=0.9), **fields}
+    fields = {"loss": tg.losses.MeanSquaredError(), "optimizer": SGD, **fields}
     return tg.Model(mlp(), **fields)
 
 
@@ -103,7 +107,7 @@ def by_hand(
 
 OPTIMIZERS = {
     "sgd": optax.sgd(0.1),
-    "momentum": optax.sgd(0.05, momentum=0.9),
+    "momentum": SGD,
     "adam": optax.adam(1e-2),
     "clipped": optax.chain(optax.clip_by_global_norm(0.1), optax.adamw(1e-2, weight_decay=0.1)),
     "schedule": optax.sgd(optax.linear_schedule(0.1, 0.0, 10)),

@@ -31,8 +31,12 @@ def mlp(depth: int = 1, seed: int = 0) -> eqx.nn.MLP:
     return eqx.nn.MLP(3, 2, 4, depth, key=jax.random.key(seed))
 
 
+# One object, so that tests share compiled programs.
+SGD = optax.sgd(0.1, momentum=0.9)
+
+
 def regression(module: Any = None, **fields: Any) -> tg.Model[Any]:
-    fields = {"loss": tg.losses.MeanSquaredError(), "optimizer": optax.sgd(0.1, momentum=0.9), **fields}
+    fields = {"loss": tg.losses.MeanSquaredError(), "optimizer": SGD, **fields}
     return tg.Model(linear() if module is None else module, **fields)
 
 
