@@ -726,3 +726,21 @@ def test_predicting_by_steps_that_are_overridden():
             return {"y": y_pred}, states
 
     assert np.allclose(Mine(mlp()).predict(X, batch_size=5)["y"], tg.Model(mlp()).predict(X), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Some donated buffers were not usable")
+def test_what_jit_step_donates_is_never_the_users():
+    class Donating(tg.Model):
+        def jit_step(self, step: Any) -> Any:
+            return eqx.filter_jit(step, donate="all")
+
+    fields: dict[str, Any] = {"loss": tg.losses.MeanSquaredError(), "optimizer": OPTIMIZERS["momentum"]}
+    plain, donating = tg.Model(mlp(), **fields), Donating(mlp(), **fields)
+    settings: dict[str, Any] = {"batch_size": 5, "epochs": 3, "verbose": 0, "validation_split": 0.2}
+    trained, expected = donating, plain
+    for _ in range(2):  # what was given away in the first would be missing in the second
+        trained, history = donating.fit(X, Y, **settings)
+        expected, reference = plain.fit(X, Y, **settings)
+        assert same_bits(trained.module, expected.module) and history.history == reference.history
+    assert donating.evaluate(X, Y, verbose=0) == plain.evaluate(X, Y, verbose=0)
+    assert np.array_equal(trained.predict(X, batch_size=7), expected.predict(X, batch_size=7))

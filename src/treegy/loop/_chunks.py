@@ -252,7 +252,9 @@ class Engine:
             self._changed[size_of_batch(first) or 1] = _traced(kind.step, self._frozen, self._arrays, first).changed
             if not kind.predicts:
                 self._empty = _empty(kind.step, self._frozen, self._arrays, first)
-        self._results: Any = self._empty
+        if self._compiled is not None:
+            self._arrays = _copied(self._arrays)
+        self.reset()
 
     @functools.cached_property
     def slow_in_loops(self) -> bool:
@@ -264,7 +266,8 @@ class Engine:
 
     def reset(self) -> None:
         """Accumulate anew, as at the begin of an epoch."""
-        self._results = self._empty
+        # What users compile may donate it.
+        self._results: Any = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
 
     def run(self, data: Any, n: int) -> Any:
         """Run `n` steps over batches.
@@ -278,7 +281,9 @@ class Engine:
             result, marker = self._run_eagerly(data, start, n), None
         elif self._compiled is not None:
             model, result = self._compiled(self.model, self._results, data, jnp.int32(start), jnp.int32(n))
-            self._arrays, marker = split(model)[0], result
+            # What users compile may donate anything: so this is waited for now, and nothing later.
+            jax.block_until_ready(result)
+            self._arrays, marker = split(model)[0], ()
         else:
             result, marker = self._run_compiled(data, start, n)
         if not self._kind.predicts:
