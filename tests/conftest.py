@@ -23,6 +23,11 @@ def pytest_configure(config: pytest.Config):
         "standard_promotion: runs with JAX's own promotion of dtypes and ranks, for what strictness breaks in others' "
         "code (`optax.adam` adds a float to its integer count)",
     )
+    config.addinivalue_line(
+        "markers",
+        "once: takes long and depends little on versions, such as figures against references; `tox` runs it on one "
+        "Python, and the others without it",
+    )
 
 
 @contextlib.contextmanager

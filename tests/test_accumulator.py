@@ -1,5 +1,6 @@
 """The laws of accumulators, and that long epochs lose nothing."""
 
+from collections import OrderedDict
 from typing import Any
 
 import hypothesis
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from treegy._accumulator import Scaled, Total
+from treegy._accumulator import Scaled, Total, compute_all
 
 few = hypothesis.settings(max_examples=20, deadline=None)
 numbers = st.floats(-1e3, 1e3, width=32)
@@ -160,3 +161,30 @@ def test_elementwise_sums():
 def test_a_figure_of_a_whole_batch_counts_once_for_each_example():
     sums = tg.Mean.of_batch(1.0, 3).merge(tg.Mean.of_batch(5.0, 1))
     assert float(sums) == 2
+
+
+class Several(tg.Accumulator):
+    """One that shows several figures."""
+
+    part: Any
+
+    def empty(self) -> Any:
+        return Several(self.part.empty())
+
+    def merge(self, other: Any) -> Any:
+        return Several(self.part.merge(other.part))
+
+    def compute(self) -> Any:
+        return OrderedDict(b=self.part.compute(), a={"d": self.part.compute()})
+
+
+def test_figures_of_several_get_names_and_overwrite_nothing():
+    several, one = Several(tg.Sum(1.0)), tg.Sum(2.0)
+    found = compute_all(OrderedDict({"": several, "it": several, "it/b": one}))
+    assert [(name, float(figure)) for name, figure in found.items()] == [
+        ("b", 1),
+        ("a/d", 1),
+        ("it/b_1", 1),
+        ("it/a/d", 1),
+        ("it/b", 2),
+    ]

@@ -17,6 +17,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)

@@ -1,6 +1,9 @@
 """Losses against Keras 3, formulas in NumPy float64, and Elegy's published numbers."""
 
 import functools
+import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +13,8 @@ import numpy as np
 import pytest
 
 import treegy as tg
+
+pytestmark = pytest.mark.once
 
 EPSILON = 1e-7
 
@@ -344,3 +349,17 @@ def test_names_in_the_logs():
     assert default_name("loss", tg.losses.MeanSquaredError()) == "mean_squared_error_loss"
     assert default_name("loss", tg.losses.mean_squared_error) == "mean_squared_error_loss"
     assert default_name("loss", tg.losses.Huber(name="robust")) == "robust_loss"
+
+
+def test_every_loss_has_its_row_in_the_docs():
+    page = (Path(__file__).parents[1] / "docs" / "losses.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \| .* \|$", page, re.MULTILINE)
+    assert rows == sorted(rows)
+    losses = {n for n, v in vars(tg.losses).items() if inspect.isclass(v) and issubclass(v, tg.Loss)} - {"Loss"}
+    assert set(rows) == losses
+
+
+def test_every_loss_is_a_function_too():
+    losses = [v for v in vars(tg.losses).values() if inspect.isclass(v) and v is not tg.Loss]
+    functions = {v.__name__.replace("_", "") for v in vars(tg.losses).values() if inspect.isfunction(v)}
+    assert {cls.__name__.lower() for cls in losses} == functions

@@ -12,7 +12,7 @@ from jaxtyping import TypeCheckError
 import treegy as tg
 
 ROOT = Path(__file__).parents[1]
-OPTIONAL = ("keras", "matplotlib", "sklearn", "IPython")
+OPTIONAL = ("keras", "matplotlib", "sklearn", "IPython", "pytest", "hypothesis")
 
 
 def test_importing_treegy_imports_nothing_optional():

@@ -205,7 +205,7 @@ def test_validation_does_not_count_for_the_time_of_a_step(capsys, clock):
     progress.begin_epoch(0, 2)
     clock.now += 1
     progress.update(2, counted({}))
-    progress.end_steps()
+    progress.end_steps(2)
     clock.now += 9
     progress.end_epoch({})
     assert capsys.readouterr().out == "epoch 1/1  2 steps  10.0s  500ms/step\n"

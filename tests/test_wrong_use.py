@@ -140,7 +140,6 @@ def test_no_data(case):
         "number": (3, "`x` is the number 3, which has no axis of examples"),
         "array without axes": (np.float32(3), r"`x` is f32\[\], which has no axis of examples"),
         "ragged lists": ([[1.0, 2.0], [3.0]], "`x` is a list of numbers of different lengths"),
-        "generator": ((row for row in X), "`x` is an instance of generator; NumPy or jax arrays are expected"),
         "function": (lambda: X, "`x` is an instance of function"),
         "object": (object(), "`x` is an instance of object; NumPy or jax arrays are expected, in any PyTree.$"),
         "range": (range(20), "`x` is an instance of range"),
@@ -227,7 +226,7 @@ def test_counts(name, value):
         "too many validation steps": (
             ValueError,
             dict(validation_split=0.5, validation_steps=5, batch_size=4),
-            "`validation_steps` is 5, and there are 3 batches of 4 to validate on",
+            "`validation_steps` is 5, and the data has 3 batches of 4",
         ),
         "execution": (TypeError, dict(steps_per_execution="fast"), "`steps_per_execution` is 'fast'; .*\"auto\""),
         "all is dropped": (
@@ -594,6 +593,11 @@ def test_state_of_a_module(case):
     error, make, match = case
     module, state = eqx.nn.make_with_state(make)()
     refused(error, match, lambda: regression(module, state=state).predict(X))
+
+
+def test_a_generator_is_no_batch():
+    match = "`x` is an instance of generator; NumPy or jax arrays are expected"
+    refused(tg.DataError, match, lambda: regression().train_on_batch((row for row in X), Y))
 
 
 # `on=`

@@ -1,8 +1,7 @@
 """treegy: Keras's `fit`, Lightning's steps and dependency injection by name, for Equinox models."""
 
-from . import losses as losses
-from . import metrics as metrics
-from . import regularizers as regularizers
+from typing import TYPE_CHECKING, Any
+
 from ._accumulator import Accumulator as Accumulator
 from ._accumulator import Masked as Masked
 from ._accumulator import Mean as Mean
@@ -14,13 +13,39 @@ from ._errors import InjectionError as InjectionError
 from ._errors import MissingMethod as MissingMethod
 from ._errors import MissingModule as MissingModule
 from ._errors import MissingOptimizer as MissingOptimizer
+from ._errors import RetraceWarning as RetraceWarning
 from ._inject import inject as inject
 from ._select import At as At
 from ._states import States as States
-from .losses import Loss as Loss
-from .metrics import Metric as Metric
-from . import callbacks as callbacks
+from ._loss import Loss as Loss
+from ._metric import Metric as Metric
+from .optimizers import Optimizer as Optimizer
+from .optimizers import with_ema as with_ema
 from ._model import Model as Model
+from .loop._cadence import Every as Every
 from .loop._history import History as History
 from ._summary import Entry as Entry
 from ._summary import Summary as Summary
+
+if TYPE_CHECKING:
+    from . import callbacks as callbacks
+    from . import debug as debug
+    from . import losses as losses
+    from . import metrics as metrics
+    from . import regularizers as regularizers
+    from . import testing as testing
+
+_PACKAGES = ("callbacks", "debug", "losses", "metrics", "regularizers", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    # A hundred classes, of which a program uses a few: they are imported when they are first looked at.
+    if name in _PACKAGES:
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PACKAGES})

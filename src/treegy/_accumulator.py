@@ -9,6 +9,8 @@ So a figure doesn't depend on how the examples were cut into batches.
 import abc
 import functools
 import operator
+from collections import OrderedDict
+from collections.abc import Container, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -37,7 +39,7 @@ class Accumulator(eqx.Module):
 
     @abc.abstractmethod
     def compute(self) -> Any:
-        """The figure: an array, usually a scalar."""
+        """The figure: an array, usually a scalar; or a dict of several, which are logged under their names."""
 
     def __float__(self) -> float:
         return float(self.compute())
@@ -322,8 +324,30 @@ def is_accumulator(value: Any) -> bool:
 
 
 def compute_all(accumulators: Any) -> Any:
-    """The figures of every accumulator in a PyTree."""
-    return jax.tree.map(lambda a: a.compute(), accumulators, is_leaf=is_accumulator)
+    """The figures of every accumulator in a PyTree; of a mapping, by names: those of several figures get prefixes."""
+    figures = jax.tree.map(lambda a: a.compute(), accumulators, is_leaf=is_accumulator)
+    return _named(figures) if isinstance(accumulators, Mapping) else figures
+
+
+def _named(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not any(isinstance(figure, Mapping) for figure in figures.values()):
+        return figures
+    flat: OrderedDict[str, Any] = OrderedDict()
+    for name, figure in figures.items():
+        several = _named(figure) if isinstance(figure, Mapping) else {"": figure}
+        for part, one in several.items():
+            full = unique("/".join(p for p in (name, part) if p), {*flat, *figures} - {name})
+            flat[full] = one
+    return flat
+
+
+def unique(name: str, taken: Container[str]) -> str:
+    """`name`, or where that is taken the first of `name_1`, `name_2`, ... that isn't."""
+    candidate, n = name, 0
+    while candidate in taken:
+        n += 1
+        candidate = f"{name}_{n}"
+    return candidate
 
 
 def merge_all(a: Any, b: Any) -> Any:

@@ -10,8 +10,6 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, no_t
 
 import jax
 import numpy as np
-from beartype.door import is_bearable
-from beartype.roar import BeartypeException
 from jaxtyping import AbstractArray, AnnotationError, PyTree, Shaped, jaxtyped
 
 from ._describe import array_name, describe, is_arraylike, path_name
@@ -220,6 +218,10 @@ def _fault_in_tuple(hint: Any, args: tuple[Any, ...], value: Any, where: str) ->
 def _bearable(value: Any, hint: Any) -> bool:
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         return isinstance(value, hint)
+    # It takes a while to import, and most annotations are arrays.
+    from beartype.door import is_bearable
+    from beartype.roar import BeartypeException
+
     try:
         return is_bearable(value, hint)
     except BeartypeException:

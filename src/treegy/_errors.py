@@ -1,6 +1,6 @@
-"""The errors that treegy raises about how it is used.
+"""The errors that treegy raises about how it is used, and its warnings.
 
-All of them are `ValueError`s or `TypeError`s, so that code which does not know treegy catches them.
+All errors are `ValueError`s or `TypeError`s, so that code which does not know treegy catches them.
 """
 
 
@@ -30,3 +30,7 @@ class DataError(ValueError):
 
 class CheckpointError(ValueError):
     """A saved model can't be read, is damaged, or belongs to another architecture."""
+
+
+class RetraceWarning(UserWarning):
+    """Steps are compiled again and again, which takes seconds each time, and could be avoided."""

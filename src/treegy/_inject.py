@@ -86,7 +86,13 @@ def request(fn: Callable[..., Any]) -> Request:
 
 
 def function_name(fn: Any) -> str:
-    """What to call `fn` in an error: its own name, else that of its class."""
+    """What to call `fn` in an error: its own name, else that of its class.
+
+    A method is one of the object's class, as users spell it, also where it is inherited.
+    """
+    owner = getattr(fn, "__self__", None)
+    if isinstance(owner, eqx.Module):
+        return f"{type(owner).__name__}.{fn.__name__}"
     name = getattr(fn, "__qualname__", None) or getattr(written(fn), "__qualname__", None)
     if name is None:
         return type(fn).__name__

@@ -1,5 +1,6 @@
 """`Model`: what users hold. Each public method is a few lines over the floors below."""
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -7,8 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from . import _save, _steps
-from ._describe import describe, is_traced
+from . import _load, _save, _steps
+from ._describe import describe, is_iterator, is_traced
 from ._driver import (
     Examples,
     Seen,
@@ -18,18 +19,22 @@ from ._driver import (
     test_on_batch,
     train_on_batch,
 )
-from ._errors import CheckpointError
+from ._errors import CheckpointError, DataError
 from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
 from ._replace import combined, rebuilt, replaced
 from ._states import States
 from ._summary import Summary, summarize, summary_step
-from .data._arrays import Arrays, as_arrays, batches_in, common_length
+from .data._array_source import ArraySource
+from .data._arrays import as_arrays, common_length
+from .data._as_source import as_source, as_validation_source, refuse
 from .data._class_weight import as_table, check_labels
+from .data._source import Source, check_steps
 from .loop import _arguments as arguments
+from .loop._cadence import Cadence
 from .loop._evaluate import evaluate, predict
-from .loop._fit import Schedule, fit
+from .loop._fit import Run, Schedule
 from .loop._history import History
 from .loop._hooks import Hooks
 from .loop._progress import Progress
@@ -213,7 +218,9 @@ class Model(eqx.Module, Generic[N]):
 
         **Arguments:**
 
-        - `x`, `y`: PyTrees of NumPy or jax arrays, whose first axes are of the same length.
+        - `x`, `y`: PyTrees of NumPy or jax arrays, whose first axes are of the same length. Or, as `x` alone, anything
+            that gives batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` when it is iterated over: such a pass is
+            an epoch, and what can be iterated over again begins anew for the next one.
         - `batch_size`: how many examples a step sees; 32 by default. The last batch of an epoch may be smaller: it is
             trained on too, unless `drop_remainder`.
         - `epochs`, `initial_epoch`: training goes from epoch `initial_epoch` to before `epochs`, counted from 0.
@@ -221,13 +228,16 @@ class Model(eqx.Module, Generic[N]):
             elsewhere.
         - `callbacks`: [`treegy.callbacks.Callback`][]s.
         - `validation_split`: which fraction of the data, from its end and before shuffling, is kept to validate on.
-        - `validation_data`: `(x, y)` or `(x, y, sample_weight)` to validate on; `(x,)` where there are no labels.
+        - `validation_data`: `(x, y)` or `(x, y, sample_weight)` to validate on; `(x,)` where there are no labels; or
+            what gives such batches.
         - `shuffle`: whether each epoch has an order of its own, which follows from the seed and the step.
         - `class_weight`: `{class: weight}`, or an array, for the losses that read labels.
         - `sample_weight`: `(batch, ...)`: the weights of the examples, for every loss and metric.
-        - `steps_per_epoch`: how many batches of the data an epoch has; all by default.
+        - `steps_per_epoch`: how many batches of the data an epoch has; all by default. What gives batches goes on in
+            the next epoch where this one ended, and begins anew where it ends.
         - `validation_steps`, `validation_batch_size`, `validation_freq`: how many batches a validation looks at, of
-            which size, and after every how many epochs; or after which epochs, counted from 1.
+            which size, and after every how many epochs; or after which epochs, counted from 1; or [`treegy.Every`][]
+            so many steps or parts of an epoch.
         - `steps_per_execution`: how many steps one compiled call makes. It changes no result.
 
         **Returns:**
@@ -239,31 +249,28 @@ class Model(eqx.Module, Generic[N]):
         """
         epochs = arguments.positive("epochs", epochs, zero=True)
         initial_epoch = arguments.positive("initial_epoch", initial_epoch, zero=True)
-        batch = arguments.optional("batch_size", batch_size) or 32
+        batch = arguments.optional("batch_size", batch_size)
         split = arguments.fraction("validation_split", validation_split)
         remainder = not arguments.flag("drop_remainder", drop_remainder)
         shuffle = arguments.flag("shuffle", shuffle)
         validation_steps = arguments.optional("validation_steps", validation_steps)
-        validation_batch = arguments.optional("validation_batch_size", validation_batch_size) or batch
-        every = arguments.frequency("validation_freq", validation_freq)
+        validation_batch = arguments.optional("validation_batch_size", validation_batch_size)
+        every = Cadence("validation_freq", validation_freq)
         steps = arguments.optional("steps_per_epoch", steps_per_epoch)
+        if steps_per_execution != "auto":
+            arguments.steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
 
-        data = Arrays.of(x, y, sample_weight)
-        validation = _validation(validation_data)
+        table = as_table(class_weight)
+        check = None if table is None else functools.partial(check_labels, self.loss, table=table)
+        source = as_source(
+            x, y, sample_weight, batch_size=batch, remainder=remainder, goes_on=steps is not None, check=check
+        )
+        validation = as_validation_source(validation_data, validation_batch or batch)
         if split and validation is not None:
             raise ValueError("`validation_split` and `validation_data` are both given: which is to be validated on?")
         if split:
-            data, validation = data.split(split)
-        table = as_table(class_weight)
-        check_labels(self.loss, data.y, table)
-        there_are = batches_in(data.length, batch, remainder)
-        if there_are == 0:
-            raise ValueError(
-                f"`drop_remainder=True` with `batch_size={batch}` drops all {data.length} examples: nothing would be "
-                "trained on."
-            )
-        if steps is not None and steps > there_are:
-            raise ValueError(f"`steps_per_epoch` is {steps}, and the data has {there_are} batches of {batch}.")
+            source, validation = _split(source, x, split, validation_batch)
+        check_steps("steps_per_epoch", steps, source)
         refuse_traced("fit", self, "`train_on_batch`")
         if epochs <= initial_epoch:
             return self, History()
@@ -271,38 +278,16 @@ class Model(eqx.Module, Generic[N]):
             of_validation = {
                 "validation_steps": validation_steps is not None,
                 "validation_batch_size": validation_batch_size is not None,
-                "validation_freq": every != 1,
+                "validation_freq": not every.is_default,
             }
             for name in (n for n, given in of_validation.items() if given):
                 raise ValueError(f"`{name}` is given, and there is no `validation_data` or `validation_split`.")
         else:
-            validation_there_are = batches_in(validation.length, validation_batch)
-            if validation_steps is not None and validation_steps > validation_there_are:
-                raise ValueError(
-                    f"`validation_steps` is {validation_steps}, and there are {validation_there_are} batches of "
-                    f"{validation_batch} to validate on."
-                )
+            check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
-        first = data.first(batch)._replace(class_weight=table)
-        model = without_metrics(prepared(self, "train", first))
-        per_epoch = there_are if steps is None else steps
-        schedule = Schedule(
-            batch,
-            epochs,
-            initial_epoch,
-            per_epoch,
-            arguments.steps_in_chunk(
-                "steps_per_execution", steps_per_execution, batch * data.bytes_per_example, per_epoch
-            ),
-            isinstance(steps_per_execution, str),
-            shuffle,
-            remainder,
-            validation_batch,
-            validation_steps,
-            every,
-            1 if validation is None else _chunked(validation, validation_batch),
-        )
-        return fit(model, self, data, validation, table, schedule, callbacks, verbose)
+        model = without_metrics(prepared(self, "train", source.first()._replace(class_weight=table)))
+        schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
+        return Run(model, self, source, validation, table, schedule, callbacks, verbose).all_epochs()
 
     def evaluate(
         self,
@@ -324,18 +309,18 @@ class Model(eqx.Module, Generic[N]):
 
         A dict of Python floats; NumPy arrays where a figure isn't a scalar.
         """
-        batch = arguments.optional("batch_size", batch_size) or 32
+        batch = arguments.optional("batch_size", batch_size)
         steps = arguments.optional("steps", steps)
-        data = Arrays.of(x, y, sample_weight)
-        refuse_traced("evaluate", self, "`test_on_batch`")
         table = as_table(class_weight)
-        check_labels(self.loss, data.y, table)
-        _check_steps(steps, data, batch)
-        model = without_metrics(prepared(self, "test", data.first(batch)._replace(class_weight=table)))
+        check = None if table is None else functools.partial(check_labels, self.loss, table=table)
+        source = as_source(x, y, sample_weight, batch_size=batch, check=check)
+        refuse_traced("evaluate", self, "`test_on_batch`")
+        check_steps("steps", steps, source)
+        model = without_metrics(prepared(self, "test", source.first()._replace(class_weight=table)))
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
         try:
-            return evaluate(model, data, table, batch, steps, _chunked(data, batch), hooks, progress)
+            return evaluate(model, source, table, steps, hooks, progress)
         finally:
             progress.close()
             hooks.close()
@@ -357,16 +342,16 @@ class Model(eqx.Module, Generic[N]):
 
         The structure that the module returns, with the batches put together along the first axis: jax arrays.
         """
-        batch = arguments.optional("batch_size", batch_size) or 32
+        batch = arguments.optional("batch_size", batch_size)
         steps = arguments.optional("steps", steps)
-        data = Arrays.of(x)
+        source = as_source(x, batch_size=batch)
         refuse_traced("predict", self, "`predict_on_batch`")
-        _check_steps(steps, data, batch)
-        model = without_metrics(prepared(self, "pred", data.first(batch)))
+        check_steps("steps", steps, source)
+        model = without_metrics(prepared(self, "pred", source.first()))
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="predict")
         try:
-            return predict(model, data, batch, steps, _chunked(data, batch), hooks, progress)
+            return predict(model, source, steps, hooks, progress)
         finally:
             progress.close()
             hooks.close()
@@ -387,10 +372,14 @@ class Model(eqx.Module, Generic[N]):
 
         **Arguments:** those of [`treegy.Model.fit`][]; the first `batch_size` examples are looked at.
         """
-        batch = arguments.optional("batch_size", batch_size) or 32
+        batch = arguments.optional("batch_size", batch_size)
         if x is None and y is None:
             return prepared(self, "train", Examples())
-        first = Arrays.of(x, y, sample_weight).first(batch)._replace(class_weight=as_table(class_weight))
+        if is_iterator(x):
+            raise DataError(
+                f"`x` is {describe(x)}, of which `init` would take the first batch away from `fit`: pass a batch."
+            )
+        first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=as_table(class_weight))
         model = prepared(self, "train", first)
         return model if first.y_true is None else with_metrics(model, first)
 
@@ -479,15 +468,20 @@ class Model(eqx.Module, Generic[N]):
         refuse_traced("save", self, "it outside")
         _save.save_tree(_saved(self.states), path)
 
-    def load(self: M, path: str | os.PathLike[str]) -> M:
+    def load(self: M, path: str | os.PathLike[str], *, step: int | None = None) -> M:
         """The model with the states that were saved in a directory.
+
+        **Arguments:**
+
+        - `path`: the directory of `save`, or of [`treegy.callbacks.ModelCheckpoint`][].
+        - `step`: which of its checkpoints; the newest by default.
 
         **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
         or if they are damaged.
         """
         like = loadable(self)
         try:
-            loaded = _save.load_tree(_saved(like), path)
+            loaded = _load.load_states(_saved(like), path, step)
         except CheckpointError as e:
             if not self.initialized:
                 e.add_note("The model isn't initialized: where steps create states, call `model.init(x, y)` first.")
@@ -579,26 +573,15 @@ _steps.install(Model, default=True)
 setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
 
 
-def _validation(data: Any) -> Arrays | None:
-    if data is None:
-        return None
-    if not isinstance(data, tuple | list) or not 1 <= len(data) <= 3:
-        raise TypeError(
-            f"`validation_data` is {describe(data)}; a tuple `(x, y)` or `(x, y, sample_weight)` is expected, or "
-            "`(x,)` without labels."
-        )
-    return Arrays.of(*data, prefix="validation_data: ")
-
-
-def _check_steps(steps: int | None, data: Arrays, batch_size: int) -> None:
-    there_are = batches_in(data.length, batch_size)
-    if steps is not None and steps > there_are:
-        raise ValueError(f"`steps` is {steps}, and the data has {there_are} batches of {batch_size}.")
-
-
-def _chunked(data: Arrays, batch_size: int) -> int:
-    steps = batches_in(data.length, batch_size)
-    return arguments.steps_in_chunk("steps", "auto", batch_size * data.bytes_per_example, steps)
+def _split(source: Source, x: Any, fraction: float, batch_size: int | None) -> tuple[Source, Source]:
+    if not isinstance(source, ArraySource):
+        refuse(x, validation_split=True)
+    assert isinstance(source, ArraySource)
+    train, validate = source.arrays.split(fraction)
+    return (
+        ArraySource(train, source.batch_size, source.remainder),
+        ArraySource(validate, batch_size or source.batch_size),
+    )
 
 
 def _as_jax(value: Any, name: str) -> Any:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ._accumulator import Accumulator, Mean, Total, cleared, lined_up
+from ._accumulator import Accumulator, Mean, Total, cleared, lined_up, unique
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError
 from ._inject import request
-from ._term import Batch, Term, default_name, make_term, parts, placed, reads, reducer, scaled
+from ._term import Batch, Term, default_name, make_term, parts, placed, reads, reducer, scaled, weighted
 
 TOTAL = "loss"
 
@@ -112,12 +112,9 @@ def _items(nest: Any, where: str) -> list[tuple[str, Any]]:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    candidate, n = name, 0
-    while candidate in taken:
-        n += 1
-        candidate = f"{name}_{n}"
-    taken.add(candidate)
-    return candidate
+    found = unique(name, taken)
+    taken.add(found)
+    return found
 
 
 def _add(logs: dict[str, Accumulator], name: str, found: Mapping[str, Accumulator]) -> None:
@@ -152,10 +149,7 @@ def _with_class_weight(term: Term, batch: Batch) -> tuple[Term, Batch]:
     given = placed(term, "sample_weight", batch.sample_weight)
     if given is not None:
         weight = weight * lined_up(jnp.asarray(given), weight, "sample_weight").astype(weight.dtype)
-    # A `call` that names `sample_weight` sees all of it: what it makes an accumulator of isn't weighted afterwards.
-    available = {**batch.available, "sample_weight": weight}
-    on = tuple(pair for pair in term.on if pair[0] != "sample_weight")
-    return term._replace(on=on), batch._replace(sample_weight=weight, available=available)
+    return weighted(term, batch, weight)
 
 
 def class_labels(term: Term, batch: Batch) -> Any:

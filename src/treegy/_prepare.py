@@ -35,6 +35,7 @@ def init_optimizer(optimizer: Any, net_params: Any) -> Any:
 
 def prepared(model: Any, kind: str, examples: Examples) -> Any:
     """The model with what steps of this kind need, running overridden steps with `initializing` if it is new."""
+    states = None
     if not model.initialized:
         states = model.states_step()
         if not isinstance(states, States):
@@ -45,13 +46,13 @@ def prepared(model: Any, kind: str, examples: Examples) -> Any:
             model = model._with_states(states)
             states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
         made = [n for n in states if model.module is None or n not in ("net_states", "state")]
-        model = model._with_states(arrays_from(states, made))
+        states = arrays_from(states, made)
     if kind == "train" and model.optimizer is not None:
-        states = model.states
-        if states.get("optimizer_states") is None and jax.tree.leaves(states.get("net_params")):
-            ready = init_optimizer(model.optimizer, states.net_params)
-            model = model._with_states(arrays_from(states.update(optimizer_states=ready), ["optimizer_states"]))
-    return model
+        known = model.states if states is None else states
+        if known.get("optimizer_states") is None and jax.tree.leaves(known.get("net_params")):
+            ready = init_optimizer(model.optimizer, known.net_params)
+            states = arrays_from(known.update(optimizer_states=ready), ["optimizer_states"])
+    return model if states is None else model._with_states(states)
 
 
 def with_metrics(model: Any, examples: Examples) -> Any:
@@ -66,8 +67,11 @@ def with_metrics(model: Any, examples: Examples) -> Any:
 
 def without_metrics(model: Any) -> Any:
     """The model without what `test_on_batch` has accumulated, so that every run compiles to the same programs."""
-    states = model.states
-    return model if states.get("metrics_states") is None else model._with_states(states.update(metrics_states=None))
+    # Not `model.states`, which takes the module apart.
+    carried = model._carried
+    if carried is None or carried.get("metrics_states") is None:
+        return model
+    return model._with_states(model.states.update(metrics_states=None))
 
 
 def loadable(model: Any) -> States:

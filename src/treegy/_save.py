@@ -10,7 +10,6 @@ import re
 import secrets
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -305,6 +304,8 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # takes a while
+
     try:
         return version(name)
     except PackageNotFoundError:

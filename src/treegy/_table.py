@@ -5,12 +5,8 @@ import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rich.box import Box
-from rich.console import Console
-from rich.table import Table as RichTable
-
 # A line under the header and nothing else, in characters that every encoding has.
-_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+_BOX = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 
 # A space at which no line is broken. To rich, what Unicode has for this is a space as any other.
 NO_BREAK = "\ue000"
@@ -28,11 +24,16 @@ class Table(NamedTuple):
 
 def as_text(tables: Sequence[Table], notes: Sequence[str], width: int) -> str:
     """The tables one under the other, and the notes. Cells too long for `width` go on in another line."""
+    # Rich takes a while to import, and is needed for this alone.
+    from rich.box import Box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
     file = io.StringIO()
     # Paths such as `['a']` look like rich's markup.
     console = Console(file=file, width=width, markup=False, emoji=False, highlight=False, color_system=None)
     for table in tables:
-        drawn = RichTable(box=_BOX, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        drawn = RichTable(box=Box(_BOX, ascii=True), pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for column in table.columns:
             if column.numeric:
                 drawn.add_column(column.title, justify="right", no_wrap=True, min_width=_widest(table, column))

@@ -7,7 +7,7 @@ A loss and a metric are the same kind of thing, a function that asks for values 
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -62,6 +62,21 @@ class Batch(NamedTuple):
     """The axes that mean the same in every loss and metric of a model; only `batch` where it is empty."""
 
 
+class OverBatch:
+    """A function of a whole `Batch`: what metrics that wrap another one are, which pass it on.
+
+    Its signature says which values it reads, `sample_weight` among them, so that these are checked to be there.
+    """
+
+    def __init__(self, who: str, parameters: Iterable[inspect.Parameter], over: Callable[[Batch], Any]):
+        self.over = over
+        self.__qualname__ = who
+        self.__signature__ = inspect.Signature(list(parameters))
+
+    def __call__(self, **values: Any) -> Any:
+        return self.over(Batch(values, size_of(values), values.get("sample_weight")))
+
+
 class Term(NamedTuple):
     """A loss or a metric, or a plain function that stands for one."""
 
@@ -102,10 +117,15 @@ def default_name(kind: str, thing: Any) -> str:
     """
     name = getattr(thing, "name", None) if hasattr(thing, "_function") else None
     if name is None:
-        name = type(thing).__name__ if hasattr(thing, "_function") else _function_name(thing)
+        name = _class_name(thing) if hasattr(thing, "_function") else _function_name(thing)
         name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
         name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
     return f"{name}_loss" if kind == "loss" and "loss" not in name else name
+
+
+def _class_name(thing: Any) -> str:
+    # Wrappers are called after what they wrap.
+    return thing._wrapped_name() if hasattr(thing, "_wrapped_name") else type(thing).__name__
 
 
 def _function_name(fn: Any) -> str:
@@ -137,6 +157,14 @@ def placed(term: Term, name: str, value: Any) -> Any:
         raise InjectionError(f"{term.who} has `on={_on_text(term.on)}`, but {e}") from None
 
 
+def weighted(term: Term, batch: Batch, weight: Any) -> tuple[Term, Batch]:
+    """A term, and a batch in which its weights are these, in place of those that `on=` says."""
+    # A `call` that names `sample_weight` sees all of it: what it makes an accumulator of isn't weighted afterwards.
+    available = {**batch.available, "sample_weight": weight}
+    on = tuple(pair for pair in term.on if pair[0] != "sample_weight")
+    return term._replace(on=on), batch._replace(sample_weight=weight, available=available)
+
+
 def _check_on(term: Term, wanted: Request) -> None:
     """Refuse an `on={...}` about what the function doesn't ask for. Weights count without being asked for."""
     if _is_both(term.on):
@@ -158,7 +186,11 @@ def outcome(term: Term, batch: Batch) -> Any:
         vocabulary = {"batch": vocabulary["batch"]} if "batch" in vocabulary else {}
     check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
     try:
-        result = call(term.fn, arguments)
+        if isinstance(term.fn, OverBatch):
+            weight = arguments.get("sample_weight")
+            result = term.fn.over(Batch(arguments, batch.size, weight, vocabulary))
+        else:
+            result = call(term.fn, arguments)
     except ContractError as e:
         # Raised by the mathematics, which doesn't know who called it.
         raise ContractError(f"{term.who}: {e}") from None
@@ -197,7 +229,7 @@ def _part(
     values, mask = (result.values, result.mask) if isinstance(result, Masked) else (result, None)
     values = _as_values(who, values)
     if weight is not None:
-        weight = _as_weight(who, weight)
+        weight = as_weight(who, weight)
     if values.ndim == 0:
         if weight is not None:
             raise ContractError(
@@ -235,7 +267,7 @@ def _as_values(who: str, values: Any) -> Any:
     )
 
 
-def _as_weight(who: str, weight: Any) -> Any:
+def as_weight(who: str, weight: Any) -> Any:
     if is_arraylike(weight):
         return jnp.asarray(weight)
     raise ContractError(

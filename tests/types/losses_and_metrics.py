@@ -77,6 +77,7 @@ def main() -> None:
     y_true, y_pred = np.zeros((4, 2), np.float32), np.ones((4, 2), np.float32)
     assert MSE(weight=2.0, reduction="sum", on=None, name="squared")(y_true, y_pred) == 8
     assert MSE()(y_true=y_true, y_pred=y_pred, sample_weight=np.zeros(4)) == 0
+    tg.testing.check_loss(MSE(), y_true=y_true, y_pred=y_pred)
     assert set(Reconstruction()(y_true, y_pred)) == {"l1", "l2"}
     assert Penalty(strength=0.5, norm=jnp.square)(parameters={"w": y_pred}) == 4
     assert float(Accuracy()(np.array([0, 1]), np.eye(2))) == 1

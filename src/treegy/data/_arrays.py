@@ -10,6 +10,7 @@ import numpy as np
 from .._describe import array_name, describe, is_iterator, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
+from ._rows import Rows, as_rows, columns, is_column, is_table
 
 # On some machines the same as those of 64 and 128 bits, which JAX has.
 _EXTENDED = {np.dtype(np.longdouble), np.dtype(np.clongdouble)} - {np.dtype(np.float64), np.dtype(np.complex128)}
@@ -24,6 +25,8 @@ def as_arrays(value: Any, name: str) -> Any:
     """
     if value is None:
         return None
+    if is_table(value):
+        value = columns(value)
     if isinstance(value, list) and _is_numbers(value):
         return _checked(_as_numpy(value, name), name)
     leaves, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=is_iterator)
@@ -55,20 +58,37 @@ def _as_array(leaf: Any, name: str) -> Any:
         )
     if isinstance(leaf, jax.Array):
         return _checked(leaf, name)
+    if isinstance(leaf, Rows) or is_column(leaf):
+        return _checked(leaf if isinstance(leaf, Rows) else as_rows(leaf), name)
     if isinstance(leaf, str | bytes):
         raise DataError(f"`{name}` is the string {describe(leaf)}; arrays of numbers are expected.")
     if not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array__"):
-        leaf = np.asarray(leaf)  # such as a column of a data frame
-    if isinstance(leaf, np.ndarray):
+        leaf = _as_host(leaf)  # such as a column of a data frame, or a tensor of PyTorch's
+    if isinstance(leaf, np.ndarray | jax.Array):
         return _checked(leaf, name)
     if isinstance(leaf, bool | int | float):
         raise DataError(f"`{name}` is the number {leaf!r}, which has no axis of examples; arrays are expected.")
+    if hasattr(leaf, "__getitem__") and hasattr(leaf, "__len__"):
+        raise DataError(
+            f"`{name}` is {describe(leaf)}, which gives examples and no batches: wrap it in something that makes them, "
+            "such as `torch.utils.data.DataLoader` or `grain.MapDataset`."
+        )
     mend = " A dataclass becomes one by `jax.tree_util.register_dataclass`." if dataclasses.is_dataclass(leaf) else ""
     raise DataError(f"`{name}` is {describe(leaf)}; NumPy or jax arrays are expected, in any PyTree.{mend}")
 
 
+def _as_host(leaf: Any) -> Any:
+    try:
+        return np.asarray(leaf)
+    except TypeError:
+        # What NumPy has no dtype for, or is on another device.
+        if not hasattr(leaf, "__dlpack__"):
+            raise
+        return jax.dlpack.from_dlpack(leaf)
+
+
 def _checked(array: Any, name: str) -> Any:
-    if isinstance(array, np.ndarray) and array.dtype.kind in "OUSMm":
+    if isinstance(array, np.ndarray | Rows) and array.dtype.kind in "OUSMm":
         kinds = {"O": "objects", "U": "strings", "S": "bytes", "M": "dates", "m": "durations"}
         raise DataError(
             f"`{name}` is an array of {kinds[array.dtype.kind]} ({array.dtype}); numbers are expected. Encode it "
@@ -110,6 +130,10 @@ def common_length(named: dict[str, Any]) -> int:
     return n
 
 
+def _part(array: Any, start: int, stop: int) -> Any:
+    return array.part(start, stop) if isinstance(array, Rows) else array[start:stop]
+
+
 class Arrays(NamedTuple):
     """A data set held in arrays."""
 
@@ -135,12 +159,13 @@ class Arrays(NamedTuple):
         length = common_length(named)
         return Arrays(named[f"{prefix}x"], named[f"{prefix}y"], named[f"{prefix}sample_weight"], length)
 
-    def _leaves(self) -> Any:
+    @property
+    def examples(self) -> Examples:
         return Examples(self.x, self.y, self.sample_weight)
 
     def first(self, size: int) -> Examples:
         """The first `size` examples, as a batch."""
-        return jax.tree.map(lambda a: a[:size], self._leaves())
+        return jax.tree.map(lambda a: a[:size], self.examples)
 
     def split(self, fraction: float) -> "tuple[Arrays, Arrays]":
         """All but the last `fraction`, and the last `fraction`.
@@ -151,8 +176,8 @@ class Arrays(NamedTuple):
         if at == 0 or at == self.length:
             side = "train" if at == 0 else "validate"
             raise DataError(f"`validation_split={fraction}` of {self.length} examples leaves none to {side} on.")
-        before: Examples = jax.tree.map(lambda a: a[:at], self._leaves())
-        after: Examples = jax.tree.map(lambda a: a[at:], self._leaves())
+        before: Examples = jax.tree.map(lambda a: _part(a, 0, at), self.examples)
+        after: Examples = jax.tree.map(lambda a: _part(a, at, self.length), self.examples)
         return (
             Arrays(before.x, before.y_true, before.sample_weight, at),
             Arrays(after.x, after.y_true, after.sample_weight, self.length - at),
@@ -160,7 +185,7 @@ class Arrays(NamedTuple):
 
     @property
     def bytes_per_example(self) -> int:
-        leaves = jax.tree.leaves(self._leaves())
+        leaves = jax.tree.leaves(self.examples)
         return sum(a.dtype.itemsize * math.prod(a.shape[1:]) for a in leaves)
 
 

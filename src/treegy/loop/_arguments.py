@@ -1,12 +1,14 @@
 """The numbers that `fit`, `evaluate` and `predict` take: what they may be, and the words for what they may not."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .._describe import describe
+
+# More steps in a compiled call, or larger buffers for their batches, make nothing faster.
+_STEPS, _BYTES = 32, 8_000_000
 
 
 def positive(name: str, value: Any, *, zero: bool = False) -> int:
@@ -40,22 +42,10 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def frequency(name: str, value: Any) -> int | frozenset[int]:
-    """How often something happens: every so many epochs, or after the epochs given (counted from 1)."""
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return frozenset(positive(f"{name}[{i}]", v) for i, v in enumerate(value))
-    return positive(name, value)
-
-
-def is_due(every: int | frozenset[int], epoch: int) -> bool:
-    """Whether something of this frequency happens after `epoch`, counted from 0."""
-    return epoch + 1 in every if isinstance(every, frozenset) else (epoch + 1) % every == 0
-
-
-def steps_in_chunk(name: str, value: Any, batch_bytes: int, steps: int) -> int:
+def steps_in_chunk(name: str, value: Any, batch_bytes: int, steps: int | None) -> int:
     """How many steps one compiled call makes: so many that Python's share is small, in little memory."""
     if isinstance(value, str) and value != "auto":
         raise TypeError(f'`{name}` is {value!r}; an integer of at least 1 or "auto" is expected.')
     if not isinstance(value, str):
-        return min(positive(name, value), max(steps, 1))
-    return max(1, min(steps, 32, 8_000_000 // max(batch_bytes, 1)))
+        return positive(name, value) if steps is None else min(positive(name, value), max(steps, 1))
+    return max(1, min(_STEPS if steps is None else steps, _STEPS, _BYTES // max(batch_bytes, 1)))

@@ -2,7 +2,7 @@
 
 A chunk is a `fori_loop` whose trip count is traced, so that one program serves chunks of any length. What it carries
 from step to step are the arrays of the model that a step changes, and what is made of the steps' results: merged logs,
-or stacked predictions. Where its batches come from is the business of `data/_feed.py`.
+or stacked predictions. Where its batches come from is the business of `data/`.
 
 Everything in a model that isn't an array is part of the program's identity: a second `fit`, or another model of the
 same structure, compiles nothing again.
@@ -19,10 +19,12 @@ import numpy as np
 from .._accumulator import merge_all
 from .._describe import array_name, path_name
 from .._driver import Examples, Logs, emptied, predict, test, train
+from .._errors import CheckpointError
 from .._flat import Frozen, join, split
-from .._forward import size_of_batch
 from .._steps import is_default_jit
+from ..data._chunk import shapes_of
 from ._convolutions import channels_last, slow_in_loops
+from ._retrace import note_batch, note_model
 
 # One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
 # it logs, and building a chunk of it, all share one trace of the user's code.
@@ -46,6 +48,9 @@ def _predict_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: 
     return split(model)[0], y_pred
 
 
+_NAMES: dict[Any, str] = {_train_step: "train", _test_step: "test", _predict_step: "pred"}
+
+
 class Traced(NamedTuple):
     """What is known of a step before it has run."""
 
@@ -61,14 +66,14 @@ class _Shapes:
     def __init__(self, values: Any):
         self.values: Any = values
         leaves, tree = jax.tree.flatten(values)
-        self._key = (tree, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves))
-        self._hash = hash(self._key)
+        self.key = (tree, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves))
+        self._hash = hash(self.key)
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shapes) and self._key == other._key
+        return isinstance(other, _Shapes) and self.key == other.key
 
     def forget(self) -> None:
         """Let go of the arrays, which a cache would keep alive."""
@@ -78,6 +83,7 @@ class _Shapes:
 @functools.lru_cache(maxsize=256)
 def _cached_trace(step: Any, frozen: Frozen, shapes: _Shapes) -> Traced:
     arrays, examples = shapes.values
+    note_model(_NAMES[step], frozen, arrays, shapes.key)
     traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
     before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
@@ -96,6 +102,12 @@ def _traced(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) ->
 def _cached_empty(step: Any, frozen: Frozen, shapes: _Shapes) -> Logs:
     found = _cached_trace(step, frozen, shapes).results[1]
     return emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found))
+
+
+@functools.lru_cache(maxsize=256)
+def _cached_slow(step: Any, frozen: Frozen, shapes: _Shapes) -> bool:
+    arrays, examples = shapes.values
+    return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
 
 
 def _empty(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Logs:
@@ -226,6 +238,13 @@ def _owned(arrays: list[Any], held: Any) -> list[bool]:
     return owned
 
 
+def _is_last(shapes: Any, usual: Any) -> bool:
+    """Whether a batch differs from the usual ones only in having fewer examples."""
+    return len(shapes) == len(usual) and all(
+        a[1] == b[1] and a[0][1:] == b[0][1:] and a[0][0] <= b[0][0] for a, b in zip(shapes, usual, strict=True)
+    )
+
+
 class Engine:
     """A model that runs chunks of one kind, and what they have accumulated."""
 
@@ -241,15 +260,19 @@ class Engine:
         self._eager = bool(model.run_eagerly)
         self._compiled = None if self._eager or is_default_jit(model) else model.jit_step(kind.chunk)
         self._arrays, self._frozen = split(model)
+        if kind.trains:
+            # Steps return arrays without weak types: with them, the next `fit` would compile everything again.
+            self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
         self._first = first
         self._owned = _owned(self._arrays, model if held is None else held)
         self._index = 0
-        self._changed: dict[int, tuple[bool, ...]] = {}
+        self._changed: dict[Any, tuple[bool, ...]] = {}
+        self._explained = False
         # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
         # values.
         self._empty: Any = None
         if not self._eager:
-            self._changed[size_of_batch(first) or 1] = _traced(kind.step, self._frozen, self._arrays, first).changed
+            self._changed[shapes_of(first)] = _traced(kind.step, self._frozen, self._arrays, first).changed
             if not kind.predicts:
                 self._empty = _empty(kind.step, self._frozen, self._arrays, first)
         if self._compiled is not None:
@@ -261,8 +284,11 @@ class Engine:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
         if self._eager or self._compiled is not None:
             return False
-        step = functools.partial(self._kind.step, self._frozen)
-        return slow_in_loops(step, self._arrays, self._first, np.int32(0))
+        shapes = _Shapes((self._arrays, self._first))
+        try:
+            return _cached_slow(self._kind.step, self._frozen, shapes)
+        finally:
+            shapes.forget()
 
     def reset(self) -> None:
         """Accumulate anew, as at the begin of an epoch."""
@@ -316,9 +342,14 @@ class Engine:
 
     def _changes(self, data: Any) -> tuple[bool, ...]:
         """Which arrays a step over such batches changes."""
-        if data.size not in self._changed:
-            self._changed[data.size] = _traced(self._kind.step, self._frozen, self._arrays, data.batch).changed
-        return self._changed[data.size]
+        shapes = data.shapes
+        if shapes not in self._changed:
+            self._changed[shapes] = _traced(self._kind.step, self._frozen, self._arrays, data.batch).changed
+            # A last, smaller batch is nothing to talk about.
+            if not self._explained and (len(self._changed) > 2 or not _is_last(shapes, next(iter(self._changed)))):
+                self._explained = True
+                note_batch(_NAMES[self._kind.step], self._first, data.batch)
+        return self._changed[shapes]
 
     def _run_eagerly(self, data: Any, start: int, n: int) -> Any:
         model, predictions, logs = self.model, [], self._results
@@ -339,6 +370,35 @@ class Engine:
     def copy(self) -> Any:
         """The model as it is now, with arrays of its own."""
         return join(_copied(self._arrays), self._frozen)
+
+    def replace(self, model: Any) -> None:
+        """Go on with another model of the same structure, which stays valid.
+
+        **Raises:** `ValueError` if it is of another structure.
+        """
+        arrays, frozen = split(model)
+        old, new = _Shapes(self._arrays).key, _Shapes(arrays).key
+        if frozen != self._frozen or old != new:
+            raise ValueError(
+                "the model that a callback assigned has another structure than the one that is trained: while `fit` "
+                "runs, only the values of its arrays can change."
+            )
+        self._arrays, self._owned = arrays, [False] * len(arrays)
+
+    def restore(self, leaves: list[Any]) -> None:
+        """Go on from the arrays of the logs that were accumulated in another process.
+
+        **Raises:** [`treegy.CheckpointError`][] if they are those of other logs.
+        """
+        if not leaves:
+            return
+        empty = self._empty
+        if empty is None:
+            empty = _empty(self._kind.step, self._frozen, self._arrays, self._first)
+        old, tree = jax.tree.flatten(empty)
+        if [(a.shape, a.dtype) for a in old] != [(a.shape, a.dtype) for a in leaves]:
+            raise CheckpointError("The backup is of a training with other losses or metrics.")
+        self._results = jax.tree.unflatten(tree, [jnp.asarray(a) for a in leaves])
 
     @property
     def logs(self) -> Logs:

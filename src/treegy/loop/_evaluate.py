@@ -1,5 +1,6 @@
 """One pass over data: evaluating and predicting."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,8 +11,9 @@ from .._accumulator import compute_all
 from .._describe import array_name, path_name
 from .._driver import Logs
 from .._errors import DataError
-from ..data._arrays import Arrays, batches_in
-from ..data._feed import Feed
+from ..data._chunk import Chunk
+from ..data._source import Source
+from ._arguments import steps_in_chunk
 from ._chunks import PREDICT, TEST, Engine
 from ._hooks import Hooks
 from ._progress import Progress
@@ -27,24 +29,20 @@ def figures(logs: Logs) -> dict[str, Any]:
 
 def evaluate(
     model: Any,
-    data: Arrays,
+    source: Source,
     class_weight: Any,
-    batch_size: int,
     steps: int | None,
-    steps_in_chunk: int,
     hooks: Hooks,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The figures of `model` over `data`, or over the first `steps` batches of it."""
-    first = data.first(batch_size)._replace(class_weight=class_weight)
-    engine = Engine(model, TEST, first)
+    """The figures of `model` over the data, or over the first `steps` batches of it."""
+    engine = Engine(model, TEST, source.first()._replace(class_weight=class_weight))
     every_batch = hooks.listens("on_test_batch_begin", "on_test_batch_end")
     hooks.call("on_test_begin", {})
     if progress is not None:
-        progress.begin_epoch(0, batches_in(data.length, batch_size) if steps is None else steps)
+        progress.begin_epoch(0, source.batches if steps is None else steps)
     done = 0
-    feed = Feed(data, batch_size, 1 if every_batch or engine.slow_in_loops else steps_in_chunk, class_weight)
-    for chunk in feed.epoch(stop=steps):
+    for chunk in _chunks(engine, source, steps, every_batch, class_weight):
         if every_batch:
             hooks.call("on_test_batch_begin", done, {})
         _, marker = engine.run(chunk.data, chunk.n)
@@ -63,21 +61,18 @@ def evaluate(
 
 def predict(
     model: Any,
-    data: Arrays,
-    batch_size: int,
+    source: Source,
     steps: int | None,
-    steps_in_chunk: int,
     hooks: Hooks,
     progress: Progress,
 ) -> Any:
-    """What `model` predicts for `data`, or for the first `steps` batches of it, put together."""
-    engine = Engine(model, PREDICT, data.first(batch_size))
+    """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
+    engine = Engine(model, PREDICT, source.first())
     every_batch = hooks.listens("on_predict_batch_begin", "on_predict_batch_end")
     hooks.call("on_predict_begin", {})
-    progress.begin_epoch(0, batches_in(data.length, batch_size) if steps is None else steps)
+    progress.begin_epoch(0, source.batches if steps is None else steps)
     done, pieces = 0, []
-    feed = Feed(data, batch_size, 1 if every_batch or engine.slow_in_loops else steps_in_chunk)
-    for chunk in feed.epoch(stop=steps):
+    for chunk in _chunks(engine, source, steps, every_batch):
         if every_batch:
             hooks.call("on_predict_batch_begin", done, {})
         stacked, marker = engine.run(chunk.data, chunk.n)
@@ -90,6 +85,20 @@ def predict(
     progress.end_epoch({})
     hooks.call("on_predict_end", {})
     return jax.tree.map(lambda *y: jnp.concatenate(y), *pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _chunks(
+    engine: Engine, source: Source, steps: int | None, every_batch: bool, class_weight: Any = None
+) -> Iterator[Chunk]:
+    """The chunks of one pass."""
+    done, there_are = 0, source.batches if steps is None else steps
+    one = every_batch or engine.slow_in_loops
+    most = 1 if one else steps_in_chunk("steps", "auto", source.bytes_per_batch, there_are)
+    for chunk in source.feed(most, class_weight).epoch(stop=steps):
+        yield chunk
+        done += chunk.n
+    if steps is not None and done < steps:
+        raise DataError(f"`steps` is {steps}, and the data ended after {done} batches.")
 
 
 def _flattened(path: Any, y_pred: Any, chunk: Any) -> Any:

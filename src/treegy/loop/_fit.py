@@ -1,147 +1,281 @@
 """Epochs: training, validation, callbacks, progress, history."""
 
+import functools
+import warnings
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ..data._arrays import Arrays
-from ..data._feed import Feed
-from ..data._order import key_words, order
-from ._arguments import is_due
+from .._checkpoints import named_arrays, with_named_arrays
+from .._driver import Examples
+from .._errors import CheckpointError
+from .._hyperparameters import has_hyperparameters, hyperparameters
+from ..data._batches import BatchSource
+from ..data._chunk import Chunk
+from ..data._order import key_words
+from ..data._source import Source
+from ._arguments import steps_in_chunk
+from ._cadence import Cadence
 from ._chunks import TEST, TRAIN, Engine
 from ._evaluate import evaluate, figures
 from ._history import History
 from ._hooks import Hooks
+from ._interrupt import Interrupt
 from ._pace import Pace
 from ._progress import Progress
 
-# Up to so many examples the order of an epoch is computed at once.
-_WHOLE = 4_000_000
-
-
 _words = jax.jit(key_words)
+
+_FORMAT, _VERSION = "treegy run", 1
+_NUMBERS = ("epoch", "done", "begin", "step")
 
 
 class Schedule(NamedTuple):
     """The numbers of a `fit`."""
 
-    batch_size: int
     epochs: int
     initial_epoch: int
-    steps: int
-    """How many batches an epoch has."""
-    steps_in_chunk: int
-    """How many steps at most one compiled call makes."""
-    steps_are_free: bool
-    """Whether it may be fewer, if that is faster."""
+    steps: int | None
+    """How many batches an epoch has; `None` for all that the data gives."""
+    steps_per_execution: Any
+    """How many steps at most one compiled call makes, or `"auto"`."""
     shuffle: bool
-    remainder: bool
-    validation_batch_size: int
     validation_steps: int | None
-    validation_every: int | frozenset[int]
-    validation_steps_in_chunk: int
+    validation_freq: Cadence
 
 
-def fit(
-    model: Any,
-    held: Any,
-    data: Arrays,
-    validation: Arrays | None,
-    class_weight: Any,
-    schedule: Schedule,
-    callbacks: Any,
-    verbose: Any,
-) -> tuple[Any, History]:
-    """Train `model`, which has been initialized, for the epochs of `schedule`.
+class Run:
+    """A training while it goes on."""
 
-    **Arguments:**
+    epoch: int
+    """The epoch that is under way, or the next one."""
+    done: int
+    """How many of its batches have been trained on."""
+    begin: int
+    """The step at which it began."""
+    step: int
+    """How many steps the model has made, in all its trainings."""
+    validated: dict[str, Any]
+    """The figures of the epoch's last validation."""
 
-    - `held`: the model that the user holds, of which nothing may be donated.
-    """
-    first = data.first(schedule.batch_size)._replace(class_weight=class_weight)
-    engine = Engine(model, TRAIN, first, held)
-    if validation is not None:
-        # What doesn't fit about it is said before the first epoch, not after.
-        Engine(model, TEST, validation.first(schedule.validation_batch_size))
-    hooks = Hooks(callbacks, engine.copy)
-    every_batch = hooks.listens("on_train_batch_begin", "on_train_batch_end")
-    one = every_batch or (schedule.steps_are_free and engine.slow_in_loops)
-    feed = Feed(data, schedule.batch_size, 1 if one else schedule.steps_in_chunk, class_weight)
-    words = np.asarray(_words(model.states.rng)) if schedule.shuffle else None
-    step = int(model.states.step)
-    history = History()
-    progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
-    pace = Pace(feed.steps, progress.live)
-    logs: dict[str, Any] = {}
-    try:
-        hooks.call("on_train_begin", {})
-        for epoch in range(schedule.initial_epoch, schedule.epochs):
-            engine.reset()
-            hooks.call("on_epoch_begin", epoch, {})
-            progress.begin_epoch(epoch, schedule.steps)
-            _epoch(engine, feed, data.length, schedule, hooks, progress, pace, words, step, every_batch)
-            step += schedule.steps
-            logs = figures(engine.logs)
-            progress.end_steps()
-            if validation is not None and is_due(schedule.validation_every, epoch):
-                found = evaluate(
-                    engine.model,
-                    validation,
-                    None,
-                    schedule.validation_batch_size,
-                    schedule.validation_steps,
-                    schedule.validation_steps_in_chunk,
-                    hooks,
-                )
-                logs.update({f"val_{name}": value for name, value in found.items()})
-            history.append(epoch, logs)
-            progress.end_epoch(logs)
-            hooks.call("on_epoch_end", epoch, logs)
-            if hooks.stopped is not None:
-                break
-        history.stopped = hooks.stopped
-        hooks.call("on_train_end", logs)
-    finally:
-        progress.close()
-        hooks.close()
-    return engine.model, history
-
-
-def _epoch(
-    engine: Engine,
-    feed: Feed,
-    length: int,
-    schedule: Schedule,
-    hooks: Hooks,
-    progress: Progress,
-    pace: Pace,
-    words: Any,
-    step: int,
-    every_batch: bool,
-) -> None:
-    """Run the chunks of one epoch, which begins at `step`."""
-
-    # Asking for positions costs about as much for a chunk as for a whole epoch, unless that is very long.
-    whole = order(words, step, length, 0, length, np) if schedule.shuffle and length <= _WHOLE else None
-
-    def shuffled(start: int, size: int) -> Any:
-        return order(words, step, length, start, size, np) if whole is None else whole[start : start + size]
-
-    done = 0
-    for chunk in feed.epoch(
-        shuffled if schedule.shuffle else None,
-        stop=schedule.steps,
-        remainder=schedule.remainder,
-        most=pace.steps,
+    def __init__(
+        self,
+        model: Any,
+        held: Any,
+        source: Source,
+        validation: Source | None,
+        class_weight: Any,
+        schedule: Schedule,
+        callbacks: Any,
+        verbose: Any,
     ):
-        if every_batch:
-            hooks.call("on_train_batch_begin", done, {})
-        _, marker = engine.run(chunk.data, chunk.n)
-        chunk.done(marker)
-        done += chunk.n
-        if every_batch:
-            hooks.call("on_train_batch_end", done - 1, figures(engine.logs))
-            if hooks.stopped is not None:
+        """**Arguments:**
+
+        - `model`: has been initialized.
+        - `held`: the model that the user holds, of which nothing may be donated.
+        """
+        self.schedule = schedule
+        self.source = source
+        self.validation = validation
+        self.engine = Engine(model, TRAIN, source.first()._replace(class_weight=class_weight), held)
+        if validation is not None:
+            # What doesn't fit about it is said before the first epoch, not after.
+            Engine(model, TEST, validation.first())
+        self.hooks = Hooks(callbacks, self.engine.copy, self.engine.replace, self)
+        self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
+        states = model.states  # assembled each time
+        self._has_hyperparameters = has_hyperparameters(states)
+        self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
+        self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
+        self._feed = source.feed(self._steps_in_chunk(), class_weight)
+        self._words = np.asarray(_words(states.rng)) if schedule.shuffle else None
+        self.epoch, self.done = schedule.initial_epoch, 0
+        self.step = self.begin = int(states.step)
+        self.validated = {}
+        self.history = History()
+        self._progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
+        self._interrupt = Interrupt()
+        self._ended = False
+        self._chunk: Chunk | None = None
+        self._logs: dict[str, Any] = {}
+        self._part: dict[str, Any] | None = None
+        self._pace = Pace(self._feed.steps, self._progress.live)
+
+    def _steps_in_chunk(self) -> int:
+        wanted = self.schedule.steps_per_execution
+        if self._every_batch or (isinstance(wanted, str) and self.engine.slow_in_loops):
+            return 1
+        return steps_in_chunk("steps_per_execution", wanted, self.source.bytes_per_batch, self.steps_per_epoch)
+
+    def all_epochs(self) -> tuple[Any, History]:
+        """Train until the last epoch, or until somebody stops it."""
+        hooks = self.hooks
+        with self._interrupt:
+            try:
+                hooks.call("on_train_begin", {})
+                while self.epoch < self.schedule.epochs and not self._ended:
+                    self._one_epoch()
+                    self._ended = hooks.stopped is not None
+                self.history.stopped = hooks.stopped
+                if self.interrupted:
+                    hooks.call("on_interrupt", self._logs)
+                hooks.call("on_train_end", self._logs)
+                if self._part is not None:
+                    # What was seen of an epoch that has not ended; the callbacks, and so backups, don't know of it.
+                    self.history.append(self.epoch, self._part)
+            except Exception as error:
+                between = self.done == 0 and self.epoch > self.schedule.initial_epoch
+                within = f"in epoch {self.epoch + 1}, after {self.done} of its steps"
+                error.add_note(f"This happened {f'after epoch {self.epoch}' if between else within}.")
+                raise
+            finally:
+                self._progress.close()
+                hooks.close()
+        return self.engine.model, self.history
+
+    @property
+    def last_batch(self) -> Examples:
+        """The batch of the step that was made last, as long as the next chunk isn't under way."""
+        assert self._chunk is not None
+        batch: Examples = jax.tree.map(jnp.copy, self._chunk.data.at(self._chunk.n - 1))
+        return batch
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody has pressed Ctrl-C."""
+        return self._interrupt.requested
+
+    def document(self) -> dict[str, Any]:
+        """All that is needed to go on in another process, as a document of `Checkpoints`."""
+        states = self.engine.copy().states
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "states": named_arrays(states),
+            "logs": jax.tree.leaves(self.engine.logs),
+            **{name: getattr(self, name) for name in _NUMBERS},
+            "stopped": None if self.interrupted else self.hooks.stopped,
+            "validated": self.validated,
+            "history": self.history.history,
+            "epochs": self.history.epoch,
+            "validations": [list(v) for v in self.history.validations],
+            "data": self.source.state(),
+            "callbacks": self.hooks.state(),
+        }
+
+    def resume(self, document: Any) -> None:
+        """Go on from a document.
+
+        **Raises:** [`treegy.CheckpointError`][] if it is of another training.
+        """
+        if document.get("format") != _FORMAT or document.get("version", 0) > _VERSION:
+            raise CheckpointError(
+                f"The checkpoint is no backup that this treegy reads: it is a {document.get('format')!r}, version "
+                f"{document.get('version')}."
+            )
+        model = self.engine.model
+        states = with_named_arrays(model.states, document["states"], "The backup")
+        self.source.resume(document["data"])
+        self.engine.replace(model._with_states(states))
+        self.engine.restore(document["logs"])
+        for name in _NUMBERS:
+            setattr(self, name, document[name])
+        self.validated = _figures_of(document["validated"])
+        self.history.history = {name: _figures_of(values) for name, values in document["history"].items()}
+        self.history.epoch = document["epochs"]
+        self.history.validations = [(step, _figures_of(found)) for step, found in document["validations"]]
+        self.hooks.restore(document["callbacks"])
+        if document["stopped"] is not None:
+            self.hooks.stop(document["stopped"])
+            self._ended = True
+
+    def _one_epoch(self) -> None:
+        hooks, epoch = self.hooks, self.epoch
+        if self.done == 0:
+            # Else it goes on where an earlier process was interrupted.
+            self.engine.reset()
+            self.begin, self.validated = self.step, {}
+            hooks.call("on_epoch_begin", epoch, {})
+        self._progress.begin_epoch(epoch, self.steps_per_epoch)
+        self._steps()
+        if not self.done:
+            hooks.stop(self._over(epoch))
+            return
+        self._progress.end_steps(self.done)
+        logs = self._logs = figures(self.engine.logs)
+        if self._interrupt.requested:
+            hooks.stop("interrupted")
+            if self.done != self.steps_per_epoch:
+                self._part = logs
+                self._progress.end_epoch(logs)
+                return
+        if self._cadence.after_epoch(epoch):
+            self._validate()
+        logs.update(self.validated)
+        if self._has_hyperparameters:
+            logs = self._logs = {**hyperparameters(self.engine.model.states), **logs}
+        self.history.append(epoch, logs)
+        self._progress.end_epoch(logs)
+        ended = self.schedule.steps is not None and self.done < self.schedule.steps and epoch + 1 < self.schedule.epochs
+        self.epoch, self.done = epoch + 1, 0
+        hooks.call("on_epoch_end", epoch, logs)
+        if ended and hooks.stopped is None:
+            hooks.stop(self._over(epoch))
+
+    def _steps(self) -> None:
+        """The steps of one epoch, or those that are left of it."""
+        hooks = self.hooks
+        chunks = self._feed.epoch(
+            words=self._words, begin=self.begin, start=self.done, stop=self.schedule.steps, most=self._most
+        )
+        for chunk in chunks:
+            if self._every_batch:
+                hooks.call("on_train_batch_begin", self.done, {})
+            seen, self._chunk = self.engine.logs, chunk
+            _, marker = self.engine.run(chunk.data, chunk.n)
+            chunk.done(marker)
+            self._pace.ran(chunk.n, marker)
+            # What is shown is finished: nothing waits for it.
+            if self.done:
+                self._progress.update(self.done, functools.partial(figures, seen))
+            before = self.step
+            self.done += chunk.n
+            self.step += chunk.n
+            if self._every_batch:
+                hooks.call("on_train_batch_end", self.done - 1, self._figures())
+            if self._cadence.after_step(self.step, self.done, self.steps_per_epoch):
+                self._validate()
+            hooks.step_end(before, self.step, self._figures)
+            hooks.chunk_end(self.step)
+            if self._interrupt.requested or (hooks.stopped is not None and hooks.at_once):
                 break
-        progress.update(done, pace.looking(lambda: figures(engine.logs), done))
+
+    def _most(self) -> int:
+        """How many steps the next chunk can have before somebody wants to do something."""
+        until = [self._cadence.next_step(self.step, self.done, self.steps_per_epoch), self.hooks.next_step(self.step)]
+        return max(1, min([self._pace.steps(), *(step - self.step for step in until if step is not None)]))
+
+    def _figures(self) -> dict[str, Any]:
+        return figures(self.engine.logs)
+
+    def _validate(self) -> None:
+        if self.validation is None:
+            return
+        model = self.hooks.validated(self.engine.model)
+        found = evaluate(model, self.validation, None, self.schedule.validation_steps, self.hooks)
+        self.validated = {f"val_{name}": value for name, value in found.items()}
+        self.history.validations.append((self.step, self.validated))
+
+    def _over(self, epoch: int) -> str:
+        """Say that there are no more batches: the reason for which the training stops."""
+        assert isinstance(self.source, BatchSource)
+        text = f"the data ended in epoch {epoch + 1} of {self.schedule.epochs}"
+        warnings.warn(f"{text}: {self.source.over}", stacklevel=5)
+        return text
+
+
+def _figures_of(stored: Any) -> Any:
+    """Figures as a history has them: those that aren't scalars are NumPy arrays."""
+    return jax.tree.map(lambda v: np.asarray(v) if isinstance(v, jax.Array) else v, stored)

@@ -21,6 +21,7 @@ class History(Mapping[str, list[Any]]):
         where the figure isn't a scalar. NaN stands where an epoch has no such figure, because validation wasn't due
         or a name came up later.
     - `epoch`: the epochs that the lists are about, counted from 0.
+    - `validations`: for each validation `(step, figures)`: after which step of the model, and what it found.
     - `stopped`: why training ended before its last epoch; `None` if it didn't.
 
     !!! example
@@ -37,11 +38,13 @@ class History(Mapping[str, list[Any]]):
 
     history: dict[str, list[Any]]
     epoch: list[int]
+    validations: list[tuple[int, dict[str, Any]]]
     stopped: str | None
 
     def __init__(self):
         self.history = {}
         self.epoch = []
+        self.validations = []
         self.stopped = None
 
     def append(self, epoch: int, logs: Mapping[str, Any]) -> None:

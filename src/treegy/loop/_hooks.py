@@ -1,20 +1,26 @@
 """Calling the callbacks: which hooks somebody listens to, and what they are told."""
 
+import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .._callback import Callback
 from .._describe import describe
-from ..callbacks import Callback
 
 
 class Hooks:
     """The callbacks of one run. The user's list is never changed."""
 
-    def __init__(self, callbacks: Any, current: Callable[[], Any]):
+    def __init__(
+        self, callbacks: Any, current: Callable[[], Any], replace: Callable[[Any], None] | None = None, run: Any = None
+    ):
         """**Arguments:**
 
         - `callbacks`: a callback, a sequence of them, or `None`.
         - `current`: gives the model as it is now.
+        - `replace`: makes the training go on with another one.
+        - `run`: the training, for the callbacks that belong to the loop.
 
         **Raises:** `TypeError` for what isn't a callback.
         """
@@ -27,30 +33,94 @@ class Hooks:
             )
         self.callbacks: list[Callback] = list(callbacks or ())
         self.stopped: str | None = None
+        self.at_once = False
+        self._hook = ""
         for i, callback in enumerate(self.callbacks):
             if not isinstance(callback, Callback):
                 raise TypeError(
                     f"`callbacks[{i}]` is {describe(callback)}; an instance of `tg.callbacks.Callback` is expected."
                     + _made(callback)
                 )
+        # Those that save what the others have become are called after them.
+        self.callbacks.sort(key=lambda c: c.comes_last)
         for callback in self.callbacks:
-            callback._current, callback._stop = current, self._stop  # pyright: ignore[reportPrivateUsage]
+            callback._current, callback._replace = current, replace  # pyright: ignore[reportPrivateUsage]
+            callback._stop, callback._run = self.stop, run  # pyright: ignore[reportPrivateUsage]
+        self._counting = [c for c in self.callbacks if _overrides(c, "next_step")]
+        self._beating = [c for c in self.callbacks if _overrides(c, "heartbeat")]
 
-    def _stop(self, reason: str) -> None:
+    def stop(self, reason: str) -> None:
+        """End the training as soon as can be; the first reason counts."""
         self.stopped = self.stopped or reason
+        # At the end of an epoch it makes no difference, and in its beginning an epoch is meant.
+        self.at_once = self.at_once or self._hook not in ("on_epoch_begin", "on_train_begin")
 
     def listens(self, *hooks: str) -> bool:
         """Whether any callback overrides one of these hooks."""
-        return any(getattr(type(c), h) is not getattr(Callback, h) for c in self.callbacks for h in hooks)
+        return any(_overrides(c, h) for c in self.callbacks for h in hooks)
+
+    def next_step(self, step: int) -> int | None:
+        """After which step somebody wants to be called next."""
+        wanted = [n for n in (c.next_step(step) for c in self._counting) if n is not None]
+        return min(wanted, default=None)
+
+    def step_end(self, before: int, step: int, logs: Callable[[], Any]) -> None:
+        """Call those who asked for `step` when there were `before` steps."""
+        self._hook = "on_step_end"
+        due = [c for c in self._counting if c.next_step(before) == step]
+        for callback in due:
+            callback.on_step_end(step, logs())
+
+    def chunk_end(self, step: int) -> None:
+        self._hook = "heartbeat"
+        for callback in self._beating:
+            callback.heartbeat(step)
 
     def call(self, hook: str, *args: Any) -> None:
+        self._hook = hook
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
 
-    def close(self) -> None:
-        """Let go of the model: after the run there is none that is current."""
+    def state(self) -> list[Any]:
+        """What the callbacks have to remember, with the names of their classes."""
+        return [[type(callback).__name__, callback.state()] for callback in self.callbacks]
+
+    def restore(self, states: list[Any]) -> None:
+        """Have the callbacks go on from what `state` returned, by the names of their classes and in their order."""
+        waiting = [(name, state) for name, state in states if state]
         for callback in self.callbacks:
-            callback._current = callback._stop = None  # pyright: ignore[reportPrivateUsage]
+            found = next((pair for pair in waiting if pair[0] == type(callback).__name__), None)
+            if found is not None:
+                waiting.remove(found)
+                callback.restore(found[1])
+        if waiting:
+            names = ", ".join(name for name, _ in waiting)
+            warnings.warn(f"the backup holds the state of callbacks that aren't there now: {names}.", stacklevel=2)
+
+    def validated(self, model: Any) -> Any:
+        """The model that is to be validated."""
+        for callback in self.callbacks:
+            model = callback.to_validate(model)
+        return model
+
+    def close(self) -> None:
+        """Close the callbacks. They let go of the model: after the run there is none that is current."""
+        with contextlib.ExitStack() as stack:
+            # All of them, also if one fails.
+            for callback in self.callbacks:
+                stack.callback(self._release, callback)
+
+    @staticmethod
+    def _release(callback: Callback) -> None:
+        try:
+            callback.close()
+        finally:
+            callback._current = callback._replace = None  # pyright: ignore[reportPrivateUsage]
+            callback._stop = callback._run = None  # pyright: ignore[reportPrivateUsage]
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    return getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback)
 
 
 def _made(callback: Any) -> str:

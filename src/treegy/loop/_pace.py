@@ -1,15 +1,16 @@
 """How many steps a chunk makes, so that whoever watches sees something move."""
 
 import time
-from collections.abc import Callable
 from typing import Any
+
+import jax
 
 # A chunk should take about so many seconds.
 _SECONDS = 0.1
 
 
 class Pace:
-    """The length of chunks, from how long steps take; as long as can be if nobody looks."""
+    """The length of chunks, from how long they take; as long as can be if nobody looks."""
 
     def __init__(self, limit: int, watched: bool):
         """**Arguments:**
@@ -18,22 +19,32 @@ class Pace:
         - `watched`: whether somebody looks, so that the first chunks are short: a step might take seconds.
         """
         self._limit = limit
+        self._watched = watched
         self._steps = min(limit, 4) if watched else limit
-        self._since: tuple[float, int] | None = None
+        self._before: tuple[int, Any] | None = None
+        self._since = 0.0
 
     def steps(self) -> int:
         """How many steps the next chunk has."""
         return self._steps
 
-    def looking(self, look: Callable[[], Any], done: int) -> Callable[[], Any]:
-        """`look`, which waits for `done` steps to be finished, and so tells how long they took."""
+    def ran(self, n: int, marker: Any) -> None:
+        """A chunk of `n` steps is on its way. If somebody looks, waits for the one before it, and so tells its time.
 
-        def looked() -> Any:
-            found, now = look(), time.perf_counter()
-            if self._since is not None and done > self._since[1]:
-                each = (now - self._since[0]) / (done - self._since[1])
-                self._steps = max(1, min(self._limit, int(_SECONDS / max(each, 1e-9))))
-            self._since = now, done
-            return found
+        **Arguments:**
 
-        return looked
+        - `marker`: an array that is ready once the chunk has been computed.
+        """
+        if not self._watched:
+            return
+        if self._before is not None:
+            steps, before = self._before
+            jax.block_until_ready(before)
+            now = time.perf_counter()
+            each = max(now - self._since, 1e-9) / steps
+            # At most twice as long each time: the first one was compiled, and so says nothing.
+            self._steps = max(1, min(self._limit, 2 * max(self._steps, n), int(_SECONDS / each)))
+            self._since = now
+        else:
+            self._since = time.perf_counter()
+        self._before = n, marker

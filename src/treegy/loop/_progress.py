@@ -8,10 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from rich.console import Console, ConsoleOptions
-from rich.file_proxy import FileProxy
-from rich.live import Live
-from rich.text import Text
 
 from .._describe import array_name
 
@@ -34,7 +30,7 @@ class Progress:
         epochs: int,
         initial_epoch: int = 0,
         title: str | None = None,
-        console: Console | None = None,
+        console: Any = None,
     ):
         """**Arguments:**
 
@@ -61,7 +57,7 @@ class Progress:
             if console is None and _in_notebook():
                 self._screen = _Notebook()
             elif _can_live(console):
-                self._screen = _Terminal(console or Console(force_jupyter=False))
+                self._screen = _Terminal(console)
         self._next_draw = 0.0
         self._began: float | None = None
         self._epoch = 0
@@ -107,8 +103,9 @@ class Progress:
         self._figures = _figures(logs())
         self._draw()
 
-    def end_steps(self) -> None:
-        """All steps of the epoch were done, and what follows (validation) doesn't count for the time of a step."""
+    def end_steps(self, step: int) -> None:
+        """All steps of the epoch were done, `step` many, and what follows (validation) doesn't count for their time."""
+        self._step = step
         self._steps_took = time.perf_counter() - self._epoch_began
         if self._screen is not None and self._screen.is_live:
             self._draw()
@@ -167,9 +164,12 @@ class Progress:
 
 
 class _Terminal:
-    def __init__(self, console: Console):
-        self._console = console
-        self._live: Live | None = None
+    def __init__(self, console: Any):
+        # Rich takes a while to import, and only what moves needs it.
+        from rich.console import Console
+
+        self._console = console or Console(force_jupyter=False)
+        self._live: Any = None
 
     @property
     def is_live(self) -> bool:
@@ -178,6 +178,8 @@ class _Terminal:
     def show(self, line: "_Line") -> None:
         if self._live is None:
             # What is printed meanwhile goes above the line. No thread draws: the line is drawn between two chunks.
+            from rich.live import Live
+
             self._live = Live(line, console=self._console, auto_refresh=False)
             self._live.start(refresh=True)
         else:
@@ -232,14 +234,17 @@ def _in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def _can_live(console: Console | None) -> bool:
+def _can_live(console: Any) -> bool:
     if console is not None:
         return console.is_terminal and not console.is_dumb_terminal
-    if isinstance(sys.stdout, FileProxy):
-        # Another bar lives already, such as that of the `fit` whose callback evaluates. Lines go above it.
-        return False
     # Asked of the file itself, because FORCE_COLOR, which many CI systems set, makes Rich take a pipe for a terminal.
-    return _is_terminal(sys.stdout) and not Console().is_dumb_terminal
+    if not _is_terminal(sys.stdout):
+        return False
+    from rich.console import Console
+    from rich.file_proxy import FileProxy
+
+    # Another bar may live already, such as that of the `fit` whose callback evaluates. Lines go above it.
+    return not isinstance(sys.stdout, FileProxy) and not Console().is_dumb_terminal
 
 
 def _is_terminal(file: Any) -> bool:
@@ -274,18 +279,20 @@ class _Line:
         self._times = times
         self._figures = figures
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Text]:
+    def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
         return self.wrapped(options.max_width, options.ascii_only)
 
-    def wrapped(self, width: int, ascii_only: bool) -> list[Text]:
+    def wrapped(self, width: int, ascii_only: bool) -> list[Any]:
         """The lines, none of them longer than `width` unless a single part is."""
+        from rich.text import Text
+
         step, steps = self._count
         count = str(step) if steps is None else f"{step:>{len(str(steps))}}/{steps}"
         parts = [Text(part, style="bold") for part in self._head]
         if width >= 60 and steps:
             parts.append(_bar(min(step / steps, 1.0), min(_BAR, width // 5), ascii_only))
         parts += [Text(part) for part in (count, *self._times, *self._figures)]
-        lines: list[Text] = []
+        lines: list[Any] = []
         for part in parts:
             if lines and lines[-1].cell_len + 2 + part.cell_len <= width:
                 lines[-1].append("  ").append_text(part)
@@ -297,7 +304,9 @@ class _Line:
         return lines
 
 
-def _bar(done: float, width: int, ascii_only: bool) -> Text:
+def _bar(done: float, width: int, ascii_only: bool) -> Any:
+    from rich.text import Text
+
     # Told apart without colours, too.
     full, empty = "=-" if ascii_only else "━─"
     n = int(done * width)

@@ -6,9 +6,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
+from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
 from ._elementwise import matched, mean_over_last_axis
-from ._loss import Loss
 
 
 def binary_crossentropy(

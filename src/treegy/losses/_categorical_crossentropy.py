@@ -6,10 +6,10 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
+from .._loss import Loss
 from ._classes import class_axis
 from ._crossentropy import check_label_smoothing, log_distribution, smoothed
 from ._elementwise import in_floats
-from ._loss import Loss
 
 
 def categorical_crossentropy(

@@ -5,7 +5,7 @@ from jaxtyping import Array
 
 from .._describe import array_name
 from .._errors import ContractError
-from ._elementwise import check_same_shape, is_integer
+from ._elementwise import check_same_shape, inner_axis, is_integer
 
 
 def class_labels(y_true: Array, y_pred: Array) -> Array:
@@ -34,12 +34,7 @@ def class_axis(y_true: Array, y_pred: Array, axis: int = -1) -> int:
     batch, and where it has one class only.
     """
     check_same_shape(y_true, y_pred)
-    front = axis + y_pred.ndim if axis < 0 else axis
-    if not 0 < front < y_pred.ndim:
-        raise ContractError(
-            f"`y_pred` {array_name(y_pred)} has no axis of classes at `axis={axis}`, besides that of the batch: "
-            "shapes like (batch, classes) are expected."
-        )
+    front = inner_axis(y_pred, axis, "classes")
     _check_several(y_pred, front)
     return front
 
@@ -51,3 +46,12 @@ def _check_several(y_pred: Array, axis: int) -> None:
             f"`y_pred` {array_name(y_pred)} has one class only. For two classes predicted by one number there are the "
             "binary losses and metrics."
         )
+
+
+def within(labels: Array, classes: int) -> tuple[Array, Array]:
+    """Whether `labels` are from 0 to `classes` - 1, and `labels` with 0 for those that aren't.
+
+    Outside there is nothing to gather; a negative index would count from the end.
+    """
+    inside = (labels >= 0) & (labels < classes)
+    return inside, jnp.where(inside, labels, jnp.zeros_like(labels))

@@ -6,14 +6,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._accumulator import safe_divide
+from ._elementwise import EPSILON
 from ._number import check_number
-
-# Probabilities are kept this far from 0 and 1, as in Keras, so that logarithms and gradients are finite.
-EPSILON = 1e-7
 
 
 def clipped(probabilities: Array) -> Array:
-    """`probabilities` within [ε, 1-ε]."""
+    """`probabilities` within [ε, 1-ε], so that logarithms and gradients are finite."""
     return jnp.clip(probabilities, EPSILON, 1 - EPSILON)
 
 

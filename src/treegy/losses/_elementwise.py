@@ -1,5 +1,7 @@
 """What losses and metrics share that compare `y_true` with `y_pred` element by element."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -7,6 +9,9 @@ from jaxtyping import Array
 from .._accumulator import accumulation_dtype
 from .._describe import array_name
 from .._errors import ContractError
+
+# What keeps divisors and arguments of logarithms away from 0, as in Keras.
+EPSILON = 1e-7
 
 
 def matched(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
@@ -29,15 +34,49 @@ def check_same_shape(y_true: Array, y_pred: Array) -> None:
 
 def in_floats(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     """`y_true` and `y_pred` in one floating dtype, in which they are compared: half precision is too coarse for it."""
-    for name, value in (("y_true", y_true), ("y_pred", y_pred)):
+    y_true, y_pred = all_in_floats({"y_true": y_true, "y_pred": y_pred})
+    return y_true, y_pred
+
+
+def all_in_floats(arrays: Mapping[str, Array]) -> list[Array]:
+    """Arrays by their names, in one floating dtype of at least 32 bits.
+
+    **Raises:** [`treegy.ContractError`][] where one of them isn't of real numbers.
+    """
+    for name, value in arrays.items():
         if not (is_integer(value) or value.dtype == bool or jnp.issubdtype(value.dtype, jnp.floating)):
             raise ContractError(f"`{name}` is {array_name(value)}, and real numbers are expected.")
-    dtype = accumulation_dtype(y_true.dtype, y_pred.dtype)
-    return jnp.asarray(y_true, dtype), jnp.asarray(y_pred, dtype)
+    dtype = accumulation_dtype(*(value.dtype for value in arrays.values()))
+    return [jnp.asarray(value, dtype) for value in arrays.values()]
+
+
+def inner_axis(value: Array, axis: int, of: str) -> int:
+    """An axis of `y_pred` that isn't that of the batch, counted from the front.
+
+    **Arguments:**
+
+    - `value`: the predictions.
+    - `axis`: the axis as the user gave it.
+    - `of`: what lies along it, in the plural.
+
+    **Raises:** [`treegy.ContractError`][] where there is no such axis, or where it is the batch.
+    """
+    front = axis + value.ndim if axis < 0 else axis
+    if not 0 < front < value.ndim:
+        raise ContractError(
+            f"`y_pred` {array_name(value)} has no axis of {of} at `axis={axis}`, besides that of the batch: "
+            f"shapes like (batch, {of}) are expected."
+        )
+    return front
 
 
 def is_integer(value: Array) -> bool:
     return jnp.issubdtype(value.dtype, jnp.integer)
+
+
+def laid_along(vector: Array, axis: int, ndim: int) -> Array:
+    """`vector` as it lies along an axis of arrays of `ndim` axes; a number stays one."""
+    return vector.reshape(tuple(-1 if i == axis else 1 for i in range(ndim))) if vector.ndim else vector
 
 
 def absolute(values: Array) -> Array:

@@ -6,8 +6,8 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
+from .._loss import Loss
 from ._elementwise import matched, mean_over_last_axis
-from ._loss import Loss
 from ._number import check_number
 
 

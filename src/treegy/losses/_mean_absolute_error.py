@@ -2,8 +2,8 @@
 
 from jaxtyping import Array, Float, Num, Shaped
 
+from .._loss import Loss
 from ._elementwise import absolute, matched, mean_over_last_axis
-from ._loss import Loss
 
 
 def mean_absolute_error(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:

@@ -6,10 +6,11 @@ import optax
 from jaxtyping import Array, Float, Shaped
 
 from .._accumulator import Masked
-from ._classes import class_labels
+from .._describe import describe
+from .._loss import Loss
+from ._classes import class_labels, within
 from ._crossentropy import log_distribution
 from ._elementwise import in_floats
-from ._loss import Loss
 
 
 def sparse_categorical_crossentropy(
@@ -42,9 +43,7 @@ def sparse_categorical_crossentropy(
     """
     labels = class_labels(y_true, y_pred)
     _, y_pred = in_floats(y_true, y_pred)
-    inside = (labels >= 0) & (labels < y_pred.shape[-1])
-    # Outside there is nothing to gather; a negative index would count from the end.
-    at = jnp.where(inside, labels, jnp.zeros_like(labels))
+    inside, at = within(labels, y_pred.shape[-1])
     if from_logits:
         values = optax.losses.softmax_cross_entropy_with_integer_labels(y_pred, at)
     else:
@@ -78,6 +77,10 @@ class SparseCategoricalCrossentropy(Loss):
     """A label that says that there is none: such values don't count."""
     check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
     """Whether any other label out of range makes the value NaN, and not 0."""
+
+    def __check_init__(self) -> None:
+        if self.ignore_class is not None and type(self.ignore_class) is not int:
+            raise TypeError(f"`ignore_class` is a label, an integer, and got {describe(self.ignore_class)}.")
 
     def call(
         self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]

@@ -3,8 +3,9 @@
 import jax
 from jaxtyping import Array, Bool, Shaped
 
+from .._metric import Metric
 from ..losses._elementwise import check_same_shape, in_floats, is_integer
-from ._metric import Metric
+from ._class_indices import holds_class_indices
 from ._sparse_categorical_accuracy import sparse_categorical_accuracy
 
 
@@ -23,7 +24,7 @@ def accuracy(y_true: Shaped[Array, "..."], y_pred: Shaped[Array, "..."]) -> Bool
 
     **Raises:** [`treegy.ContractError`][] where the shapes are neither.
     """
-    if is_integer(y_true) and y_true.ndim > 0 and y_true.shape == y_pred.shape[:-1] and y_pred.shape[-1] > 1:
+    if holds_class_indices(y_true, y_pred):
         return sparse_categorical_accuracy(y_true, y_pred)
     check_same_shape(y_true, y_pred)
     if is_integer(y_true) and is_integer(y_pred):

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Shaped
 
+from .._metric import Metric
 from ..losses._elementwise import matched
 from ..losses._number import check_number
-from ._metric import Metric
 
 
 def binary_accuracy(

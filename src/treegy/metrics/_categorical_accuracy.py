@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
+from .._metric import Metric
 from ..losses._classes import class_axis
-from ._metric import Metric
 
 
 def categorical_accuracy(y_true: Shaped[Array, "..."], y_pred: Shaped[Array, "..."]) -> Bool[Array, "..."]:

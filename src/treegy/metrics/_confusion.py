@@ -1,111 +1,119 @@
 """Counts of right and wrong predictions of two classes, of which figures such as precision and recall are made."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._accumulator import Accumulator, Sum, accumulation_dtype, weigh
+from .._accumulator import Sum
 from .._describe import array_name
 from .._errors import ContractError
-from ..losses._elementwise import matched
 from ..losses._number import check_number
+from ._counting import count, counted, element_weights, weighted_at_all
+from ._top_k import among_top
 
 Thresholds = ArrayLike | Sequence[ArrayLike]
 
 
-class Confusion(Accumulator):
-    """How many predictions were right and wrong, by label: weighted counts, scalars or one for each threshold.
+class Counts(NamedTuple):
+    """How many predictions were right and wrong, by label."""
 
-    Each is a [`treegy.Sum`][], which stays exact however long the epoch is.
-    """
-
-    true_positives: Sum
-    false_positives: Sum
-    false_negatives: Sum
-    true_negatives: Sum
-    figure: Callable[[Any], Array] = eqx.field(static=True)
-    """What `compute` makes of the counts."""
-
-    def empty(self) -> "Confusion":
-        return Confusion(*(count.empty() for count in self._counts()), figure=self.figure)
-
-    def merge(self, other: Any) -> "Confusion":
-        pairs = zip(self._counts(), other._counts(), strict=True)
-        return Confusion(*(mine.merge(theirs) for mine, theirs in pairs), figure=self.figure)
-
-    def compute(self) -> Array:
-        return self.figure(self)
-
-    def _counts(self) -> tuple[Sum, Sum, Sum, Sum]:
-        return self.true_positives, self.false_positives, self.false_negatives, self.true_negatives
+    true_positives: Array
+    false_positives: Array
+    false_negatives: Array
+    true_negatives: Array
 
 
 def confusion(
     y_true: Array,
     y_pred: Array,
+    chosen: Array,
     sample_weight: Array | None,
     *,
-    thresholds: Thresholds,
-    class_id: int | None,
-    figure: Callable[[Confusion], Array],
-) -> Confusion:
-    """The counts of a batch.
+    class_id: int | None = None,
+    per_class: bool = False,
+) -> Sum:
+    """The counts of a batch, `(4, classes)` in the order of `Counts`, or `(4, thresholds, classes)`.
+
+    They are exact however long the epoch. Those of a class are NaN where a label is neither 0 nor 1, or a prediction is
+    NaN.
 
     **Arguments:**
 
-    - `y_true`: labels `(batch, ...)`: 0 is negative, anything else positive.
-    - `y_pred`: predictions of the same shape: above a threshold they are positive.
+    - `y_true`, `y_pred`: labels and predictions of the same shape `(batch, ...)` and dtype.
+    - `chosen`: which of them are predicted to be positive, of the same shape, or with an axis of thresholds before.
     - `sample_weight`: lines up with the leading axes of the labels.
-    - `thresholds`: a number, or several: then there is a count for each.
     - `class_id`: the only class that is looked at, an index along the last axis. All by default.
-    - `figure`: what is made of the counts.
+    - `per_class`: whether the last axis is that of the classes. If not, everything is counted as one class.
 
-    **Raises:** [`treegy.ContractError`][] where the shapes don't fit.
+    **Raises:** [`treegy.ContractError`][] where there is no such class, or where the weights don't line up.
     """
-    y_true, y_pred = matched(y_true, y_pred)
+    check_class_id(y_pred, class_id)
+    weights = element_weights(sample_weight, y_pred)
+    weights = None if weights is None else columns(weights, class_id, per_class)
+    positive = columns(y_true == 1, class_id, per_class)
+    invalid = columns(~is_binary(y_true) | jnp.isnan(y_pred), class_id, per_class)
+
+    def counts(chosen: Array) -> Array:
+        predicted = columns(chosen, class_id, per_class)
+        cells = (positive & predicted, ~positive & predicted, positive & ~predicted, ~positive & ~predicted)
+        return jnp.stack([count(cell, weights) for cell in cells])
+
+    found = counts(chosen) if chosen.ndim == y_pred.ndim else jax.vmap(counts, out_axes=1)(chosen)
+    spoiled = jnp.any(weighted_at_all(invalid, weights), axis=0)
+    return counted(found, jnp.broadcast_to(spoiled, found.shape), y_pred.dtype)
+
+
+def is_binary(y_true: Array) -> Array:
+    """Which labels are 0 or 1."""
+    return (y_true == 0) | (y_true == 1)
+
+
+def columns(values: Array, class_id: int | None, per_class: bool) -> Array:
+    """Values `(..., classes)` as `(rows, classes)`; all in one column if not `per_class`."""
     if class_id is not None:
-        if y_pred.ndim < 2 or not 0 <= class_id < y_pred.shape[-1]:
-            raise ContractError(f"`y_pred` {array_name(y_pred)} has no class {class_id} along its last axis.")
-        y_true, y_pred = y_true[..., class_id], y_pred[..., class_id]
-    positive = y_true != 0
-    _, weights, _ = weigh(jnp.zeros(y_pred.shape, y_pred.dtype), sample_weight)
+        values = values[..., class_id]
+    return values.reshape(-1, values.shape[-1] if per_class else 1)
 
-    def count(which: Array) -> Array:
-        if sample_weight is None:
-            return jnp.sum(which, dtype=jnp.int32)  # in floats, a sum of ones ends at 2^24
-        return jnp.sum(jnp.where(which, weights, jnp.zeros_like(weights)))
 
-    def counts(threshold: Array) -> tuple[Array, Array, Array, Array]:
-        predicted = y_pred > threshold
-        return (
-            count(positive & predicted),
-            count(~positive & predicted),
-            count(positive & ~predicted),
-            count(~positive & ~predicted),
-        )
+def predicted(y_pred: Array, thresholds: Thresholds | None, top_k: int | None = None) -> Array:
+    """Which predictions are positive: those above a threshold, and among the `top_k` of the last axis.
 
-    at = jnp.asarray(thresholds, y_pred.dtype)
-    found = counts(at) if at.ndim == 0 else jax.vmap(counts)(at)
-    return Confusion(*(Sum(n.astype(accumulation_dtype(y_pred.dtype))) for n in found), figure=figure)
+    For several thresholds, there is an axis of them before. Without thresholds it is 0.5, or the `top_k` alone.
+    """
+    chosen = None if top_k is None else among_top(y_pred, top_k)
+    if thresholds is None and chosen is not None:
+        return chosen
+    at = jnp.asarray(0.5 if thresholds is None else thresholds, y_pred.dtype)
+
+    def above(threshold: Array) -> Array:
+        return y_pred > threshold if chosen is None else chosen & (y_pred > threshold)
+
+    return above(at) if at.ndim == 0 else jax.vmap(above)(at)
 
 
 def as_thresholds(thresholds: Any) -> Any:
-    """One half where no thresholds were given, and a tuple of several."""
-    if thresholds is None:
-        return 0.5
+    """A tuple of several thresholds."""
     return tuple(thresholds) if isinstance(thresholds, list) else thresholds
 
 
-def check_thresholds(thresholds: Any, class_id: int | None) -> None:
+def check_thresholds(thresholds: Any) -> None:
     several = thresholds if isinstance(thresholds, tuple) else (thresholds,)
     if not several:
         raise ValueError("`thresholds` is empty: give at least one.")
     for threshold in several:
-        check_number("thresholds", threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
-    if class_id is not None and class_id < 0:
-        raise ValueError(f"`class_id` is an index along the last axis from 0 on, and got {class_id}.")
+        if threshold is not None:
+            check_number("thresholds", threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
+
+
+def check_index(name: str, index: int | None) -> None:
+    if index is not None and index < 0:
+        raise ValueError(f"`{name}` is an index along the last axis from 0 on, and got {index}.")
+
+
+def check_class_id(y_pred: Array, class_id: int | None) -> None:
+    if class_id is not None and (y_pred.ndim < 2 or class_id >= y_pred.shape[-1]):
+        raise ContractError(f"`y_pred` {array_name(y_pred)} has no class {class_id} along its last axis.")

@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 
-from ._metric import Metric
+from .._metric import Metric
 from ._of import Of, asking, check_of
 
 

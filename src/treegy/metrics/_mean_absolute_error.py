@@ -2,8 +2,8 @@
 
 from jaxtyping import Array, Float, Num, Shaped
 
+from .._metric import Metric
 from ..losses._mean_absolute_error import mean_absolute_error
-from ._metric import Metric
 
 
 class MeanAbsoluteError(Metric):

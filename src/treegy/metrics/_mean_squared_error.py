@@ -2,8 +2,8 @@
 
 from jaxtyping import Array, Float, Num, Shaped
 
+from .._metric import Metric
 from ..losses._mean_squared_error import mean_squared_error
-from ._metric import Metric
 
 
 class MeanSquaredError(Metric):

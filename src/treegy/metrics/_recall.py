@@ -1,21 +1,14 @@
 """How many of the positive labels were predicted."""
 
-import equinox as eqx
-from jaxtyping import Array, Num, Shaped
+from typing import ClassVar
 
-from .._accumulator import safe_divide
-from ._confusion import Confusion, Thresholds, as_thresholds, check_thresholds, confusion
-from ._metric import Metric
+from ._ratio_of_counts import RatioOfCounts
 
 
-class Recall(Metric):
-    r"""How many of the positive labels were predicted, $TP / (TP + FN)$; 0 where there are none.
+class Recall(RatioOfCounts):
+    r"""How many of the positive labels were predicted, $TP / (TP + FN)$; `zero_division` where there are none.
 
-    `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`; what is above the threshold is
-    predicted as 1. Counts are weighted, and exact however long the epoch.
-
-    **Raises:** `ValueError` where a threshold isn't from 0 to 1. [`treegy.ContractError`][] where the shapes of
-    `y_true` and `y_pred` differ, or where they have no class `class_id`.
+    What it takes and raises is what [`treegy.metrics.Precision`][] does.
 
     !!! example
 
@@ -28,30 +21,4 @@ class Recall(Metric):
         ```
     """
 
-    thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
-    """A number, 0.5 by default; or a list of them, for a vector of figures."""
-    class_id: int | None = eqx.field(default=None, kw_only=True, static=True)
-    """The only class that is looked at, an index along the last axis. All of them by default."""
-
-    def __check_init__(self) -> None:
-        check_thresholds(self.thresholds, self.class_id)
-
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Confusion:
-        return confusion(
-            y_true,
-            y_pred,
-            sample_weight,
-            thresholds=as_thresholds(self.thresholds),
-            class_id=self.class_id,
-            figure=_recall,
-        )
-
-
-def _recall(counts: Confusion) -> Array:
-    right = counts.true_positives.compute()
-    return safe_divide(right, right + counts.false_negatives.compute())
+    of: ClassVar[tuple[str, str]] = ("true_positives", "false_negatives")

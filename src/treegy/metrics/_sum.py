@@ -1,18 +1,13 @@
 """The sum of any value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 
-from .._accumulator import Masked
 from .._accumulator import Sum as Summed
-from .._describe import describe, is_arraylike
-from .._errors import ContractError
-from .._inject import request
-from .._term import OF_EXAMPLES
-from ._metric import Metric
-from ._of import Of, asking, asking_weights_too, check_of
+from .._metric import Metric
+from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
 
 
 class Sum(Metric):
@@ -39,27 +34,11 @@ class Sum(Metric):
 
     def __check_init__(self) -> None:
         check_of(self.of)
-        wanted = request(asking(self.of, "Sum"))
-        if not any(name in wanted for name in (*OF_EXAMPLES, "sample_weight")):
-            raise ValueError(
-                f"`of` asks for {', '.join(wanted.names) or 'nothing'}, and a sum over examples needs one of "
-                f"{', '.join(OF_EXAMPLES)} or sample_weight."
-            )
+        check_of_examples(self.of, "sum")
 
     def call(self, values: Any, sample_weight: Any = None) -> Any:
         """The sum of the values; a dict of them for a dict of values."""
-        if isinstance(values, Mapping):
-            return {k: self.call(v, sample_weight) for k, v in values.items()}
-        if isinstance(values, Masked):
-            return Summed.of(values.values, sample_weight, values.mask)
-        if not (is_arraylike(values) or isinstance(values, bool | int | float)):
-            raise ContractError(f"`of` returned {describe(values)}, and values per example (an array) are expected.")
-        return Summed.of(values, sample_weight)
+        return accumulated(values, sample_weight, Summed.of)
 
     def _function(self) -> Callable[..., Any]:
-        wanted = request(asking(self.of, "Sum"))
-        # The sum of the weights themselves isn't weighted once more.
-        weighted = any(name in wanted for name in OF_EXAMPLES)
-        return asking_weights_too(
-            self.of, "Sum", lambda values, weight: self.call(values, weight if weighted else None)
-        )
+        return asking_weights_too(self.of, "Sum", self.call)

@@ -1,15 +1,15 @@
 """`Loss`: the base class of losses."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .._accumulator import compute_all
-from .._describe import describe, is_arraylike
-from .._select import selection
-from .._term import (
+from ._accumulator import compute_all
+from ._describe import describe, is_arraylike
+from ._select import selection
+from ._term import (
     REDUCTIONS,
     Batch,
     default_name,
@@ -63,6 +63,8 @@ class Loss(eqx.Module):
 
     local_axes: ClassVar[bool] = False
     """Whether the axis names in the annotations of `call`, except `batch`, are its own and not the model's."""
+    exempt_from: ClassVar[Mapping[str, str]] = {}
+    """The laws of [`treegy.testing`][] that it can't keep by what it means, each with the reason."""
 
     def __check_init__(self) -> None:
         if self.reduction not in REDUCTIONS:

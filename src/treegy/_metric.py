@@ -1,14 +1,14 @@
 """`Metric`: the base class of metrics."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .._accumulator import Mean
-from .._select import selection
-from .._term import Batch, default_name, make_term, parts, size_of, standing_alone
+from ._accumulator import Mean
+from ._select import selection
+from ._term import Batch, default_name, make_term, parts, size_of, standing_alone
 
 
 class Metric(eqx.Module):
@@ -45,6 +45,8 @@ class Metric(eqx.Module):
 
     local_axes: ClassVar[bool] = False
     """Whether the axis names in the annotations of `call`, except `batch`, are its own and not the model's."""
+    exempt_from: ClassVar[Mapping[str, str]] = {}
+    """The laws of [`treegy.testing`][] that it can't keep by what it means, each with the reason."""
 
     @abc.abstractmethod
     def call(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,113 @@
+"""`Callback`: the base class of callbacks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+Logs = Mapping[str, Any]
+
+
+class Callback:
+    """What happens besides training: override the hooks at whose moments something is to be done.
+
+    The names are Keras's. `logs` are Python floats (NumPy arrays where a figure isn't a scalar) over the epoch so far.
+    A callback that overrides a hook of training batches makes the loop stop after every batch, which costs speed;
+    the other hooks cost nothing in between. `next_step` and `on_step_end` are for what happens every so many steps.
+
+    !!! example
+
+        ```python
+        import treegy as tg
+
+        class StopAt(tg.callbacks.Callback):
+            def __init__(self, loss: float):
+                self.loss = loss
+
+            def on_epoch_end(self, epoch, logs):
+                if logs["loss"] < self.loss:
+                    self.stop(f"the loss is below {self.loss}")
+        ```
+    """
+
+    comes_last: ClassVar[bool] = False
+    """Whether its hooks are called after those of the other callbacks; else in the order of the list."""
+
+    _current: Callable[[], Any] | None = None
+    _replace: Callable[[Any], None] | None = None
+    _stop: Callable[[str], None] | None = None
+    _run: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model as it is now: a copy, which stays valid when training goes on.
+
+        Training goes on with the model that is assigned: one of the same structure, in which arrays have changed.
+        """
+        if self._current is None:
+            raise AttributeError("a callback has a `model` while `fit`, `evaluate` or `predict` runs.")
+        return self._current()
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        if self._replace is None:
+            raise AttributeError("the model of a callback can be replaced while `fit` runs.")
+        self._replace(model)
+
+    def stop(self, reason: str | None = None) -> None:
+        """End the training after this epoch, or sooner if called in a hook of batches or steps.
+
+        **Arguments:**
+
+        - `reason`: what `history.stopped` says; the name of the callback by default.
+        """
+        if self._stop is not None:
+            self._stop(reason or type(self).__name__)
+
+    def state(self) -> Mapping[str, Any]:
+        """What the callback has to remember if the training is interrupted and goes on in another process.
+
+        A dict of numbers, strings, lists and dicts of these, and PyTrees of arrays. Overridden together with
+        `restore`.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+
+    def next_step(self, step: int) -> int | None:
+        """After which step, later than `step`, `on_step_end` is to be called; `None` for never.
+
+        Steps are counted from 1 over all trainings of the model, as `model.states.step` does. Compiled calls end
+        there, which costs nothing for the steps in between.
+        """
+        return None
+
+    def on_step_end(self, step: int, logs: Logs) -> None:
+        """Called after the step that `next_step` asked for."""
+
+    def to_validate(self, model: Any) -> Any:
+        """The model that validation looks at, which is `model` unless this is overridden."""
+        return model
+
+    def heartbeat(self, step: int) -> None:
+        """Called now and then during an epoch, after each compiled call: the device has been given `step` steps."""
+
+    def close(self) -> None:
+        """Called last, whatever has happened, also after an exception: let go of files and the like."""
+
+    def on_train_begin(self, logs: Logs) -> None: ...
+    def on_train_end(self, logs: Logs) -> None: ...
+    def on_interrupt(self, logs: Logs) -> None:
+        """Called when Ctrl-C has ended the training, before `on_train_end`."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None: ...
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None: ...
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None: ...
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None: ...
+    def on_test_begin(self, logs: Logs) -> None: ...
+    def on_test_end(self, logs: Logs) -> None: ...
+    def on_test_batch_begin(self, batch: int, logs: Logs) -> None: ...
+    def on_test_batch_end(self, batch: int, logs: Logs) -> None: ...
+    def on_predict_begin(self, logs: Logs) -> None: ...
+    def on_predict_end(self, logs: Logs) -> None: ...
+    def on_predict_batch_begin(self, batch: int, logs: Logs) -> None: ...
+    def on_predict_batch_end(self, batch: int, logs: Logs) -> None: ...

@@ -1,0 +1,94 @@
+"""`EarlyStopping`: stop when a figure doesn't get better any more."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._callback import Callback, Logs
+from .._checkpoints import named_arrays, with_named_arrays
+from ._monitor import Monitor
+
+
+class EarlyStopping(Callback):
+    """Stop when a figure hasn't become better for some epochs, and go back to the best model.
+
+    Epochs without the figure, because validation wasn't due, don't count. NaN is never better.
+
+    After training, `best_epoch`, `best` and `best_model` (with its optimizer's state) say what the best was.
+
+    !!! example
+
+        ```python
+        import treegy as tg
+
+        stopping = tg.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
+        ```
+    """
+
+    best: float
+    best_epoch: int | None
+    best_model: Any
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ):
+        """**Arguments:**
+
+        - `monitor`: the name of the figure.
+        - `min_delta`: by how much it must change to be better.
+        - `patience`: how many epochs may pass without its being better.
+        - `mode`: `"min"` or `"max"`: what better is; `"auto"` goes by the name.
+        - `baseline`: what the figure must be better than, to begin with.
+        - `restore_best_weights`: whether the model is in the end that of the best epoch, with its optimizer's state,
+            also where training ended by itself.
+        - `start_from_epoch`: the first epoch that is looked at, counted from 0.
+        """
+        self._monitor = Monitor(monitor, mode, min_delta)
+        self._patience = patience
+        self._baseline = baseline
+        self._restores = restore_best_weights
+        self._start = start_from_epoch
+        self._begin()
+
+    def _begin(self) -> None:
+        self.best = self._monitor.worst
+        self.best_epoch, self.best_model = None, None
+        self._waited = 0
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._begin()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        value = self._monitor.read(logs, self._run, type(self).__name__)
+        if value is None or epoch < self._start:
+            return
+        self._waited += 1
+        if self._monitor.better(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            self.best_model = self.model if self._restores else None
+            if self._baseline is None or self._monitor.better(value, self._baseline):
+                self._waited = 0
+        if self._waited > 0 and self._waited >= self._patience:
+            at = "" if self.best_epoch is None else f", {self.best:.6g} in epoch {self.best_epoch + 1}"
+            self.stop(f"{self._monitor.name} was not better for {self._waited} epochs than its best{at}")
+
+    def on_train_end(self, logs: Logs) -> None:
+        if self._restores and self.best_model is not None:
+            self.model = self.best_model
+
+    def state(self) -> Mapping[str, Any]:
+        arrays = None if self.best_model is None else named_arrays(self.best_model.states)
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited, "best_states": arrays}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.best, self.best_epoch, self._waited = state["best"], state["best_epoch"], state["waited"]
+        if state["best_states"] is not None:
+            model: Any = self.model
+            states = with_named_arrays(model.states, state["best_states"], "The backup of the best model")
+            self.best_model = model.replace(states=states)

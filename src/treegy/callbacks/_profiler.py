@@ -1,0 +1,58 @@
+"""`Profiler`: a trace of some steps."""
+
+import os
+
+import jax
+
+from .._callback import Callback, Logs
+
+
+class Profiler(Callback):
+    """A trace of some steps by `jax.profiler`, to be looked at with TensorBoard or Perfetto."""
+
+    def __init__(self, log_dir: str | os.PathLike[str], start: int = 32, steps: int = 32):
+        """**Arguments:**
+
+        - `log_dir`: where to write.
+        - `start`: after how many steps of the training the trace begins: not the first ones, which compile.
+        - `steps`: how many steps it has.
+        """
+        if start < 0 or steps < 1:
+            raise ValueError(f"`start` is {start} and `steps` is {steps}; at least 0 and 1 are expected.")
+        self._log_dir = os.fspath(log_dir)
+        self._start, self._steps = start, steps
+        self._window: tuple[int, int] | None = None
+        self._tracing = False
+
+    def on_train_begin(self, logs: Logs) -> None:
+        begin = int(self.model.states.step) + self._start
+        self._window = begin, begin + self._steps
+        if self._start == 0:
+            self._begin()
+
+    def next_step(self, step: int) -> int | None:
+        return next((s for s in self._window or () if s > step), None)
+
+    def on_step_end(self, step: int, logs: Logs) -> None:
+        if self._window is not None and step == self._window[0]:
+            self._begin()
+        else:
+            self._end()
+
+    def on_train_end(self, logs: Logs) -> None:
+        self._end()
+
+    def close(self) -> None:
+        if self._tracing:
+            self._tracing = False
+            jax.profiler.stop_trace()
+
+    def _begin(self) -> None:
+        jax.profiler.start_trace(self._log_dir)
+        self._tracing = True
+
+    def _end(self) -> None:
+        if self._tracing:
+            jax.block_until_ready(self.model.parameters)
+            jax.profiler.stop_trace()
+        self._tracing = False

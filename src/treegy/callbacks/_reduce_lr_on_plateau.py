@@ -1,0 +1,79 @@
+"""`ReduceLROnPlateau`: a smaller learning rate when a figure doesn't get better any more."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._callback import Callback, Logs
+from ._hyperparameter import Hyperparameter
+from ._monitor import Monitor
+
+
+class ReduceLROnPlateau(Callback):
+    """Multiply the learning rate by a factor when a figure hasn't become better for some epochs.
+
+    The rate must be a part of the optimizer's state: `optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)`, or
+    [`treegy.Optimizer`][]. Changing it compiles nothing again.
+
+    **Raises:** `ValueError` when training begins if the optimizer has no such rate, or if it follows a schedule.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        name: str | None = None,
+    ):
+        """**Arguments:**
+
+        - `monitor`, `mode`, `min_delta`: as in [`treegy.callbacks.EarlyStopping`][].
+        - `factor`: what the rate is multiplied with, from 0 to below 1.
+        - `patience`: after how many epochs without the figure's being better.
+        - `cooldown`: how many epochs to wait after that before looking again.
+        - `min_lr`: what the rate doesn't fall below.
+        - `name`: of the rate among the hyperparameters; `lr` or `learning_rate` by default.
+        """
+        if not 0 <= factor < 1:
+            raise ValueError(f"`factor` is {factor}; a number from 0 to below 1 is expected.")
+        self._monitor = Monitor(monitor, mode, min_delta)
+        self._factor = factor
+        self._patience = patience
+        self._cooldown = cooldown
+        self._min_lr = min_lr
+        self._rate = Hyperparameter(name)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._best = self._monitor.worst
+        self._waited = self._cooling = 0
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._begin()
+        self._rate.check(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        value = self._monitor.read(logs, self._run, type(self).__name__)
+        if value is None:
+            return
+        if self._cooling:
+            self._cooling -= 1
+            self._waited = 0
+        if self._monitor.better(value, self._best):
+            self._best, self._waited = value, 0
+        elif not self._cooling:
+            self._waited += 1
+            model = self.model
+            rate = self._rate.read(model)
+            if self._waited >= self._patience and rate > self._min_lr:
+                self.model = self._rate.replaced(model, max(rate * self._factor, self._min_lr))
+                self._waited, self._cooling = 0, self._cooldown
+
+    def state(self) -> Mapping[str, Any]:
+        return {"best": self._best, "waited": self._waited, "cooling": self._cooling}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._best, self._waited, self._cooling = state["best"], state["waited"], state["cooling"]

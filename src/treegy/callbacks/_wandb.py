@@ -1,0 +1,52 @@
+"""`WandB`: figures for Weights & Biases."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from .._callback import Logs
+from ._figure_logger import FigureLogger, scalars
+
+
+class WandB(FigureLogger):
+    """Log figures to a run of Weights & Biases, over `epoch` or, those with `batch_` in front, over `step`.
+
+    Needs wandb: `pip install "treegy[wandb]"`. A run that is under way (`wandb.init(...)`) is used and stays open;
+    else one is made when training begins, and finished in the end.
+    """
+
+    def __init__(self, update_freq: str | int = "epoch", **init: Any):
+        """**Arguments:**
+
+        - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.
+        - `**init`: for `wandb.init`, such as `project`, `config` and `mode="offline"`.
+
+        **Raises:** `ImportError` without wandb.
+        """
+        super().__init__(update_freq)
+        self._wandb = _wandb()
+        self._init = init
+        self._logged: Any = None
+        self._own = False
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._own = self._wandb.run is None
+        self._logged = self._wandb.init(**self._init) if self._own else self._wandb.run
+        self._logged.define_metric("*", step_metric="epoch")
+        self._logged.define_metric("batch_*", step_metric="step")
+
+    def write(self, figures: Mapping[str, Any], step: int) -> None:
+        axis = "step" if any(name.startswith("batch_") for name in figures) else "epoch"
+        self._logged.log({**scalars(figures), axis: step})
+
+    def close(self) -> None:
+        if self._own and self._logged is not None:
+            self._logged.finish()
+        self._logged, self._own = None, False
+
+
+def _wandb() -> Any:
+    try:
+        return importlib.import_module("wandb")
+    except ImportError as error:
+        raise ImportError('`WandB` logs with wandb: pip install "treegy[wandb]"') from error

@@ -1,0 +1,194 @@
+"""Arrays as a source: how they are cut into batches, and how these reach the device.
+
+On the CPU arrays stay where the user has them: a chunk is gathered into one of a few aligned buffers, which jax then
+reads in place. On an accelerator, data that fits is placed there once, and a chunk is only the positions of its
+examples.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._describe import is_key
+from .._driver import Examples
+from .._errors import CheckpointError
+from ._arrays import Arrays, batches_in
+from ._chunk import Chunk, Placed, Stacked
+from ._order import order
+from ._ring import Ring
+from ._rows import Rows
+from ._source import Feed, Source
+
+# Up to so many examples the order of an epoch is computed at once.
+_WHOLE = 4_000_000
+
+
+class ArraySource(Source):
+    """Batches of arrays."""
+
+    def __init__(self, arrays: Arrays, batch_size: int, remainder: bool = True):
+        """**Arguments:**
+
+        - `arrays`: the data.
+        - `batch_size`: how many examples are in a batch.
+        - `remainder`: whether the last batch is used if it is smaller.
+
+        **Raises:** `ValueError` if there is no batch then.
+        """
+        self.arrays = arrays
+        self.batch_size = batch_size
+        self.remainder = remainder
+        if not self.batches:
+            raise ValueError(
+                f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
+                "would be trained on."
+            )
+
+    @property
+    def batches(self) -> int:
+        return batches_in(self.arrays.length, self.batch_size, self.remainder)
+
+    @property
+    def bytes_per_batch(self) -> int:
+        return self.batch_size * self.arrays.bytes_per_example
+
+    def counted(self, batches: int) -> str:
+        return f"{batches} batches of {self.batch_size}"
+
+    def first(self) -> Examples:
+        return self.arrays.first(self.batch_size)
+
+    def state(self) -> dict[str, Any]:
+        # The position follows from the epoch and the step, and the order from the model's key.
+        return {"examples": self.arrays.length, "batch_size": self.batch_size}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        if dict(state) != self.state():
+            raise CheckpointError(
+                f"The backup is of a training on other data: on {_counted(state)}, and now there are "
+                f"{_counted(self.state())}."
+            )
+
+    def feed(self, steps: int, class_weight: Any = None, place: bool | None = None) -> "ArrayFeed":
+        """**Arguments:**
+
+        - `place`: whether to place all data on the device; decided by where it runs and what fits if `None`.
+        """
+        return ArrayFeed(self, steps, class_weight, fits_on_device(self.arrays) if place is None else place)
+
+
+def _counted(state: Mapping[str, Any]) -> str:
+    if "examples" not in state:
+        return "something that gives batches"
+    return f"{state['examples']} examples in batches of {state['batch_size']}"
+
+
+class ArrayFeed(Feed):
+    """The batches of some arrays, a pass at a time."""
+
+    def __init__(self, source: ArraySource, steps: int, class_weight: Any, placed: bool):
+        self._source = source
+        self.steps = steps
+        self._class_weight = None if class_weight is None else jnp.asarray(class_weight)
+        self._length = source.arrays.length
+        leaves, self._tree = jax.tree.flatten(source.arrays.examples)
+        self._placed = placed
+        if placed:
+            self._leaves = [jnp.asarray(leaf) for leaf in leaves]
+        else:
+            # On the CPU a jax array is host memory too; keys alone have no NumPy form.
+            self._leaves = [
+                leaf if isinstance(leaf, Rows) or (isinstance(leaf, jax.Array) and is_key(leaf)) else np.asarray(leaf)
+                for leaf in leaves
+            ]
+        self._rings: dict[int, Ring] = {}
+
+    def epoch(
+        self,
+        *,
+        begin: int = 0,
+        words: Any = None,
+        start: int = 0,
+        stop: int | None = None,
+        most: Callable[[], int] | None = None,
+    ) -> Iterator[Chunk]:
+        size = self._source.batch_size
+        full, rest = divmod(self._length, size)
+        if stop is not None and stop <= full:
+            full, rest = stop, 0
+        positions = self._positions(words, begin)
+        done = start
+        while done < full:
+            n = min(self.steps, full - done, self.steps if most is None else most())
+            yield self._chunk(positions, done * size, n, self.steps, size)
+            done += n
+        if rest and self._source.remainder and start <= full:
+            yield self._chunk(positions, full * size, 1, 1, rest)
+
+    def _positions(self, words: Any, begin: int) -> Callable[[int, int], Any] | None:
+        """The positions from `start` on, `size` many, of the examples of a pass; `None` for the order they are in."""
+        length = self._length
+        if words is None:
+            return None
+        if length > _WHOLE:
+            return lambda start, size: order(words, begin, length, start, size, np)
+        # Asking for positions costs about as much for a chunk as for a whole epoch, unless that is very long.
+        whole = order(words, begin, length, 0, length, np)
+        return lambda start, size: whole[start : start + size]
+
+    def _chunk(self, order: Callable[[int, int], Any] | None, start: int, n: int, steps: int, size: int) -> Chunk:
+        picked = n * size
+        if self._placed:
+            positions = np.zeros(steps * size, np.int32)
+            positions[:picked] = np.arange(start, start + picked) if order is None else order(start, picked)
+            examples = jax.tree.unflatten(self._tree, self._leaves)
+            data = Placed(examples, jnp.asarray(positions.reshape(steps, size)), self._class_weight)
+            return Chunk(data, n, size, lambda marker: None)
+        positions = None if order is None else order(start, picked)
+        slot = self._ring(steps, size).next()
+        leaves = [
+            _gathered(leaf, buffer, positions, start, picked, steps, size)
+            for leaf, buffer in zip(self._leaves, slot.buffers, strict=True)
+        ]
+        data = Stacked(jax.tree.unflatten(self._tree, leaves), self._class_weight)
+        return Chunk(data, n, size, slot.used)
+
+    def _ring(self, steps: int, size: int) -> Ring:
+        if size not in self._rings:
+            self._rings[size] = Ring(
+                [
+                    None if isinstance(leaf, jax.Array) else ((steps * size, *leaf.shape[1:]), leaf.dtype)
+                    for leaf in self._leaves
+                ]
+            )
+        return self._rings[size]
+
+
+def fits_on_device(arrays: Arrays) -> bool:
+    """Whether the data goes to the device as a whole: on an accelerator, if it takes at most half of what is free."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return False
+    stats = device.memory_stats() or {}
+    free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
+    return arrays.length * arrays.bytes_per_example <= free // 2
+
+
+def _gathered(leaf: Any, buffer: Any, positions: Any, start: int, picked: int, steps: int, size: int) -> Any:
+    """Examples of one leaf in a buffer, as a jax array `(steps, batch, ...)`."""
+    if buffer is None:
+        part = leaf[start : start + picked] if positions is None else jnp.take(leaf, jnp.asarray(positions), axis=0)
+        # Keys can't be padded with zeros: repeat what there is.
+        part = jnp.take(part, jnp.arange(steps * size) % picked, axis=0)
+        return part.reshape(steps, size, *leaf.shape[1:])
+    if isinstance(leaf, Rows):
+        buffer[:picked] = leaf.read(np.arange(start, start + picked) if positions is None else positions)
+    elif positions is None:
+        buffer[:picked] = leaf[start : start + picked]
+    else:
+        # `mode="clip"` writes into the buffer directly; positions are within bounds.
+        np.take(leaf, positions, axis=0, out=buffer[:picked], mode="clip")
+    return jax.device_put(buffer.reshape(steps, size, *leaf.shape[1:]))

@@ -1,0 +1,91 @@
+"""Where batches come from: what `fit`, `evaluate` and `predict` need to know of their data, whatever it is.
+
+A source is the data itself: arrays that are cut into batches (`_arrays.py`), or something that gives batches one by one
+(`_batches.py`). Its feed is the data on its way: passes over it, in chunks, ready for the device.
+"""
+
+import abc
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .._driver import Examples
+from ._chunk import Chunk
+
+
+class Feed(abc.ABC):
+    """The batches of a source, a pass at a time."""
+
+    steps: int
+    """How many batches at most are in a chunk."""
+
+    @abc.abstractmethod
+    def epoch(
+        self,
+        *,
+        begin: int = 0,
+        words: Any = None,
+        start: int = 0,
+        stop: int | None = None,
+        most: Callable[[], int] | None = None,
+    ) -> Iterator[Chunk]:
+        """One pass, or the first batches of it. Batches of another size are in chunks of their own.
+
+        **Arguments:**
+
+        - `words`, `begin`: the words of a key and the step at which the epoch began, which give it an order of its
+            own; without `words` it has that of the data. What gives batches has its own order anyway.
+        - `start`: how many batches to leave out.
+        - `stop`: after how many batches, with these, to stop, if not at the end.
+        - `most`: how many batches the next chunk may have, if fewer than the feed's `steps`.
+        """
+
+
+class Source(abc.ABC):
+    """Data that batches can be made of."""
+
+    @property
+    @abc.abstractmethod
+    def batches(self) -> int | None:
+        """How many batches a pass has, if that is known before."""
+
+    @property
+    @abc.abstractmethod
+    def bytes_per_batch(self) -> int: ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next pass begins where the one before it ended, and so may be longer than the data."""
+        return False
+
+    def counted(self, batches: int) -> str:
+        return f"{batches} batches"
+
+    @abc.abstractmethod
+    def first(self) -> Examples:
+        """A batch of which shapes are looked at. The next pass begins with it all the same."""
+
+    @abc.abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Where the passes over the data are, for a backup."""
+
+    @abc.abstractmethod
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned in an earlier process.
+
+        **Raises:** [`treegy.CheckpointError`][] if it was of other data.
+        """
+
+    @abc.abstractmethod
+    def feed(self, steps: int, class_weight: Any = None) -> Feed:
+        """**Arguments:**
+
+        - `steps`: how many batches at most are in a chunk.
+        - `class_weight`: what every batch has besides its examples.
+        """
+
+
+def check_steps(name: str, steps: int | None, source: Source) -> None:
+    """Raise if a pass has fewer than `steps` batches, as far as that is known."""
+    there_are = source.batches
+    if steps is not None and there_are is not None and steps > there_are and not source.goes_on:
+        raise ValueError(f"`{name}` is {steps}, and the data has {source.counted(there_are)}.")

@@ -1,0 +1,110 @@
+"""The circle loss of labelled embeddings."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Num, Shaped
+
+from .._accumulator import Masked
+from .._loss import Loss
+from ._number import check_number
+from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
+
+
+def circle(
+    y_true: Shaped[Array, "..."],
+    y_pred: Num[Array, "..."],
+    *,
+    gamma: ArrayLike = 80.0,
+    margin: ArrayLike = 0.4,
+    remove_diagonal: bool = True,
+    sample_weight: Any = None,
+) -> Masked:
+    r"""Draws embeddings of the same label together and those of different labels apart, the more the further they are
+    from where they should be. With the similarities $s_{ij} = \min(y_i \cdot y_j, 1)$ and the margin $m$,
+
+    $$
+    \log\left(1 + \sum_{j \in P_i} e^{-\gamma (1 + m - s_{ij}) (s_{ij} - 1 + m)}
+    \sum_{j \in N_i} e^{\gamma \max(s_{ij} + m, 0) (s_{ij} - m)}\right)
+    $$
+
+    where $P_i$ are the other examples of the batch that have the label of $i$, and $N_i$ those that have another one.
+
+    **Arguments:**
+
+    - `y_true`: labels, integers `(batch,)`.
+    - `y_pred`: embeddings `(batch, d)` of length 1. They aren't made to be.
+    - `gamma`: the scale $\gamma$.
+    - `margin`: $m$, from 0 to 1.
+    - `remove_diagonal`: whether an example makes no pair with itself.
+    - `sample_weight`: `(batch,)`; an example of weight 0 is in no pair. The values aren't multiplied with it.
+
+    **Returns:**
+
+    [`treegy.Masked`][]: one value per example `(batch,)`, of which those count that have both a $P_i$ and an $N_i$.
+    They depend on the other examples of the batch, and so does their mean on how examples are cut into batches.
+
+    **Raises:** [`treegy.ContractError`][] where the shapes aren't these, or `y_true` isn't of an integer dtype.
+
+    ??? cite
+
+        Sun et al., *Circle Loss: A Unified Perspective of Pair Similarity Optimization*, CVPR 2020.
+    """
+    embeddings, present = embedded(y_true, y_pred, sample_weight)
+    positive, negative = pairs(y_true, present)
+    if remove_diagonal:
+        positive = others(positive)
+    gamma, margin = jnp.asarray(gamma, embeddings.dtype), jnp.asarray(margin, embeddings.dtype)
+    distance = jnp.maximum(1 - embeddings @ embeddings.T, 0)
+    near = -gamma * (margin + distance) * (margin - distance)
+    far = gamma * jnp.maximum(1 + margin - distance, 0) * (1 - margin - distance)
+    positives, has_positive = log_sum_exp(near, positive)
+    negatives, has_negative = log_sum_exp(far, negative)
+    return Masked(jax.nn.softplus(positives + negatives), has_positive & has_negative)
+
+
+class Circle(Loss):
+    r"""The circle loss of labelled embeddings: [`treegy.losses.circle`][].
+
+    **Raises:** `ValueError` where `gamma` isn't positive, or `margin` isn't from 0 to 1.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        loss = tg.losses.Circle()
+        embeddings = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]])
+        assert loss(jnp.array([0, 0, 1, 1]), embeddings) < loss(jnp.array([0, 1, 0, 1]), embeddings)
+        ```
+    """
+
+    gamma: ArrayLike = eqx.field(default=80.0, kw_only=True)
+    """The scale of the similarities."""
+    margin: ArrayLike = eqx.field(default=0.4, kw_only=True)
+    """From where on similarities are good enough, from 0 to 1."""
+    remove_diagonal: bool = eqx.field(default=True, kw_only=True, static=True)
+    """Whether an example makes no pair with itself."""
+
+    exempt_from: ClassVar[Mapping[str, str]] = OF_PAIRS
+
+    def __check_init__(self) -> None:
+        check_number("gamma", self.gamma, lambda g: g > 0, "a positive number")
+        check_number("margin", self.margin, lambda m: 0 <= m <= 1, "a number from 0 to 1")
+
+    def call(
+        self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: Any = None
+    ) -> Masked:
+        return circle(
+            y_true,
+            y_pred,
+            gamma=self.gamma,
+            margin=self.margin,
+            remove_diagonal=self.remove_diagonal,
+            sample_weight=sample_weight,
+        )

@@ -1,0 +1,50 @@
+"""The logarithm of the hyperbolic cosine of the error."""
+
+import optax
+from jaxtyping import Array, Float, Num, Shaped
+
+from .._loss import Loss
+from ._elementwise import matched, mean_over_last_axis
+
+
+def log_cosh(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:
+    r"""The logarithm of the hyperbolic cosine of the error, averaged over the last axis,
+    $\frac{1}{d}\sum_i \log \cosh (\hat y_i - y_i)$.
+
+    About half the squared error where that is small, and $|\hat y_i - y_i| - \log 2$ where it is large.
+
+    **Arguments:**
+
+    - `y_true`, `y_pred`: real numbers of the same shape `(batch, ...)`. Nothing is broadcast.
+
+    **Returns:**
+
+    One value per example: `(batch, ..., d)` gives `(batch, ...)`, and `(batch,)` stays. In the dtype of the arguments,
+    at least float32. Nothing is averaged over examples; see [`treegy.Loss`][].
+
+    **Raises:** [`treegy.ContractError`][] where the shapes differ.
+
+    ??? cite
+
+        Chen et al., *Log Hyperbolic Cosine Loss Improves Variational Auto-Encoder* (2019).
+    """
+    y_true, y_pred = matched(y_true, y_pred)
+    return mean_over_last_axis(optax.losses.log_cosh(y_pred, y_true))
+
+
+class LogCosh(Loss):
+    """The logarithm of the hyperbolic cosine of the error: [`treegy.losses.log_cosh`][].
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        loss = tg.losses.LogCosh()
+        assert abs(loss(jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]])) - jnp.log(jnp.cosh(1.0)) / 2) < 1e-6
+        ```
+    """
+
+    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        return log_cosh(y_true, y_pred)

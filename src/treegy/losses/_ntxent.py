@@ -1,0 +1,98 @@
+"""The contrastive loss of labelled embeddings: the normalized, temperature-scaled crossentropy."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Num, Shaped
+
+from .._accumulator import Masked, safe_divide
+from .._loss import Loss
+from ._elementwise import EPSILON
+from ._number import check_number
+from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
+
+
+def ntxent(
+    y_true: Shaped[Array, "..."],
+    y_pred: Num[Array, "..."],
+    *,
+    temperature: ArrayLike = 0.07,
+    sample_weight: Any = None,
+) -> Masked:
+    r"""The crossentropy of finding, among the examples of the batch, one that has the same label. With the cosine
+    similarities $s_{ij}$ of the embeddings and the temperature $\tau$,
+
+    $$
+    -\frac{1}{|P_i|}\sum_{j \in P_i}
+    \log \frac{e^{s_{ij} / \tau}}{e^{s_{ij} / \tau} + \sum_{k \in N_i} e^{s_{ik} / \tau}}
+    $$
+
+    where $P_i$ are the other examples that have the label of $i$, and $N_i$ those that have another one. For SimCLR,
+    the two views of an image have the same label, which is that of no other image.
+
+    **Arguments:**
+
+    - `y_true`: labels, integers `(batch,)`.
+    - `y_pred`: embeddings `(batch, d)`; divided by their length, or by $10^{-7}$ where that is less.
+    - `temperature`: $\tau > 0$.
+    - `sample_weight`: `(batch,)`; an example of weight 0 is in no pair. The values aren't multiplied with it.
+
+    **Returns:**
+
+    [`treegy.Masked`][]: one value per example `(batch,)`, of which those count that have a $P_i$. They depend on the
+    other examples of the batch, and so does their mean on how examples are cut into batches. (Optax averages over all
+    pairs instead, which is the same where each label occurs equally often.)
+
+    **Raises:** [`treegy.ContractError`][] where the shapes aren't these, or `y_true` isn't of an integer dtype.
+
+    ??? cite
+
+        Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020.
+    """
+    embeddings, present = embedded(y_true, y_pred, sample_weight)
+    squares = jnp.sum(embeddings**2, axis=1, keepdims=True)
+    units = embeddings * jax.lax.rsqrt(jnp.maximum(squares, EPSILON**2))
+    similar = units @ units.T / jnp.asarray(temperature, units.dtype)
+    positive, negative = pairs(y_true, present)
+    positive = others(positive)
+    rest, has_rest = log_sum_exp(similar, negative)
+    rest = jnp.where(has_rest, rest, -jnp.inf)[:, None]
+    values = jnp.where(positive, jax.nn.softplus(rest - similar), jnp.zeros_like(similar))
+    count = jnp.sum(positive, axis=1)
+    return Masked(safe_divide(jnp.sum(values, axis=1), count.astype(values.dtype)), count > 0)
+
+
+class NTXent(Loss):
+    r"""The contrastive loss of labelled embeddings: [`treegy.losses.ntxent`][].
+
+    **Raises:** `ValueError` where `temperature` isn't positive.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        loss = tg.losses.NTXent(temperature=1.0)
+        embeddings = jnp.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+        # One that is right, with a similarity of 1, among two that aren't, with a similarity of 0.
+        assert abs(loss(jnp.array([0, 0, 1, 1]), embeddings) - jnp.log(1 + 2 / jnp.e)) < 1e-6
+        ```
+    """
+
+    temperature: ArrayLike = eqx.field(default=0.07, kw_only=True)
+    """What the similarities are divided by."""
+
+    exempt_from: ClassVar[Mapping[str, str]] = OF_PAIRS
+
+    def __check_init__(self) -> None:
+        check_number("temperature", self.temperature, lambda t: t > 0, "a positive number")
+
+    def call(
+        self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: Any = None
+    ) -> Masked:
+        return ntxent(y_true, y_pred, temperature=self.temperature, sample_weight=sample_weight)

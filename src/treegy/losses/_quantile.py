@@ -1,0 +1,93 @@
+"""The pinball loss, which is least where quantiles are predicted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+from .._describe import array_name
+from .._errors import ContractError
+from .._loss import Loss
+from ._elementwise import check_same_shape, in_floats, laid_along, mean_over_last_axis
+from ._number import check_number
+
+
+def quantile(
+    y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."], *, q: ArrayLike | Sequence[ArrayLike] = 0.5
+) -> Float[Array, "..."]:
+    r"""The pinball loss averaged over the last axis, $\frac{1}{d}\sum_i \max(q e_i, (q - 1) e_i)$ with
+    $e = y - \hat y$.
+
+    **Arguments:**
+
+    - `y_true`: real numbers of the shape `(batch, ...)`.
+    - `y_pred`: predictions of the quantile $q$, of the same shape; or, for several, `(batch, ..., quantiles)`, over
+        which is averaged, too. Nothing else is broadcast.
+    - `q`: which quantile, between 0 and 1, or a list of them. For 0.5, the median, this is half the absolute error.
+
+    **Returns:**
+
+    One value per example: `y_true` of the shape `(batch, ..., d)` gives `(batch, ...)`, and `(batch,)` stays. In the
+    dtype of the arguments, at least float32. Nothing is averaged over examples; see [`treegy.Loss`][].
+
+    **Raises:** [`treegy.ContractError`][] where the shapes aren't these.
+
+    ??? cite
+
+        Koenker and Bassett, *Regression Quantiles*, Econometrica 46 (1978).
+    """
+    target, predicted = in_floats(y_true, y_pred)
+    q = jnp.asarray(q, predicted.dtype)
+    if q.ndim == 0:
+        check_same_shape(y_true, y_pred)
+        return mean_over_last_axis(_pinball(target - predicted, q))
+    expected = (*y_true.shape, *q.shape)
+    if y_pred.shape != expected:
+        raise ContractError(
+            f"`y_pred` is {array_name(y_pred)}, and for {q.size} quantiles of `y_true` {array_name(y_true)} the shape "
+            f"({', '.join(map(str, expected))}) is expected: one more axis at the end."
+        )
+    errors = target[..., None] - predicted
+    return mean_over_last_axis(jnp.mean(_pinball(errors, laid_along(q, errors.ndim - 1, errors.ndim)), axis=-1))
+
+
+def _pinball(errors: Array, q: Array) -> Array:
+    return jnp.maximum(q * errors, (q - 1) * errors)
+
+
+def _as_quantiles(q: Any) -> Any:
+    return tuple(q) if isinstance(q, list) else q
+
+
+class Quantile(Loss):
+    r"""The pinball loss: [`treegy.losses.quantile`][].
+
+    **Raises:** `ValueError` where `q` isn't between 0 and 1.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        assert tg.losses.Quantile(q=0.75)(jnp.array([4.0, 0.0]), jnp.array([0.0, 4.0])) == 2
+        low_and_high = tg.losses.Quantile(q=[0.25, 0.75])
+        assert low_and_high(jnp.array([4.0]), jnp.array([[0.0, 4.0]])) == 0.5
+        ```
+    """
+
+    q: ArrayLike | Sequence[ArrayLike] = eqx.field(default=0.5, kw_only=True, converter=_as_quantiles)
+    """Which quantile, between 0 and 1, or a list of them: one for each component of the last axis of `y_pred`."""
+
+    def __check_init__(self) -> None:
+        several = self.q if isinstance(self.q, tuple) else (self.q,)
+        if not several:
+            raise ValueError("`q` is empty: give at least one quantile.")
+        for q in several:
+            check_number("q", q, lambda q: 0 < q < 1, "a number between 0 and 1, or a list of them")
+
+    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        return quantile(y_true, y_pred, q=self.q)

@@ -1,0 +1,81 @@
+"""The precision at every threshold, averaged over the recall that is gained there."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, Shaped
+
+from .._accumulator import safe_divide
+from .._metric import Metric
+from ..losses._classes import class_axis
+from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._buckets import at_thresholds, buckets, check_num_thresholds, spread_thresholds
+from ._figure import Figure
+
+
+class AveragePrecision(Metric):
+    r"""The precision at every threshold, averaged over the recall that is gained there, $\sum_t (R_t - R_{t + 1}) P_t$.
+
+    Unlike [`treegy.metrics.AUC`][] with `curve="PR"`, nothing is interpolated.
+
+    `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`. Precision and recall are known at
+    `num_thresholds` thresholds only: predictions between two of them can't be told apart. A label that is neither 0 nor
+    1, or a prediction that is NaN, makes the figure NaN.
+
+    **Raises:** `ValueError` where there are less than two thresholds, or `average` or `zero_division` is unknown.
+    [`treegy.ContractError`][] where the shapes differ, or where there is no axis of classes to average over.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        precision = tg.metrics.AveragePrecision()
+        assert abs(float(precision(jnp.array([0, 0, 1, 1]), jnp.array([0.1, 0.4, 0.35, 0.8]))) - 5 / 6) < 1e-6
+        ```
+    """
+
+    # All static: they fix the shape of what is accumulated, or belong to what is made of it.
+    num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
+    """At how many thresholds precision and recall are known, evenly spread from 0 to 1."""
+    average: str | None = eqx.field(default="micro", kw_only=True, static=True)
+    """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
+    `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
+    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
+    """What the figure is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    """Whether `y_pred` holds logits instead of probabilities."""
+
+    def __check_init__(self) -> None:
+        check_num_thresholds(self.num_thresholds, 2)
+        check_average(self.average)
+        check_zero_division(self.zero_division)
+
+    def call(
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Shaped[Array, "batch ..."],
+        sample_weight: Num[Array, "batch ..."] | None = None,
+    ) -> Figure:
+        if self.average != "micro":
+            class_axis(y_true, y_pred)
+        histogram = buckets(
+            y_true,
+            y_pred,
+            sample_weight,
+            thresholds=spread_thresholds(self.num_thresholds),
+            from_logits=self.from_logits,
+            per_class=self.average != "micro",
+        )
+        return Figure(histogram, _average_precision, average=self.average, zero_division=self.zero_division)
+
+
+def _average_precision(
+    histogram: Float[Array, "2 buckets classes"], average: str | None, zero_division: float
+) -> Float[Array, "..."]:
+    counts = at_thresholds(histogram)
+    precision = safe_divide(counts.true_positives, counts.true_positives + counts.false_positives)
+    # At the last threshold nothing is positive. What lies between two has the precision of the lower one.
+    gained = counts.true_positives[:-1] - counts.true_positives[1:]
+    positives = jnp.sum(histogram[1], axis=0)
+    return ratio(jnp.sum(gained * precision[:-1], axis=0), positives, positives, average, zero_division)

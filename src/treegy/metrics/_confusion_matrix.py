@@ -1,0 +1,130 @@
+"""How often each class was predicted, by label."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num, Shaped
+
+from .._accumulator import Accumulator, Sum, safe_divide
+from .._describe import describe
+from .._metric import Metric
+from ..losses._number import check_number
+from ._class_indices import Indices, check_num_classes, class_indices
+from ._counting import counted, element_weights, histogram, weighted_at_all
+from ._figure import Figure
+
+
+def confusion_matrix(
+    indices: Indices, sample_weight: Array | None, *, ignore_class: int | None, check_bounds: bool
+) -> Sum:
+    """The confusion matrix of a batch: labels are rows, predictions are columns.
+
+    All metrics that read one compute it by this function. In a compiled step, of which XLA computes equal things only
+    once, it is computed once however many they are.
+
+    **Arguments:**
+
+    - `indices`: labels and predictions.
+    - `sample_weight`: lines up with the leading axes of the labels.
+    - `ignore_class`: a label that says that there is none; such examples don't count.
+    - `check_bounds`: whether any other label, or a prediction, that isn't a class makes the matrix NaN. If not, such
+        examples don't count.
+
+    **Raises:** [`treegy.ContractError`][] where the weights don't line up.
+    """
+    y_true, y_pred, classes = indices
+    weights = element_weights(sample_weight, y_true)
+    inside = (y_true >= 0) & (y_true < classes) & (y_pred >= 0) & (y_pred < classes)
+    ignored = jnp.zeros(y_true.shape, bool) if ignore_class is None else y_true == ignore_class
+    # What isn't counted is sent where there is no bin.
+    bins = jnp.where(inside & ~ignored, y_true.astype(jnp.int32) * classes + y_pred.astype(jnp.int32), classes**2)
+    counts = histogram(bins, classes**2, weights).reshape(classes, classes)
+    spoiled = jnp.any(weighted_at_all(~inside & ~ignored, weights)) if check_bounds else jnp.asarray(False)
+    return counted(counts, jnp.broadcast_to(spoiled, counts.shape))
+
+
+class OfConfusionMatrix(Metric):
+    """A figure of a confusion matrix."""
+
+    num_classes: int | None = eqx.field(default=None, static=True)
+    """How many classes there are. Needed where `y_pred` holds class indices, and known by its shape otherwise."""
+    threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
+    """For two classes that are predicted by one number: what is above it stands for class 1."""
+    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    """A label that says that there is none: such examples don't count."""
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    """Whether any other label or prediction that isn't a class makes the figure NaN. If not, it doesn't count."""
+
+    def __check_init__(self) -> None:
+        if self.num_classes is not None:
+            check_num_classes(self.num_classes)
+        if self.threshold is not None:
+            check_number("threshold", self.threshold, lambda t: t == t, "a number")
+            if self.num_classes not in (None, 2):
+                raise ValueError(f"`threshold` is about two classes, and `num_classes` is {self.num_classes}.")
+
+    @abc.abstractmethod
+    def _figure(self, matrix: Sum) -> Accumulator:
+        """What is made of the matrix."""
+
+    def call(
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Shaped[Array, "batch ..."],
+        sample_weight: Num[Array, "batch ..."] | None = None,
+    ) -> Accumulator:
+        indices = class_indices(y_true, y_pred, num_classes=self.num_classes, threshold=self.threshold)
+        return self._figure(
+            confusion_matrix(indices, sample_weight, ignore_class=self.ignore_class, check_bounds=self.check_bounds)
+        )
+
+
+class ConfusionMatrix(OfConfusionMatrix):
+    r"""How often each class was predicted, by label: $\sum w [y = i] [\hat y = j]$ in row $i$ and column $j$.
+
+    `y_true` and `y_pred` come in one of these forms:
+
+    - class indices `(batch, ...)` and scores `(batch, ..., classes)` of a floating dtype, of which the first largest is
+        predicted: probabilities and logits give the same;
+    - one-hot labels, or distributions, and scores, both `(batch, ..., classes)`;
+    - class indices both, integers or booleans of the same shape, with `num_classes`;
+    - 0 or 1, and numbers of the same shape, with a `threshold`.
+
+    Counts are weighted, and exact however long the epoch. A label or prediction that isn't a class (or is NaN) can't be
+    told while tracing: it makes the figure NaN.
+
+    **Raises:** `ValueError` where `num_classes` is less than 2, or isn't 2 where there is a `threshold`.
+    [`treegy.ContractError`][] where the values have none of these forms, where `num_classes` isn't the number of
+    scores, or where it is missing.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        matrix = tg.metrics.ConfusionMatrix()
+        y_pred = jnp.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+        assert matrix(jnp.array([0, 0, 1]), y_pred).compute().tolist() == [[1, 1], [0, 1]]
+        ```
+    """
+
+    normalize: str | None = eqx.field(default=None, kw_only=True, static=True)
+    """Counts by default; `"true"` divides them by the sum of their row, `"pred"` by that of their column, and `"all"`
+    by that of the matrix."""
+
+    def __check_init__(self) -> None:
+        if self.normalize not in (None, "true", "pred", "all"):
+            raise ValueError(
+                f"`normalize` is one of 'true', 'pred', 'all' and None, and got {describe(self.normalize)}."
+            )
+
+    def _figure(self, matrix: Sum) -> Accumulator:
+        return matrix if self.normalize is None else Figure(matrix, _normalized, by=self.normalize)
+
+
+def _normalized(matrix: Float[Array, "classes classes"], by: str) -> Float[Array, "classes classes"]:
+    axis = {"true": 1, "pred": 0, "all": None}[by]
+    return safe_divide(matrix, jnp.broadcast_to(jnp.sum(matrix, axis=axis, keepdims=True), matrix.shape))

@@ -1,0 +1,63 @@
+"""What precision, recall and specificity share: a ratio of counts at thresholds."""
+
+from typing import ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Num, Shaped
+
+from .._metric import Metric
+from ..losses._classes import class_axis
+from ..losses._elementwise import matched
+from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._confusion import Counts, Thresholds, as_thresholds, check_index, check_thresholds, confusion, predicted
+from ._figure import Figure
+from ._top_k import check_k
+
+
+class RatioOfCounts(Metric):
+    """The share of one count in the sum of two."""
+
+    thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
+    """A number, 0.5 by default; or a list of them, for a vector of figures."""
+    top_k: int | None = eqx.field(default=None, kw_only=True, static=True)
+    """Only the `top_k` largest predictions along the last axis can be positive; without `thresholds`, they all are."""
+    class_id: int | None = eqx.field(default=None, kw_only=True, static=True)
+    """The only class that is looked at, an index along the last axis. All of them by default."""
+    average: str | None = eqx.field(default="micro", kw_only=True, static=True)
+    """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
+    `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
+    # Static, since it belongs to what is made of the counts.
+    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
+    """What the ratio is where the denominator is 0: 0, 1 or NaN, which means of classes leave out."""
+
+    of: ClassVar[tuple[str, str]]
+    """The count, and what is added to it in the denominator."""
+
+    def __check_init__(self) -> None:
+        check_thresholds(self.thresholds)
+        check_index("class_id", self.class_id)
+        check_average(self.average, self.class_id)
+        check_zero_division(self.zero_division)
+        if self.top_k is not None:
+            check_k("top_k", self.top_k)
+
+    def call(
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Shaped[Array, "batch ..."],
+        sample_weight: Num[Array, "batch ..."] | None = None,
+    ) -> Figure:
+        per_class = self.average != "micro"
+        if per_class:
+            class_axis(y_true, y_pred)
+        y_true, y_pred = matched(y_true, y_pred)
+        chosen = predicted(y_pred, self.thresholds, self.top_k)
+        counts = confusion(y_true, y_pred, chosen, sample_weight, class_id=self.class_id, per_class=per_class)
+        return Figure(counts, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
+
+
+def _ratio(counts: Array, of: tuple[str, str], average: str | None, zero_division: float) -> Array:
+    by_name = Counts(*counts)
+    part, rest = (getattr(by_name, name) for name in of)
+    support = by_name.true_positives + by_name.false_negatives
+    return ratio(part, part + rest, support, average, zero_division)

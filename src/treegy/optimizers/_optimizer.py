@@ -1,0 +1,82 @@
+"""`Optimizer`: an optimizer whose learning rate is seen, and can follow the epoch."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import optax
+
+from .._describe import describe
+
+
+class Optimizer(eqx.Module):
+    """An optimizer whose learning rate is a part of its state: it is logged as `lr`, the one that was really used.
+
+    It can follow a schedule by step and epoch; where it doesn't, callbacks such as
+    [`treegy.callbacks.ReduceLROnPlateau`][] can change it. Made of `optax.inject_hyperparams`.
+
+    !!! example
+
+        ```python
+        import optax
+        import treegy as tg
+
+        optimizer = tg.Optimizer(
+            optax.adamw, lambda step, epoch: 1e-3 * 0.5**epoch, steps_per_epoch=938, weight_decay=1e-4
+        )
+        ```
+    """
+
+    _transform: Any
+
+    def __init__(
+        self,
+        optimizer: Any,
+        learning_rate: Any,
+        *,
+        steps_per_epoch: int | None = None,
+        **arguments: Any,
+    ):
+        """**Arguments:**
+
+        - `optimizer`: what makes the optimizer of a `learning_rate`, such as `optax.adam`; not one that is made.
+        - `learning_rate`: a number, a function of the step (as optax's schedules), or of the step and the epoch.
+        - `steps_per_epoch`: how many steps an epoch has; needed for a function of the epoch.
+        - `**arguments`: more of what `optimizer` takes.
+
+        **Raises:** `TypeError` for an optimizer that is made already, `ValueError` where `steps_per_epoch` is missing.
+        """
+        if hasattr(optimizer, "update") or not callable(optimizer):
+            raise TypeError(
+                f"`optimizer` is {describe(optimizer)}; the function that makes it is expected: "
+                "`tg.Optimizer(optax.adam, 1e-3)`, not `tg.Optimizer(optax.adam(1e-3))`."
+            )
+        rate = learning_rate
+        if callable(learning_rate) and _positional(learning_rate) > 1:
+            if steps_per_epoch is None:
+                raise ValueError(
+                    "a `learning_rate` that is a function of the step and the epoch needs `steps_per_epoch`."
+                )
+            if steps_per_epoch < 1:
+                raise ValueError(f"`steps_per_epoch` is {steps_per_epoch}; at least 1 is expected.")
+            rate = lambda step: learning_rate(step, step // steps_per_epoch)  # noqa: E731
+
+        def made(lr: Any) -> Any:
+            return optimizer(learning_rate=lr, **arguments)
+
+        self._transform = optax.inject_hyperparams(made)(lr=rate)
+
+    def init(self, params: Any) -> Any:
+        """The state before the first step."""
+        return self._transform.init(params)
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        """`(updates, state)` of one step."""
+        return self._transform.update(updates, state, params, **extra)
+
+
+def _positional(fn: Callable[..., Any]) -> int:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(fn).parameters.values()
+    return sum(p.kind in kinds and p.default is inspect.Parameter.empty for p in parameters)

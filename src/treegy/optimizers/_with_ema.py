@@ -1,0 +1,56 @@
+"""`with_ema`: an optimizer that keeps an average of the parameters beside them."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+
+class EmaState(NamedTuple):
+    """The state of an optimizer, and the average of the parameters."""
+
+    inner_state: Any
+    average: Any
+    steps: Int[Array, ""]
+
+
+def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> optax.GradientTransformation:
+    r"""An optimizer that also keeps an exponential moving average of the parameters.
+
+    After step $t$, $\bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t) \theta_t$. It is a part of the compiled step and of
+    the optimizer's state, and so is saved with it; training itself doesn't change. [`treegy.callbacks.EMA`][] validates
+    with it.
+
+    **Arguments:**
+
+    - `optimizer`: an optax transformation.
+    - `decay`: $d$, from 0 to below 1.
+    - `warm_up`: whether $d_t = \min(d, (1 + t) / (10 + t))$, so that the first parameters are soon forgotten; else
+        $d_t = d$.
+
+    The average is kept in the dtype of the parameters, and at least in float32.
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"`decay` is {decay}; a number from 0 to below 1 is expected.")
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def init(params: Any) -> EmaState:
+        return EmaState(optimizer.init(params), jax.tree.map(_wide, params), jnp.zeros((), jnp.int32))
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, EmaState]:
+        if params is None:
+            raise ValueError("an optimizer with an average needs the parameters: `update(grads, state, params)`.")
+        updates, inner = optimizer.update(updates, state.inner_state, params, **extra)
+        new = optax.apply_updates(params, updates)
+        t = (state.steps + 1).astype(jnp.float32)
+        d = jnp.minimum(decay, (1 + t) / (10 + t)) if warm_up else jnp.asarray(decay, jnp.float32)
+        average = jax.tree.map(lambda a, p: a + (1 - d).astype(a.dtype) * (_wide(p) - a), state.average, new)
+        return updates, EmaState(inner, average, state.steps + 1)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _wide(leaf: Any) -> Any:
+    return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))

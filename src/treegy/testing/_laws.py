@@ -1,0 +1,161 @@
+"""The laws, each as pairs of figures that must be the same."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._accumulator import Mean, Sum, compute_all
+from ._subject import Subject, emptied, merged, poisoned, repetitions, taken
+
+
+class Tried(NamedTuple):
+    """What a subject makes of its examples: accumulators by part. `None` where it isn't about examples."""
+
+    pieces: list[Any]
+    """Of three batches into which they are cut."""
+    whole: Any
+    weighted_pieces: list[Any] | None
+    weighted: Any
+    repeated: Any
+    """Of as many examples, some of which are there several times and some not at all."""
+    weighted_mean: Any
+    repeated_mean: Any
+    poisoned_mean: Any
+    """Weighted, where the examples of weight 0 are NaN."""
+    remaining_mean: Any
+    """Weighted, without the examples of weight 0."""
+    stacked: Any
+    """The figures of all examples and of the repeated ones, under one vmap."""
+
+
+def cuts(size: int) -> tuple[int, int]:
+    return 1, size // 2
+
+
+def weights(size: int) -> Any:
+    """A weight for each example, some of them 0; none if there are no examples."""
+    return jnp.asarray(repetitions(size), jnp.float32) if size else None
+
+
+def tried(it: Subject, examples: Any, weight: Any) -> Tried:
+    """All that the laws compare, in one traced function: compiling is what takes time."""
+    it = it._replace(examples=examples)
+    if not it.size:
+        one = it.of({})
+        return Tried([one] * 3, one, *[None] * 8)
+    often = repetitions(it.size)
+    here = np.flatnonzero(often)
+    repeated = taken(examples, np.repeat(np.arange(it.size), often))
+    return Tried(
+        it.pieces(cuts(it.size)),
+        it.of(examples),
+        it.pieces(cuts(it.size), weight),
+        it.of(examples, weight),
+        it.of(repeated),
+        # About weights, a mean that doesn't divide by them says nothing.
+        it.of(examples, weight, Mean.of),
+        it.of(repeated, None, Mean.of),
+        it.of(poisoned(examples, often == 0), weight, Mean.of),
+        it.of(taken(examples, here), weight[here], Mean.of),
+        jax.vmap(it.figures)(jax.tree.map(lambda a, b: jnp.stack([a, b]), examples, repeated)),
+    )
+
+
+# Compiled once for all that has the same accumulators.
+figure = jax.jit(compute_all)
+
+
+class Sides(NamedTuple):
+    """Two figures that must be the same, and what they are of."""
+
+    figure: Any
+    of: str
+    other: Any
+    other_of: str
+
+
+class Law(NamedTuple):
+    """Something that holds for every loss and metric."""
+
+    says: str
+    mend: str
+    sides: Callable[[Subject, Tried], list[Sides]]
+    of_examples: bool = True
+    """Whether it says nothing about what isn't about examples."""
+
+
+def _batching(it: Subject, of: Tried) -> list[Sides]:
+    if not it.size:
+        if it.reduce == Sum.of:
+            return []  # a sum grows with the examples, of which there are none
+        return [Sides(figure(merged(of.pieces)), "in three batches", figure(of.whole), "in one batch")]
+    cut = "cut at {} and {}".format(*cuts(it.size))
+    return [
+        Sides(figure(merged(of.pieces)), cut, figure(of.whole), "in one batch"),
+        Sides(
+            figure(merged(of.weighted_pieces or [])), f"weighted, {cut}", figure(of.weighted), "weighted, in one batch"
+        ),
+    ]
+
+
+def _merging(it: Subject, of: Tried) -> list[Sides]:
+    a, b, c = of.weighted_pieces or of.pieces
+    left, right = merged([merged([a, b]), c]), merged([a, merged([b, c])])
+    alone = figure(a)
+    return [
+        Sides(figure(left), "(a + b) + c", figure(right), "a + (b + c)"),
+        Sides(figure(merged([a, b])), "a + b", figure(merged([b, a])), "b + a"),
+        Sides(figure(merged([a, emptied(a)])), "a + empty", alone, "a"),
+        Sides(figure(merged([emptied(a), a])), "empty + a", alone, "a"),
+    ]
+
+
+def _repetition(it: Subject, of: Tried) -> list[Sides]:
+    often = f"with the weights {repetitions(it.size).tolist()}"
+    return [Sides(figure(of.weighted_mean), often, figure(of.repeated_mean), "with each example that often")]
+
+
+def _absence(it: Subject, of: Tried) -> list[Sides]:
+    poisoned = "with NaN in the examples of weight 0"
+    return [Sides(figure(of.poisoned_mean), poisoned, figure(of.remaining_mean), "without these examples")]
+
+
+def _vmap(it: Subject, of: Tried) -> list[Sides]:
+    alone = jax.tree.map(lambda a, b: np.stack([a, b]), figure(of.whole), figure(of.repeated))
+    return [Sides(of.stacked, "of two sets of examples under vmap", alone, "of each alone")]
+
+
+LAWS: Mapping[str, Law] = {
+    "batching": Law(
+        "the figure doesn't depend on how the examples are cut into batches",
+        "Return one value per example, or an `Accumulator` that holds sums: a mean of means isn't the mean.",
+        _batching,
+        of_examples=False,
+    ),
+    "merging": Law(
+        "merging is associative and commutative, and merging with `empty()` changes nothing",
+        "`merge` must add up all that `compute` reads, and `empty()` be what no examples add up to.",
+        _merging,
+        of_examples=False,
+    ),
+    "repetition": Law(
+        "an example of the weight k counts like k examples",
+        "Leave weighting to treegy, which multiplies the values that `call` returns; an `Accumulator` must weigh its "
+        "denominators, too.",
+        _repetition,
+    ),
+    "absence": Law(
+        "an example of the weight 0 isn't there, even where its value is NaN",
+        "What is NaN stays so when it is multiplied with 0: select with `jnp.where(sample_weight != 0, value, 0)`. "
+        "The value of one example mustn't depend on another.",
+        _absence,
+    ),
+    "vmap": Law(
+        "under vmap it is what it is alone",
+        "Reduce over the axes of an example or over the batch, and nothing that is fixed outside of `call`.",
+        _vmap,
+    ),
+}

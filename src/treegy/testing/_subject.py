@@ -1,0 +1,162 @@
+"""A loss or metric with examples, as the laws look at it."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._accumulator import Accumulator, Mean, compute_all, is_accumulator, merge_all
+from .._describe import array_name, describe, is_arraylike, path_name
+from .._inject import request
+from .._objective import check_terms
+from .._term import OF_EXAMPLES, Batch, Term, default_name, make_term, parts, reducer, scaled, standing_alone
+
+FEWEST = 4
+"""How many examples there must be at least: to be cut into three batches, some of them left out."""
+
+
+class Subject(NamedTuple):
+    """A loss or metric, and the values that it is tried on."""
+
+    term: Term
+    factor: Any
+    """What a loss is multiplied with."""
+    reduce: Callable[[Any, Any, Any], Accumulator]
+    exempt: Mapping[str, str]
+    """The laws that it can't keep, and why."""
+    examples: dict[str, Any]
+    """Those of the values that have an axis of the batch."""
+    others: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """How many examples there are; 0 for what isn't about examples, such as a regularizer."""
+        return len(jax.tree.leaves(self.examples)[0]) if self.examples else 0
+
+    def of(self, examples: Mapping[str, Any], weight: Any = None, reduce: Any = None) -> dict[str, Accumulator]:
+        """The accumulators of one batch, by part, as a model makes them."""
+        leaves = jax.tree.leaves(examples)
+        size = leaves[0].shape[0] if leaves else 1
+        batch = Batch({**self.others, **examples, "sample_weight": weight}, size, weight)
+        found = parts(self.term, batch, self.reduce if reduce is None else reduce)
+        return {part: scaled(accumulator, self.factor) for part, accumulator in found.items()}
+
+    def figures(self, examples: Mapping[str, Any], weight: Any = None, reduce: Any = None) -> dict[str, Any]:
+        return compute_all(self.of(examples, weight, reduce))
+
+    def pieces(self, cuts: Sequence[int], weight: Any = None) -> list[dict[str, Accumulator]]:
+        """The accumulators of the batches into which the examples are cut."""
+        spans = list(zip([0, *cuts], [*cuts, self.size], strict=True))
+        return [
+            self.of(taken(self.examples, slice(*span)), None if weight is None else weight[slice(*span)])
+            for span in spans
+        ]
+
+
+# Compiled once for all that has the same accumulators.
+merge = jax.jit(merge_all)
+
+
+def merged(pieces: Sequence[Any]) -> Any:
+    return functools.reduce(merge, pieces)
+
+
+def emptied(pieces: Any) -> Any:
+    return jax.tree.map(lambda accumulator: accumulator.empty(), pieces, is_leaf=is_accumulator)
+
+
+def taken(examples: Any, which: Any) -> Any:
+    """Some of the examples."""
+    return jax.tree.map(lambda leaf: leaf[which], examples)
+
+
+def make_subject(kind: str, thing: Any, values: dict[str, Any]) -> Subject:
+    """The subject of a check.
+
+    **Arguments:**
+
+    - `kind`: `loss` or `metric`.
+    - `thing`: the loss or metric, an object or a function.
+    - `values`: what it asks for, by name.
+
+    **Raises:** `TypeError` or `ValueError` where nothing can be checked: it isn't a loss or metric, or the values are
+    no examples.
+    """
+    if isinstance(thing, list | tuple | Mapping):
+        raise TypeError(f"`{kind}` is {describe(thing)}, and one {kind} is expected.")
+    check_terms(kind, kind, thing)
+    if "sample_weight" in values:
+        raise TypeError("Don't pass `sample_weight`: the laws choose weights themselves.")
+    term = make_term(kind, thing, default_name(kind, thing))
+    values = standing_alone(term.fn, (), values)
+    wanted = request(term.fn)
+    examples = {k: v for k, v in values.items() if k in OF_EXAMPLES and v is not None}
+    _check_examples(examples)
+    if not examples and any(name in wanted for name in OF_EXAMPLES):
+        asked = ", ".join(f"`{name}`" for name in OF_EXAMPLES if name in wanted)
+        raise TypeError(f"{term.who} asks for {asked}: pass examples of these by name.")
+    reduction = getattr(thing, "reduction", "sum_over_batch_size")
+    return Subject(
+        term,
+        getattr(thing, "weight", 1.0) if kind == "loss" else 1.0,
+        reducer(reduction) if kind == "loss" else Mean.of,
+        getattr(thing, "exempt_from", {}),
+        examples,
+        {k: v for k, v in values.items() if k not in examples},
+    )
+
+
+def _check_examples(examples: dict[str, Any]) -> None:
+    lengths: dict[str, int] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(examples):
+        name = path[0].key + path_name(path[1:])
+        if not is_arraylike(leaf) or leaf.ndim == 0:
+            raise TypeError(f"`{name}` is {describe(leaf)}, and an array with an axis for the batch is expected.")
+        lengths[name] = leaf.shape[0]
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{length} in `{name}`" for name, length in lengths.items())
+        raise ValueError(f"All values are of the same examples, and there are {counts}.")
+    if lengths and min(lengths.values()) < FEWEST:
+        raise ValueError(f"At least {FEWEST} examples are needed, and got {min(lengths.values())}.")
+
+
+def poisoned(examples: Any, gone: Any) -> Any:
+    """The examples with values that show wherever they are used in those that are `gone`: NaN, or no class at all."""
+
+    def poison(leaf: Any) -> Any:
+        at = gone.reshape(-1, *[1] * (leaf.ndim - 1))
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return jnp.where(at, jnp.full_like(leaf, jnp.nan), leaf)
+        return jnp.where(at, jnp.full_like(leaf, -7), leaf) if jnp.issubdtype(leaf.dtype, jnp.signedinteger) else leaf
+
+    return jax.tree.map(poison, examples)
+
+
+def repetitions(size: int) -> np.ndarray:
+    """How often each example is there, some of them not at all: as many in all as there are examples."""
+    return np.array(([2, 0, 1] * size)[: size - size % 3] + [1] * (size % 3))
+
+
+def place(path: Any) -> str:
+    """Where in the parts of a loss or metric something is; what isn't several parts is filed under no name."""
+    return path_name(path[1:] if path and getattr(path[0], "key", None) == "" else path)
+
+
+def differing(got: Any, expected: Any, rtol: float, atol: float) -> tuple[str, Any, Any] | None:
+    """The first figure that differs: its name, and what it is in both."""
+    names_got, names_expected = (
+        {place(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (got, expected)
+    )
+    if names_got.keys() != names_expected.keys():
+        return "", sorted(names_got), sorted(names_expected)
+    for name, value in names_got.items():
+        other = names_expected[name]
+        if value.shape != other.shape:
+            return name, array_name(value), array_name(other)
+        if not np.allclose(value.astype(np.float64), other.astype(np.float64), rtol, atol, equal_nan=True):
+            return name, value, other
+    return None

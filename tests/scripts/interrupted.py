@@ -1,0 +1,108 @@
+"""A training that is interrupted from outside, and goes on when it is run again. Prints what came out of it.
+
+Run as a script it serves: for each line `directory save_freq fail_at` on its input it runs a training in a process of
+its own, which begins with everything imported, and tells its number and then how it ended.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+
+import treegy as tg
+
+
+class Telling(tg.callbacks.Callback):
+    """Says that training has begun, so that it can be interrupted in the midst of it."""
+
+    def on_train_begin(self, logs: Any) -> None:
+        print("training", flush=True)
+
+
+class Failing(tg.callbacks.Callback):
+    """Fails, until a file says that it has."""
+
+    def __init__(self, step: int, file: Path):
+        self._step, self._file = step, file
+
+    def next_step(self, step: int) -> int | None:
+        return self._step if step < self._step and not self._file.exists() else None
+
+    def on_step_end(self, step: int, logs: Any) -> None:
+        self._file.touch()
+        raise RuntimeError("something is wrong")
+
+
+def main(directory: str, save_freq: str, fail_at: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(203, 4)).astype(np.float32)
+    y = (x.sum(axis=1) > 0).astype(np.int32)
+    net = eqx.nn.Sequential(
+        [
+            eqx.nn.Linear(4, 8, key=jax.random.key(0)),
+            eqx.nn.Lambda(jax.nn.relu),
+            eqx.nn.Dropout(0.2),
+            eqx.nn.Linear(8, 2, key=jax.random.key(1)),
+        ]
+    )
+    model = tg.Model(
+        net,
+        loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[tg.metrics.SparseCategoricalAccuracy()],
+        optimizer=tg.Optimizer(optax.adam, 1e-2),
+    )
+    use: list[Any] = [
+        Telling(),
+        tg.callbacks.EarlyStopping("val_loss", patience=1000, restore_best_weights=True),
+        tg.callbacks.ReduceLROnPlateau("val_loss", factor=0.7, patience=3),
+        tg.callbacks.CSVLogger(f"{directory}/log.csv", append=True),
+    ]
+    if directory != "none":
+        frequency = save_freq if save_freq == "epoch" else int(save_freq)
+        use.append(tg.callbacks.BackupAndRestore(f"{directory}/backup", save_freq=frequency))
+    use += [Failing(int(fail_at), Path(directory) / "failed")] if fail_at != "never" else []
+    model, history = model.fit(
+        x,
+        y,
+        batch_size=10,
+        epochs=30,
+        validation_data=(x[:50], y[:50]),
+        verbose=0,
+        callbacks=use,
+        steps_per_execution=5,
+    )
+    arrays = [np.asarray(a) for a in jax.tree.leaves(model.states) if eqx.is_inexact_array(a)]
+    digest = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+    print(json.dumps({"digest": digest, "history": history.history, "stopped": history.stopped}), flush=True)
+
+
+def serve() -> None:
+    import_module("orbax.checkpoint")
+    for line in sys.stdin:
+        directory, save_freq, fail_at = line.split()
+        pid = os.fork()
+        if pid == 0:
+            with open(f"{directory}/output", "w") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            try:
+                main(directory, save_freq, fail_at)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,463 @@
+"""Every callback does what it says, through `fit`; what it writes is read by somebody else."""
+
+import csv
+import http.server
+import json
+import math
+import threading
+import time
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import treegy as tg
+from treegy import callbacks
+
+# Optax's Adam promotes dtypes.
+pytestmark = pytest.mark.standard_promotion
+
+N, BATCH = 20, 5
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 3)).astype(np.float32)
+Y = RNG.normal(size=(N, 2)).astype(np.float32)
+ADAM = optax.adam(1e-2)
+INJECTED = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
+
+
+def make_model(optimizer: Any = ADAM, **fields: Any) -> tg.Model[Any]:
+    net = eqx.nn.MLP(3, 2, 5, 1, key=jax.random.key(0))
+    return tg.Model(net, loss=tg.losses.MeanSquaredError(), optimizer=optimizer, **fields)
+
+
+def fit(*use: Any, optimizer: Any = ADAM, epochs: int = 3, **arguments: Any) -> tuple[tg.Model[Any], tg.History]:
+    arguments = {"batch_size": BATCH, "verbose": 0, **arguments}
+    return make_model(optimizer).fit(X, Y, epochs=epochs, callbacks=list(use), **arguments)
+
+
+def same(a: Any, b: Any) -> bool:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs if eqx.is_inexact_array(x))
+
+
+class Faked(callbacks.Callback):
+    """Figures that a test wants the callbacks after it to see."""
+
+    def __init__(self, name: str, values: list[float]):
+        self.name, self.values = name, values
+
+    def on_epoch_end(self, epoch: int, logs: Any):
+        logs[self.name] = self.values[epoch]
+
+
+# The mechanism
+
+
+def test_the_list_is_not_changed():
+    use = [callbacks.Timer(100.0)]
+    make_model().fit(X, Y, verbose=0, callbacks=use)
+    assert len(use) == 1
+
+
+def test_the_model_can_be_replaced():
+    class Zeroing(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            model = self.model
+            self.model = model.replace(module=jax.tree.map(lambda a: a * 0 if eqx.is_array(a) else a, model.module))
+
+    model, _ = fit(Zeroing(), epochs=2)
+    assert all(not np.any(a) for a in jax.tree.leaves(eqx.filter(model.module, eqx.is_array)))
+
+
+def test_a_model_of_another_structure_is_refused():
+    class Growing(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model = self.model.replace(module=eqx.nn.MLP(3, 2, 6, 1, key=jax.random.key(0)))
+
+    with pytest.raises(ValueError, match="another structure than the one that is trained"):
+        fit(Growing())
+
+
+def test_steps_that_were_asked_for():
+    seen: list[tuple[int, float]] = []
+
+    class Every3(callbacks.Callback):
+        def next_step(self, step):
+            return (step // 3 + 1) * 3
+
+        def on_step_end(self, step, logs):
+            seen.append((step, logs["loss"]))
+
+    _, history = fit(Every3(), epochs=3)
+    assert [step for step, _ in seen] == [3, 6, 9, 12]
+    assert seen[-1][1] == pytest.approx(history["loss"][-1])  # step 12 is the last of epoch 3
+
+
+def test_all_are_closed_whatever_happens():
+    closed: list[str] = []
+
+    class Closing(callbacks.Callback):
+        def close(self):
+            closed.append("one")
+
+    class Failing(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            raise RuntimeError("no")
+
+        def close(self):
+            closed.append("two")
+            raise ValueError("and neither can it be closed")
+
+    with pytest.raises(ValueError, match="neither"):
+        fit(Closing(), Failing())
+    assert sorted(closed) == ["one", "two"]
+
+
+def test_exceptions_say_where():
+    class Failing(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 1:
+                raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError) as info:
+        fit(Failing())
+    assert "epoch" in info.value.__notes__[0]
+
+
+# Validation
+
+
+def test_validation_every_so_many_steps():
+    _, history = fit(validation_data=(X, Y), validation_freq=tg.Every(steps=3), epochs=3)
+    assert [step for step, _ in history.validations] == [3, 6, 9, 12]
+    assert history["val_loss"][-1] == history.validations[-1][1]["val_loss"]
+    assert history["val_loss"][0] == history.validations[0][1]["val_loss"]
+
+
+def test_validation_every_fraction():
+    _, history = fit(validation_data=(X, Y), validation_freq=tg.Every(fraction=0.5), epochs=2)
+    assert [step for step, _ in history.validations] == [2, 4, 6, 8]
+    with pytest.raises(ValueError, match="how many steps an epoch has isn't known"):
+        make_model().fit(((X, Y) for _ in range(3)), validation_data=(X, Y), validation_freq=tg.Every(fraction=0.5))
+
+
+def test_validation_disturbs_nothing():
+    plain, history = fit(epochs=3)
+    for every in (1, tg.Every(steps=1), tg.Every(fraction=0.3)):
+        model, found = fit(epochs=3, validation_data=(X, Y), validation_freq=every)
+        np.testing.assert_allclose(found["loss"], history["loss"], rtol=1e-6)
+        for a, b in zip(jax.tree.leaves(model.module), jax.tree.leaves(plain.module), strict=True):
+            if eqx.is_array(a):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_every_is_one_of_two():
+    with pytest.raises(TypeError, match="either `steps` or `fraction`"):
+        tg.Every()
+    with pytest.raises(ValueError, match="`fraction` is 2"):
+        tg.Every(fraction=2)
+    with pytest.raises(ValueError, match="`steps` is 0"):
+        tg.Every(steps=0)
+
+
+# Stopping
+
+
+def test_early_stopping_stops_and_restores_all_of_the_best():
+    models: list[Any] = []
+    keeping = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: models.append(stopping.model))
+    stopping = callbacks.EarlyStopping("score_loss", patience=2, restore_best_weights=True)
+    model, history = fit(Faked("score_loss", [3.0, 1.0, 2.0, 1.5, 0.0]), keeping, stopping, epochs=5)
+    assert history.epoch == [0, 1, 2, 3]
+    assert history.stopped is not None and history.stopped.startswith("score_loss was not better for 2 epochs")
+    assert (stopping.best, stopping.best_epoch) == (1.0, 1)
+    assert same(model.states.optimizer_states, models[1].states.optimizer_states)
+    assert same(model.module, models[1].module)
+
+
+def test_early_stopping_restores_where_training_ends_by_itself():
+    stopping = callbacks.EarlyStopping("score_loss", patience=9, restore_best_weights=True)
+    model, history = fit(Faked("score_loss", [1.0, 2.0, 3.0]), stopping)
+    assert history.stopped is None
+    assert same(model.module, stopping.best_model.module)
+    assert int(model.states.step) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "epochs"),
+    [
+        ([1.0, 0.9, 0.89, 0.88, 0.0], {"min_delta": 0.05, "patience": 2}, 4),
+        ([math.nan, math.nan, 1.0, math.nan, math.nan], {"patience": 2}, 2),
+        ([5.0, 4.0, 3.0, 2.0, 1.0], {"baseline": 2.5, "patience": 3}, 3),
+        ([1.0, 2.0, 3.0, 2.5, 2.4], {"patience": 1, "start_from_epoch": 2}, 5),
+        ([1.0, 2.0, 2.0, 2.0, 2.0], {"mode": "max", "patience": 2}, 4),
+    ],
+)
+def test_early_stopping_counts(values, arguments, epochs):
+    _, history = fit(Faked("score_loss", values), callbacks.EarlyStopping("score_loss", **arguments), epochs=5)
+    assert len(history.epoch) == epochs
+
+
+def test_what_better_means_follows_from_the_name():
+    assert callbacks.EarlyStopping("val_accuracy").best == -math.inf
+    assert callbacks.EarlyStopping("val_mean_squared_error").best == math.inf
+    with pytest.raises(ValueError, match="'val_something' is to be small or large can't be told"):
+        callbacks.EarlyStopping("val_something")
+
+
+def test_a_figure_that_is_not_there():
+    with pytest.raises(KeyError, match="there is no such figure, but loss.*There is no validation: pass"):
+        fit(callbacks.EarlyStopping())
+    with pytest.raises(KeyError, match="Did you mean 'val_loss'"):
+        fit(callbacks.EarlyStopping("val_los", mode="min"), validation_data=(X, Y))
+    fit(callbacks.EarlyStopping(patience=3), validation_data=(X, Y), validation_freq=2)
+
+
+def test_terminate_on_nan():
+    x = X.copy()
+    x[7] = np.nan
+    stopping = callbacks.TerminateOnNaN(every=1)
+    model = make_model()
+    _, history = model.fit(x, Y, batch_size=BATCH, epochs=5, shuffle=False, verbose=0, callbacks=[stopping])
+    assert history.stopped == "the loss became nan by step 2"
+    _, history = model.fit(x, Y, batch_size=BATCH, epochs=5, verbose=0, callbacks=[callbacks.TerminateOnNaN(100)])
+    assert history.stopped == "the loss became nan in epoch 1"
+
+
+def test_timer():
+    timer = callbacks.Timer(0.3)
+    start = time.monotonic()
+    _, history = fit(timer, epochs=1_000_000)
+    assert time.monotonic() - start < 30
+    assert history.stopped == "the time of 0.3 s was over"
+    assert timer.time_elapsed >= 0.3
+
+
+# Learning rates
+
+
+def test_hyperparameters_are_logged():
+    _, history = fit(optimizer=optax.inject_hyperparams(optax.sgd)(learning_rate=lambda step: 0.1 / (1 + step)))
+    # The rate of the last step of each epoch: steps 3, 7 and 11, counted from 0.
+    np.testing.assert_allclose(history["learning_rate"], [0.1 / 4, 0.1 / 8, 0.1 / 12], rtol=1e-6)
+
+
+def test_optimizer_follows_the_epoch_and_logs_lr():
+    optimizer = tg.Optimizer(optax.sgd, lambda step, epoch: 0.1 * 0.5**epoch, steps_per_epoch=4)
+    model, history = fit(optimizer=optimizer)
+    np.testing.assert_allclose(history["lr"], [0.1, 0.05, 0.025], rtol=1e-6)
+    expected, _ = fit(optimizer=optax.sgd(lambda step: 0.1 * 0.5 ** (jnp.asarray(step) // 4)))
+    for a, b in zip(jax.tree.leaves(model.module), jax.tree.leaves(expected.module), strict=True):
+        if eqx.is_array(a):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_optimizer_takes_what_makes_one():
+    with pytest.raises(TypeError, match=r"`tg.Optimizer\(optax.adam, 1e-3\)`, not"):
+        tg.Optimizer(optax.adam(1e-3), 1e-3)
+    with pytest.raises(ValueError, match="needs `steps_per_epoch`"):
+        tg.Optimizer(optax.adam, lambda step, epoch: 0.1)
+
+
+@pytest.mark.parametrize("optimizer", [INJECTED, optax.chain(optax.clip(1.0), INJECTED), tg.Optimizer(optax.sgd, 0.1)])
+def test_reduce_lr_on_plateau(optimizer):
+    reducing = callbacks.ReduceLROnPlateau("score_loss", factor=0.5, patience=2, min_lr=0.03)
+    values = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.1]
+    _, history = fit(Faked("score_loss", values), reducing, optimizer=optimizer, epochs=9)
+    name = "lr" if "lr" in history else "learning_rate"
+    np.testing.assert_allclose(history[name], [0.1] * 3 + [0.05] * 2 + [0.03] * 4, rtol=1e-6)
+
+
+def test_reduce_lr_is_what_training_uses():
+    reducing = callbacks.ReduceLROnPlateau("score_loss", factor=0.0, patience=1)
+    models: list[Any] = []
+    keeping = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: models.append(reducing.model.module))
+    fit(Faked("score_loss", [1.0] * 4), keeping, reducing, optimizer=INJECTED, epochs=4)
+    assert not same(models[0], models[1]) and same(models[1], models[2]) and same(models[2], models[3])
+
+
+def test_reduce_lr_waits_while_cooling_down():
+    reducing = callbacks.ReduceLROnPlateau("score_loss", factor=0.5, patience=1, cooldown=2)
+    _, history = fit(Faked("score_loss", [1.0] * 7), reducing, optimizer=INJECTED, epochs=7)
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.0125], rtol=1e-6)
+
+
+def test_learning_rate_scheduler():
+    rates = callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    _, history = fit(rates, optimizer=INJECTED)
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.05, 0.1 / 3], rtol=1e-6)
+    _, history = fit(callbacks.LearningRateScheduler(lambda epoch, lr: lr * 0.5), optimizer=INJECTED)
+    np.testing.assert_allclose(history["learning_rate"], [0.05, 0.025, 0.0125], rtol=1e-6)
+
+
+def test_changing_rates_compiles_nothing():
+    traces: list[int] = []
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        traces.append(1)
+        return jnp.mean((y_true - y_pred) ** 2, -1)
+
+    rates = callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    model = make_model(INJECTED).replace(loss=loss)
+    model.fit(X, Y, batch_size=BATCH, epochs=4, verbose=0, callbacks=[rates])
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(
+    "use", [callbacks.ReduceLROnPlateau("loss"), callbacks.LearningRateScheduler(lambda epoch: 0.1)]
+)
+def test_a_rate_that_cannot_be_changed(use):
+    with pytest.raises(ValueError, match="keeps no `learning_rate` that could be changed: make it with"):
+        fit(use)
+    scheduled = optax.inject_hyperparams(optax.sgd)(learning_rate=optax.linear_schedule(0.1, 0.0, 10))
+    with pytest.raises(ValueError, match="`learning_rate` follows a schedule, which would set it back"):
+        fit(use, optimizer=scheduled)
+
+
+# Averaged parameters
+
+
+def test_ema_against_numpy():
+    weights: list[Any] = []
+
+    class Keeping(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs):
+            weights.append(np.asarray(self.model.module.layers[0].weight, np.float64))
+
+    ema = callbacks.EMA(swap_at_end=True)
+    model, history = fit(
+        ema, Keeping(), optimizer=tg.with_ema(ADAM, 0.9), epochs=3, validation_data=(X, Y), steps_per_execution=1
+    )
+    average = np.asarray(make_model().module.layers[0].weight, np.float64)
+    for t, weight in enumerate(weights, 1):
+        d = min(0.9, (1 + t) / (10 + t))
+        average = d * average + (1 - d) * weight
+    np.testing.assert_allclose(model.module.layers[0].weight, average, rtol=1e-5, atol=1e-7)
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(X, Y, verbose=0)["loss"], rel=1e-6)
+
+
+def test_ema_leaves_training_alone():
+    plain, _ = fit()
+    model, _ = fit(callbacks.EMA(), optimizer=tg.with_ema(ADAM, 0.9), validation_data=(X, Y))
+    assert same(plain.module, model.module)
+
+
+def test_ema_needs_an_average():
+    with pytest.raises(ValueError, match=r"wrap it, `optimizer=tg.with_ema"):
+        fit(callbacks.EMA())
+
+
+# What is written
+
+
+def test_csv_logger(tmp_path):
+    path = tmp_path / "deep" / "log.csv"
+    _, history = fit(callbacks.CSVLogger(path), validation_data=(X, Y), validation_freq=2, epochs=4)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    assert [float(row["loss"]) for row in rows] == history["loss"]
+    assert [row["val_loss"] for row in rows] == ["", repr(history["val_loss"][1]), "", repr(history["val_loss"][3])]
+    fit(callbacks.CSVLogger(path, append=True), initial_epoch=4, epochs=5)
+    with path.open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3", "4"]
+    fit(callbacks.CSVLogger(path, separator=";"), epochs=1)
+    with path.open(newline="") as file:
+        assert len(list(csv.DictReader(file, delimiter=";"))) == 1
+    with pytest.raises(tg.DataError, match="was not written with the separator ','"):
+        fit(callbacks.CSVLogger(path, append=True), epochs=1)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_remote_monitor(as_json):
+    received: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            received.append((self.path, self.headers["Content-Type"], self.headers["X-Token"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            root = f"http://127.0.0.1:{server.server_port}"
+            monitor = callbacks.RemoteMonitor(root, send_as_json=as_json, headers={"X-Token": "t"})
+            _, history = fit(monitor)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert len(received) == 3
+    path, kind, token, body = received[-1]
+    assert (path, token) == ("/publish/epoch/end/", "t")
+    if not as_json:
+        import urllib.parse
+
+        assert kind == "application/x-www-form-urlencoded"
+        body = urllib.parse.parse_qs(body)["data"][0]
+    assert json.loads(body) == {"epoch": 2, "loss": history["loss"][-1], "mean_squared_error_loss": history["loss"][-1]}
+
+
+def test_remote_monitor_warns_once():
+    with pytest.warns(UserWarning, match="`RemoteMonitor` can't send to http://127.0.0.1:9/") as found:
+        fit(callbacks.RemoteMonitor("http://127.0.0.1:9"))
+    assert len(found) == 1
+
+
+def test_lambda_callback():
+    seen: list[Any] = []
+    fit(
+        callbacks.LambdaCallback(
+            on_train_begin=lambda logs: seen.append("begin"), on_epoch_end=lambda epoch, logs: seen.append(epoch)
+        )
+    )
+    assert seen == ["begin", 0, 1, 2]
+    with pytest.raises(TypeError, match="there is no hook `on_batch_end`; there are on_"):
+        callbacks.LambdaCallback(on_batch_end=print)
+
+
+def test_profiler(tmp_path):
+    fit(callbacks.Profiler(tmp_path, start=2, steps=3), epochs=3)
+    assert list(tmp_path.rglob("*.xplane.pb"))
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_ends_after_the_chunk():
+    import signal
+
+    class Pressing(callbacks.Callback):
+        def heartbeat(self, step):
+            if step == 6:
+                signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    model, history = fit(Pressing(), epochs=5, steps_per_execution=2)
+    assert history.stopped == "interrupted"
+    assert int(model.states.step) == 6
+    assert history.epoch == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ctrl_c_twice_raises():
+    import signal
+
+    class Pressing(callbacks.Callback):
+        def heartbeat(self, step):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Pressing(), epochs=5)
+    assert signal.getsignal(signal.SIGINT) is handler

@@ -1,0 +1,275 @@
+"""Checkpoints: what is kept, what is read, and what happens when a directory isn't what it should be."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import treegy as tg
+from treegy._checkpoints import Checkpoints, read_checkpoint, steps_in
+
+pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
+
+# Optax's Adam promotes dtypes.
+pytestmark = pytest.mark.standard_promotion
+
+X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+Y = np.random.default_rng(1).normal(size=(20, 2)).astype(np.float32)
+ADAM = optax.adam(1e-2)
+
+
+def make_model(width: int = 5) -> tg.Model[Any]:
+    net = eqx.nn.MLP(3, 2, width, 1, key=jax.random.key(0))
+    return tg.Model(net, loss=tg.losses.MeanSquaredError(), optimizer=ADAM)
+
+
+def fit(*use: Any, epochs: int = 3, model: Any = None, **arguments: Any) -> tuple[tg.Model[Any], tg.History]:
+    arguments = {"batch_size": 5, "verbose": 0, **arguments}
+    return (model or make_model()).fit(X, Y, epochs=epochs, callbacks=list(use), **arguments)
+
+
+def same(a: Any, b: Any) -> bool:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs if eqx.is_inexact_array(x))
+
+
+class Faked(tg.callbacks.Callback):
+    def __init__(self, *values: float):
+        self.values = values
+
+    def on_epoch_end(self, epoch: int, logs: Any):
+        logs["score_loss"] = self.values[epoch]
+
+
+class FailingAt(tg.callbacks.Callback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def next_step(self, step):
+        return self.step if step < self.step else None
+
+    def on_step_end(self, step, logs):
+        raise RuntimeError("no")
+
+
+# `ModelCheckpoint`
+
+
+def test_every_epoch(tmp_path):
+    model, _ = fit(tg.callbacks.ModelCheckpoint(tmp_path))
+    assert steps_in(tmp_path) == [4, 8, 12]
+    loaded = make_model().load(tmp_path)
+    assert same(loaded.states, model.states)
+    assert int(make_model().load(tmp_path, step=8).states.step) == 8
+    again, _ = loaded.fit(X, Y, batch_size=5, verbose=0)
+    expected, _ = model.fit(X, Y, batch_size=5, verbose=0)
+    assert same(again.states, expected.states)
+
+
+def test_every_so_many_steps_and_the_last_ones(tmp_path):
+    fit(tg.callbacks.ModelCheckpoint(tmp_path, save_freq=3, keep=2))
+    assert steps_in(tmp_path) == [9, 12]
+
+
+def test_the_best(tmp_path):
+    best = tg.callbacks.ModelCheckpoint(tmp_path / "one", monitor="score_loss", save_best_only=True)
+    two = tg.callbacks.ModelCheckpoint(tmp_path / "two", monitor="score_loss", save_best_only=True, keep=2)
+    fit(Faked(3.0, 1.0, 2.0, 0.5, 9.0), best, two, epochs=5)
+    assert steps_in(tmp_path / "one") == [16]
+    assert steps_in(tmp_path / "two") == [8, 16]
+
+
+def test_another_model(tmp_path):
+    fit(tg.callbacks.ModelCheckpoint(tmp_path), epochs=1)
+    with pytest.raises(
+        tg.CheckpointError, match=r"belongs to another model(?s:.*)net_params.layers\[0\].weight: f32\[6,3\]"
+    ):
+        make_model(6).load(tmp_path)
+    with pytest.raises(tg.CheckpointError, match="There is no checkpoint of step 5 in .*; there are 4"):
+        make_model().load(tmp_path, step=5)
+    make_model().save(tmp_path / "saved")
+    with pytest.raises(tg.CheckpointError, match="There are no checkpoints in"):
+        make_model().load(tmp_path / "saved", step=5)
+
+
+# `BackupAndRestore`
+
+
+def test_a_backup_is_removed_in_the_end(tmp_path):
+    fit(tg.callbacks.BackupAndRestore(tmp_path))
+    assert steps_in(tmp_path) == []
+    fit(tg.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False))
+    assert steps_in(tmp_path) == [8, 12]
+    model, history = fit(tg.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False))
+    expected, before = fit()
+    assert history.history == before.history  # it was over, so nothing more is done
+    assert same(model.states, expected.states)
+
+
+def interrupted(directory: Path) -> None:
+    with pytest.raises(RuntimeError, match="no"):
+        fit(FailingAt(11), tg.callbacks.BackupAndRestore(directory, save_freq=2), steps_per_execution=1)
+
+
+def test_a_damaged_backup_falls_back_to_the_one_before(tmp_path):
+    interrupted(tmp_path)
+    assert steps_in(tmp_path) == [8, 10]
+    for file in (tmp_path / "10").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.warns(UserWarning, match="The checkpoint '.*10' is damaged.*Going on from the backup before it"):
+        model, history = fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), steps_per_execution=1)
+    expected, before = fit(steps_per_execution=1)
+    assert history.history == before.history
+    assert same(model.states, expected.states)
+
+
+def test_every_damage_is_seen(tmp_path):
+    """Whatever byte is changed: it is an error, or makes no difference."""
+    checkpoints = Checkpoints(tmp_path)
+    document: dict[str, Any] = {"a": np.arange(100, dtype=np.float32), "b": {"c": [1, 2.5, None, float("inf"), "text"]}}
+    checkpoints.save(1, document)
+    checkpoints.close()
+    files = [f for f in (tmp_path / "1").rglob("*") if f.is_file()]
+    rng = np.random.default_rng(0)
+    for file in files:
+        whole = file.read_bytes()
+        for _ in range(3 if whole else 0):
+            broken = bytearray(whole)
+            broken[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+            file.write_bytes(broken)
+            try:
+                found = read_checkpoint(tmp_path, 1)
+                assert np.array_equal(found["a"], document["a"]) and found["b"] == document["b"], file
+            except tg.CheckpointError:
+                pass
+        file.write_bytes(whole)
+    assert read_checkpoint(tmp_path, 1)["b"] == document["b"]
+
+
+def test_figures_that_are_no_scalars_come_back(tmp_path):
+    def errors(y_true: Any, y_pred: Any) -> Any:
+        return tg.Mean(jnp.sum(jnp.abs(y_true - y_pred), axis=0), y_true.shape[0])
+
+    model = make_model().replace(metrics=errors)
+    arguments: dict[str, Any] = {"steps_per_execution": 1, "validation_data": (X, Y)}
+    backup = tg.callbacks.BackupAndRestore(tmp_path, save_freq=2)
+    with pytest.raises(RuntimeError, match="no"):
+        fit(FailingAt(11), backup, model=model, **arguments)
+    _, found = fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), model=model, **arguments)
+    _, expected = fit(model=model, **arguments)
+    for name in ("errors", "val_errors"):
+        assert [type(v) for v in found[name]] == [np.ndarray] * 3
+        assert np.array_equal(found[name], expected[name])
+    assert found["loss"] == expected["loss"]
+
+
+def test_a_checkpoint_that_was_deleted(tmp_path):
+    interrupted(tmp_path)
+    shutil.rmtree(tmp_path / "10")
+    model, _ = fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), steps_per_execution=1)
+    expected, _ = fit(steps_per_execution=1)
+    assert same(model.states, expected.states)
+
+
+def test_a_backup_of_another_training(tmp_path):
+    interrupted(tmp_path)
+    with pytest.raises(tg.CheckpointError, match=r"The backup belongs to another model"):
+        fit(tg.callbacks.BackupAndRestore(tmp_path), model=make_model(6))
+    other = "on 20 examples in batches of 5, and now there are 20 examples in batches of 10"
+    with pytest.raises(tg.CheckpointError, match=other):
+        fit(tg.callbacks.BackupAndRestore(tmp_path), batch_size=10)
+
+
+def test_a_backup_of_a_newer_treegy(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"format": "treegy run", "version": 99})
+    checkpoints.close()
+    with pytest.raises(tg.CheckpointError, match="no backup that this treegy reads: it is a 'treegy run', version 99"):
+        fit(tg.callbacks.BackupAndRestore(tmp_path))
+
+
+def test_one_directory_for_two(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    try:
+        with pytest.raises(tg.CheckpointError, match=rf"in use by another training \(process {os.getpid()}\)"):
+            fit(tg.callbacks.BackupAndRestore(tmp_path))
+    finally:
+        checkpoints.close()
+    fit(tg.callbacks.BackupAndRestore(tmp_path))
+
+
+def test_a_directory_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    for use in (tg.callbacks.BackupAndRestore(tmp_path / "file"), tg.callbacks.ModelCheckpoint(tmp_path / "file")):
+        with pytest.raises(tg.CheckpointError, match="file' can't be written into"):
+            fit(use)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_directory_that_is_read_only(tmp_path):
+    (tmp_path / "there").mkdir(mode=0o500)
+    with pytest.raises(tg.CheckpointError, match="can't be written into"):
+        fit(tg.callbacks.BackupAndRestore(tmp_path / "there"))
+
+
+FULL = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[1])
+import test_checkpoints as t, treegy as tg
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+model = t.make_model()
+def fill(epoch, logs):
+    if epoch == 2:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+try:
+    t.fit(tg.callbacks.LambdaCallback(on_epoch_begin=fill), tg.callbacks.BackupAndRestore(sys.argv[2]), epochs=4)
+except tg.CheckpointError as error:
+    print("ERROR", error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print("STEPS", [s for s in t.steps_in(sys.argv[2]) if t.read_checkpoint(sys.argv[2], s)])
+"""
+
+
+def test_a_full_disk(tmp_path):
+    """The error says so, and the last whole backup is still there."""
+    command = [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path / "backup")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("ERROR", "STEPS"))]
+    assert len(lines) == 2 and "can't be written into" in lines[0], done.stdout + done.stderr
+    assert lines[1] in ("STEPS [4]", "STEPS [4, 8]")  # the second may be written already when the disk is full
+
+
+def test_nothing_is_left(tmp_path):
+    """No thread, no open file, no temporary file."""
+
+    def files() -> set[str]:
+        return {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd)}
+
+    fit(tg.callbacks.BackupAndRestore(tmp_path / "first"))  # what libraries keep once they have been used
+    before, threads = files(), set(threading.enumerate())
+    use = [
+        tg.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=2),
+        tg.callbacks.ModelCheckpoint(tmp_path / "models"),
+        tg.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    fit(*use)
+    with pytest.raises(RuntimeError):
+        fit(*use, FailingAt(7))
+    assert {f for f in files() - before if str(tmp_path) in f} == set()
+    assert [t.name for t in set(threading.enumerate()) - threads] == []
+    assert not [f for f in tmp_path.rglob("*") if "tmp" in f.name or "part" in f.name]
+
+
+def _is_open(fd: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{fd}")
