@@ -30,7 +30,7 @@ class Every:
         """
         if (steps is None) == (fraction is None):
             raise TypeError("`tg.Every` takes either `steps` or `fraction`.")
-        self.steps = None if steps is None else positive("steps", steps)
+        self.steps: int | None = None if steps is None else positive("steps", steps)
         if fraction is not None and not 0 < fraction <= 1:
             raise ValueError(f"`fraction` is {fraction}; a number above 0 and up to 1 is expected.")
         self.fraction = fraction
