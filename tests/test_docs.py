@@ -83,6 +83,7 @@ def _pages() -> Iterator[Page]:
             yield Page(f"{path.relative_to(package.parent)}:{name}", blocks_in(text, line))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("page", [pytest.param(p, id=p.name) for p in _pages() if p.blocks])
 def test_blocks_run(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)

@@ -579,6 +579,7 @@ def everything() -> tg.Model[Any]:
     return tg.Model(Scaled(jnp.ones(3)), loss=losses, metrics=metrics)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("weighted", [False, True])
 def test_figures_do_not_depend_on_how_examples_are_cut_into_batches(everything, weighted):
     weight = CUT_WEIGHT if weighted else None

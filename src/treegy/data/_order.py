@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt32
+from jaxtyping import UInt32
 
 # What sets the key of the orders apart from everything else that is drawn from the same root key.
 _ORDER = np.uint32(0x80000DE2)
@@ -19,24 +19,30 @@ _ORDER = np.uint32(0x80000DE2)
 _ROUNDS = 8
 _SMALL, _SMALL_ROUNDS = 1 << 7, 16
 _GOLDEN = np.uint32(0x9E3779B9)
+_MIXING_ROUNDS = 6
 # As many positions as NumPy works on at a time: what is in between then stays in the processor's cache.
 _BLOCK = 1 << 15
 
 
-def key_words(key: Any) -> UInt32[Array, "2"]:
+def key_words(key: Any) -> UInt32[np.ndarray, "2"]:
     """The two words from which the orders of a PRNG key follow.
+
+    They are mixed in NumPy, as `jax.random.fold_in` would have to be compiled first, which takes longer than many an
+    epoch.
 
     **Arguments:**
 
-    - `key`: a typed key of any implementation; may be traced.
+    - `key`: a typed key of any implementation; not traced.
     """
-    data = jax.random.key_data(jax.random.fold_in(key, _ORDER)).astype(jnp.uint32).reshape(-1)
-    data = jnp.pad(data, (0, -data.size % 2)).reshape(-1, 2)
-    words = data[0]
-    for more in data[1:]:
-        # Mixed before the next pair comes in, because some implementations hold the same pair twice.
-        words = _mix(words + _GOLDEN) ^ more
-    return words
+    data = np.asarray(jax.random.key_data(key)).astype(np.uint32).reshape(-1)
+    data = np.pad(data, (0, -data.size % 2)).reshape(-1, 2)
+    left, right = np.array([_ORDER]), np.array([_GOLDEN])
+    for more in data:
+        left, right = left ^ more[:1], right ^ more[1:]
+        # A bijection of both words, in which every bit depends on every bit: seeds differ in a few bits only.
+        for i in range(1, _MIXING_ROUNDS + 1):
+            left, right = right, left ^ _mix(right + np.array([i], np.uint32) * _GOLDEN)
+    return np.concatenate([left, right])
 
 
 def order(words: Any, step: Any, n: int, start: Any, size: int, xp: Any = np) -> Any:

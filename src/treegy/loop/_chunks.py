@@ -81,7 +81,7 @@ class _Shapes:
 
 
 @functools.lru_cache(maxsize=256)
-def _cached_trace(step: Any, frozen: Frozen, shapes: _Shapes) -> Traced:
+def _traced(step: Any, frozen: Frozen, shapes: _Shapes) -> Traced:
     arrays, examples = shapes.values
     note_model(_NAMES[step], frozen, arrays, shapes.key)
     traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
@@ -90,31 +90,24 @@ def _cached_trace(step: Any, frozen: Frozen, shapes: _Shapes) -> Traced:
     return Traced(traced.out_info, changed)
 
 
-def _traced(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Traced:
-    shapes = _Shapes((arrays, examples))
-    try:
-        return _cached_trace(step, frozen, shapes)
-    finally:
-        shapes.forget()
-
-
 @functools.lru_cache(maxsize=256)
-def _cached_empty(step: Any, frozen: Frozen, shapes: _Shapes) -> Logs:
-    found = _cached_trace(step, frozen, shapes).results[1]
+def _empty(step: Any, frozen: Frozen, shapes: _Shapes) -> Logs:
+    """The logs of no examples."""
+    found = _traced(step, frozen, shapes).results[1]
     return emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found))
 
 
 @functools.lru_cache(maxsize=256)
-def _cached_slow(step: Any, frozen: Frozen, shapes: _Shapes) -> bool:
+def _slow_in_loops(step: Any, frozen: Frozen, shapes: _Shapes) -> bool:
     arrays, examples = shapes.values
     return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
 
 
-def _empty(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Logs:
-    """The logs of no examples."""
+def _known(cached: Any, step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> Any:
+    """What one of these caches holds for a step; it keeps none of the arrays alive."""
     shapes = _Shapes((arrays, examples))
     try:
-        return _cached_empty(step, frozen, shapes)
+        return cached(step, frozen, shapes)
     finally:
         shapes.forget()
 
@@ -122,7 +115,7 @@ def _empty(step: Any, frozen: Frozen, arrays: list[Any], examples: Examples) -> 
 def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
     arrays, frozen = split(model)
-    changed = _traced(step, frozen, arrays, data.batch).changed
+    changed = _known(_traced, step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
 
     def body(i: Any, carry: Any) -> Any:
@@ -176,7 +169,7 @@ def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tup
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = split(model)
-    one = _traced(_predict_step, frozen, arrays, data.batch).results[1]
+    one = _known(_traced, _predict_step, frozen, arrays, data.batch).results[1]
     room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
     return _looped(_predict_step, _written, model, room, data, start, n)
 
@@ -272,23 +265,22 @@ class Engine:
         # values.
         self._empty: Any = None
         if not self._eager:
-            self._changed[shapes_of(first)] = _traced(kind.step, self._frozen, self._arrays, first).changed
+            self._changed[shapes_of(first)] = self._of_step(_traced, first).changed
             if not kind.predicts:
-                self._empty = _empty(kind.step, self._frozen, self._arrays, first)
+                self._empty = self._of_step(_empty, first)
         if self._compiled is not None:
             self._arrays = _copied(self._arrays)
         self.reset()
+
+    def _of_step(self, cached: Any, examples: Examples) -> Any:
+        return _known(cached, self._kind.step, self._frozen, self._arrays, examples)
 
     @functools.cached_property
     def slow_in_loops(self) -> bool:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
         if self._eager or self._compiled is not None:
             return False
-        shapes = _Shapes((self._arrays, self._first))
-        try:
-            return _cached_slow(self._kind.step, self._frozen, shapes)
-        finally:
-            shapes.forget()
+        return self._of_step(_slow_in_loops, self._first)
 
     def reset(self) -> None:
         """Accumulate anew, as at the begin of an epoch."""
@@ -344,7 +336,7 @@ class Engine:
         """Which arrays a step over such batches changes."""
         shapes = data.shapes
         if shapes not in self._changed:
-            self._changed[shapes] = _traced(self._kind.step, self._frozen, self._arrays, data.batch).changed
+            self._changed[shapes] = self._of_step(_traced, data.batch).changed
             # A last, smaller batch is nothing to talk about.
             if not self._explained and (len(self._changed) > 2 or not _is_last(shapes, next(iter(self._changed)))):
                 self._explained = True
@@ -394,7 +386,7 @@ class Engine:
             return
         empty = self._empty
         if empty is None:
-            empty = _empty(self._kind.step, self._frozen, self._arrays, self._first)
+            empty = self._of_step(_empty, self._first)
         old, tree = jax.tree.flatten(empty)
         if [(a.shape, a.dtype) for a in old] != [(a.shape, a.dtype) for a in leaves]:
             raise CheckpointError("The backup is of a training with other losses or metrics.")

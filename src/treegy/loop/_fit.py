@@ -26,8 +26,6 @@ from ._interrupt import Interrupt
 from ._pace import Pace
 from ._progress import Progress
 
-_words = jax.jit(key_words)
-
 _FORMAT, _VERSION = "treegy run", 1
 _NUMBERS = ("epoch", "done", "begin", "step")
 
@@ -90,7 +88,7 @@ class Run:
         self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
         self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
         self._feed = source.feed(self._steps_in_chunk(), class_weight)
-        self._words = np.asarray(_words(states.rng)) if schedule.shuffle else None
+        self._words = key_words(states.rng) if schedule.shuffle else None
         self.epoch, self.done = schedule.initial_epoch, 0
         self.step = self.begin = int(states.step)
         self.validated = {}

@@ -6,7 +6,9 @@ from typing import Any
 import jax
 
 # A chunk should take about so many seconds.
-_SECONDS = 0.1
+_SECONDS = 0.2
+# At most so many times as long as the one before, whose time may have been measured badly.
+_GROWTH = 4
 
 
 class Pace:
@@ -42,8 +44,7 @@ class Pace:
             jax.block_until_ready(before)
             now = time.perf_counter()
             each = max(now - self._since, 1e-9) / steps
-            # At most twice as long each time: the first one was compiled, and so says nothing.
-            self._steps = max(1, min(self._limit, 2 * max(self._steps, n), int(_SECONDS / each)))
+            self._steps = max(1, min(self._limit, _GROWTH * max(self._steps, n), int(_SECONDS / each)))
             self._since = now
         else:
             self._since = time.perf_counter()

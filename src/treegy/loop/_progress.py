@@ -11,8 +11,9 @@ import numpy as np
 
 from .._describe import array_name
 
-# Looking at the figures waits for the computation, and drawing takes a millisecond: ten times a second is enough.
-_INTERVAL = 0.1
+# Looking at the figures waits for the computation, and drawing takes milliseconds of a core that computes: five times a
+# second is enough.
+_INTERVAL = 0.2
 _BAR = 24
 _INDENT = "    "
 
