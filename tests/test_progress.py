@@ -405,7 +405,7 @@ def run(verbose, fails=False):
         for epoch in range(2):
             progress.begin_epoch(epoch, 40)
             for step in range(40):
-                time.sleep(0.005)
+                time.sleep(0.01)
                 if fails and epoch and step == 38:
                     1 / 0
                 progress.update(step + 1, lambda: {"loss": 1.0})
