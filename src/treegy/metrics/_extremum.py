@@ -1,12 +1,16 @@
 """The smallest and the largest of some values, which `Min` and `Max` share."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._accumulator import Accumulator, as_summand, weigh
+from .._metric import Metric
+from ._of import Of, accumulated, asking_weights_too, check_of
 
 
 class Extremum(Accumulator):
@@ -47,3 +51,23 @@ class Extremum(Accumulator):
 
 def _nothing(like: Array, largest: bool) -> Array:
     return jnp.full_like(like, -jnp.inf if largest else jnp.inf)
+
+
+class ExtremeValue(Metric):
+    """The smallest or the largest of any value."""
+
+    # Static, since neither a name nor a function is a number.
+    of: Of = eqx.field(default="y_pred", static=True)
+    """The name of a value, or a function that asks for values by name."""
+
+    largest: ClassVar[bool]
+
+    def __check_init__(self) -> None:
+        check_of(self.of)
+
+    def call(self, values: Any, sample_weight: Any = None) -> Any:
+        """The extremum of the values; a dict of them for a dict of values."""
+        return accumulated(values, sample_weight, functools.partial(Extremum.of, largest=self.largest))
+
+    def _function(self) -> Callable[..., Any]:
+        return asking_weights_too(self.of, type(self).__name__, self.call)

@@ -1,6 +1,6 @@
 """The harmonic mean of precision and recall, of which one may count more than the other."""
 
-from typing import Any
+import abc
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,29 +16,6 @@ from ._confusion import Counts, confusion
 from ._figure import Figure
 
 
-def _f_score(
-    y_true: Array,
-    y_pred: Array,
-    sample_weight: Array | None,
-    *,
-    threshold: ArrayLike | None,
-    average: str | None,
-    beta: float,
-    zero_division: float,
-) -> Figure:
-    per_class = average != "micro"
-    if per_class or threshold is None:
-        class_axis(y_true, y_pred)
-    y_true, y_pred = matched(y_true, y_pred)
-    if threshold is None:
-        # As in Keras, all of equal ones, and none where there is nothing but zeros.
-        chosen = (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
-    else:
-        chosen = y_pred > jnp.asarray(threshold, y_pred.dtype)
-    counts = confusion(y_true, y_pred, chosen, sample_weight, per_class=per_class)
-    return Figure(counts, _f_beta, average=average, beta=beta, zero_division=zero_division)
-
-
 def _f_beta(counts: Array, average: str | None, beta: float, zero_division: float) -> Array:
     right, false_positives, false_negatives, _ = Counts(*counts)
     numerator = (1 + beta**2) * right
@@ -46,14 +23,49 @@ def _f_beta(counts: Array, average: str | None, beta: float, zero_division: floa
     return ratio(numerator, denominator, right + false_negatives, average, zero_division)
 
 
-def _check(threshold: Any, average: Any, zero_division: Any) -> None:
-    if threshold is not None:
-        check_number("threshold", threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or None")
-    check_average(average)
-    check_zero_division(zero_division)
+class FScore(Metric):
+    """What `FBetaScore` and `F1Score` share."""
+
+    average: str | None = eqx.field(default=None, kw_only=True, static=True)
+    """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
+    and `"weighted"` that weighted by how often each class is the label."""
+    threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
+    """What is above it is predicted as 1. By default it is the largest prediction along the last axis: all of equal
+    ones, and none where that is 0."""
+    # Static, since it belongs to what is made of the counts.
+    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
+    """What the score is of a class that is neither predicted nor a label: 0, 1 or NaN, which means leave out."""
+
+    def __check_init__(self) -> None:
+        if self.threshold is not None:
+            check_number("threshold", self.threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or None")
+        check_average(self.average)
+        check_zero_division(self.zero_division)
+
+    def call(
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Shaped[Array, "batch ..."],
+        sample_weight: Num[Array, "batch ..."] | None = None,
+    ) -> Figure:
+        per_class = self.average != "micro"
+        if per_class or self.threshold is None:
+            class_axis(y_true, y_pred)
+        y_true, y_pred = matched(y_true, y_pred)
+        if self.threshold is None:
+            # As in Keras, all of equal ones, and none where there is nothing but zeros.
+            chosen = (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
+        else:
+            chosen = y_pred > jnp.asarray(self.threshold, y_pred.dtype)
+        counts = confusion(y_true, y_pred, chosen, sample_weight, per_class=per_class)
+        beta = self._weight_of_recall()
+        return Figure(counts, _f_beta, average=self.average, beta=beta, zero_division=self.zero_division)
+
+    @abc.abstractmethod
+    def _weight_of_recall(self) -> float: ...
 
 
-class FBetaScore(Metric):
+class FBetaScore(FScore):
     r"""The weighted harmonic mean of precision $P$ and recall $R$,
     $(1 + \beta^2) \frac{P R}{\beta^2 P + R} = \frac{(1 + \beta^2) TP}{(1 + \beta^2) TP + \beta^2 FN + FP}$.
 
@@ -79,40 +91,18 @@ class FBetaScore(Metric):
         ```
     """
 
-    average: str | None = eqx.field(default=None, kw_only=True, static=True)
-    """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
-    and `"weighted"` that weighted by how often each class is the label."""
-    # Static, like `zero_division`, since it belongs to what is made of the counts.
+    # Static, since it belongs to what is made of the counts.
     beta: float = eqx.field(default=1.0, kw_only=True, static=True)
     r"""How many times as much recall counts as precision, $\beta > 0$."""
-    threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
-    """What is above it is predicted as 1. By default it is the largest prediction along the last axis: all of equal
-    ones, and none where that is 0."""
-    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
-    """What the score is of a class that is neither predicted nor a label: 0, 1 or NaN, which means leave out."""
 
     def __check_init__(self) -> None:
         check_number("beta", self.beta, lambda b: b > 0, "a positive number")
-        _check(self.threshold, self.average, self.zero_division)
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        return _f_score(
-            y_true,
-            y_pred,
-            sample_weight,
-            threshold=self.threshold,
-            average=self.average,
-            beta=self.beta,
-            zero_division=self.zero_division,
-        )
+    def _weight_of_recall(self) -> float:
+        return self.beta
 
 
-class F1Score(Metric):
+class F1Score(FScore):
     r"""The harmonic mean of precision and recall, $2 TP / (2 TP + FN + FP)$.
 
     What it takes and raises is what [`treegy.metrics.FBetaScore`][] does with `beta=1`.
@@ -130,30 +120,5 @@ class F1Score(Metric):
         ```
     """
 
-    average: str | None = eqx.field(default=None, kw_only=True, static=True)
-    """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
-    and `"weighted"` that weighted by how often each class is the label."""
-    threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
-    """What is above it is predicted as 1. By default it is the largest prediction along the last axis: all of equal
-    ones, and none where that is 0."""
-    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
-    """What the score is of a class that is neither predicted nor a label: 0, 1 or NaN, which means leave out."""
-
-    def __check_init__(self) -> None:
-        _check(self.threshold, self.average, self.zero_division)
-
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        return _f_score(
-            y_true,
-            y_pred,
-            sample_weight,
-            threshold=self.threshold,
-            average=self.average,
-            beta=1.0,
-            zero_division=self.zero_division,
-        )
+    def _weight_of_recall(self) -> float:
+        return 1.0
