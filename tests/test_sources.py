@@ -1,5 +1,6 @@
 """Everything that gives batches: the same figures and the same model as from arrays."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -298,6 +299,35 @@ def test_wrong_batches():
         make_model().fit(((X, Y[:5]) for _ in range(1)), verbose=0)
     with pytest.raises(tg.DataError, match="`x: batch 1` is .*another structure than the batches before"):
         make_model().fit(iter([(X, Y), (X,)]), verbose=0)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("call", ["fit", "evaluate", "predict"])
+def test_a_list_of_batches_is_no_data_set(call, kind):
+    """It is a PyTree of inputs, which a module may well take; where that goes wrong, there is a hint."""
+    told = f"If that is a {kind.__name__} of batches: it was taken for the inputs of one data set.*`iter\\(batches\\)`"
+    method = getattr(make_model(), call)
+    with pytest.raises(Exception) as info:
+        method(kind(Batches(X, Y)), verbose=0)
+    assert isinstance(info.value, tg.DataError) and "`x[4][0]` has 2" in str(info.value)
+    assert [note for note in info.value.__notes__ if re.search(told, note)]
+    with pytest.raises(Exception) as info:
+        method(kind(Batches(X[:20], Y[:20])), verbose=0)
+    assert sum(bool(re.search(told, note)) for note in info.value.__notes__) == 1
+
+
+def test_a_list_of_pairs_is_an_input_all_the_same():
+    class Sum(eqx.Module):
+        def __call__(self, pairs: Any) -> Any:
+            return sum(a.sum() + b.sum() for a, b in pairs)
+
+    model = tg.Model(Sum())
+    np.testing.assert_allclose(model.predict([(X, Y), (X, Y)]), 2 * (X.sum(1) + Y.sum(1)), rtol=1e-5)
+
+
+def test_a_list_of_batches_to_validate_on():
+    with pytest.raises(TypeError, match=r"something that gives batches, such as an object .* A list is a PyTree"):
+        make_model().fit(X, Y, validation_data=list(Batches(X, Y)), verbose=0)
 
 
 def test_init_leaves_generators_alone():
