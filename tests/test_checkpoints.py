@@ -157,6 +157,52 @@ def test_every_damage_is_seen(tmp_path):
     assert read_checkpoint(tmp_path, 1)["b"] == document["b"]
 
 
+class InterruptingAt(tg.callbacks.Callback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def heartbeat(self, step):
+        if step == self.step:
+            self.stop("for today", interrupt=True)
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+def test_a_training_that_is_interrupted_goes_on(tmp_path, save_freq):
+    """In an epoch, at its end, and once more; the last step is an end, whoever interrupts."""
+    arguments: dict[str, Any] = {"validation_data": (X, Y), "epochs": 4, "steps_per_execution": 1}
+    for step, epochs in ((6, [0, 1]), (8, [0, 1]), (11, [0, 1, 2])):
+        stopping = tg.callbacks.EarlyStopping(patience=9, restore_best_weights=True)
+        use = (InterruptingAt(step), stopping, tg.callbacks.BackupAndRestore(tmp_path, save_freq=save_freq))
+        _, history = fit(*use, **arguments)
+        assert (history.stopped, history.epoch) == ("for today", epochs)
+        assert steps_in(tmp_path)[-1] == step
+    stopping = tg.callbacks.EarlyStopping(patience=9, restore_best_weights=True)
+    model, history = fit(InterruptingAt(16), stopping, tg.callbacks.BackupAndRestore(tmp_path), **arguments)
+    expected, whole = fit(tg.callbacks.EarlyStopping(patience=9, restore_best_weights=True), **arguments)
+    assert history.stopped is None and steps_in(tmp_path) == []
+    assert history.history == whole.history and history.epoch == whole.epoch
+    assert same(model.states, expected.states)
+
+
+def test_a_timer_has_its_time_anew(tmp_path):
+    """Jobs of a limited time: each goes on where the one before it was stopped."""
+    steps = []
+    for _ in range(2):
+        timer = tg.callbacks.Timer(0.2)
+        model, history = fit(timer, tg.callbacks.BackupAndRestore(tmp_path), epochs=1_000_000)
+        steps.append(int(model.states.step))
+        assert history.stopped == "the time of 0.2 s was over" and timer.time_elapsed >= 0.2
+        assert steps_in(tmp_path)[-1] == steps[-1]
+    assert steps[1] > steps[0] > 0
+
+
+def test_a_training_that_has_ended_is_not_interrupted(tmp_path):
+    ending = tg.callbacks.EarlyStopping("score_loss", patience=1)
+    _, history = fit(InterruptingAt(8), Faked(1.0, 2.0, 3.0), ending, tg.callbacks.BackupAndRestore(tmp_path))
+    assert history.stopped is not None and history.stopped.startswith("score_loss was not better")
+    assert steps_in(tmp_path) == []
+
+
 def test_figures_that_are_no_scalars_come_back(tmp_path):
     def errors(y_true: Any, y_pred: Any) -> Any:
         return tg.Mean(jnp.sum(jnp.abs(y_true - y_pred), axis=0), y_true.shape[0])

@@ -1,7 +1,7 @@
 """A list of batches, taken for inputs: what those are told for whom that goes wrong."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ from ._describe import describe, is_arraylike
 
 
 @contextlib.contextmanager
-def batches_explained(name: str, x: Any, y: Any = None) -> Iterator[None]:
+def batches_explained(name: str, x: Any, y: Any = None) -> Generator[None]:
     """Add a note to an error if `x` looks like a list of batches and there is no `y`.
 
     No more than a note, since a module may well take a list of pairs.
@@ -20,8 +20,8 @@ def batches_explained(name: str, x: Any, y: Any = None) -> Iterator[None]:
     except Exception as error:
         if y is None and looks_like_batches(x):
             error.add_note(
-                f"`{name}` is {describe(x)}. If that is a {type(x).__name__} of batches: it was taken for the inputs of "
-                "one data set, as every PyTree of arrays is. Pass what gives batches: `iter(batches)`, or for several "
+                f"`{name}` is {describe(x)}. If that is a {type(x).__name__} of batches: it was taken for the inputs "
+                "of one data set, as any PyTree of arrays. Pass what gives batches: `iter(batches)`, or for several "
                 f"epochs `itertools.cycle(batches)` with `steps_per_epoch={len(x)}`."
             )
         raise

@@ -118,7 +118,7 @@ class Run:
                 while self.epoch < self.schedule.epochs and not self._ended:
                     self._one_epoch()
                     self._ended = hooks.stopped is not None
-                self.history.stopped = hooks.stopped
+                self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
                 if self.interrupted:
                     hooks.call("on_interrupt", self._logs)
                 hooks.call("on_train_end", self._logs)
@@ -144,8 +144,9 @@ class Run:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody has pressed Ctrl-C."""
-        return self._interrupt.requested
+        """Whether the training stops, or has stopped, where it could go on."""
+        hooks = self.hooks
+        return hooks.interrupted is not None and hooks.ended is None and self.epoch < self.schedule.epochs
 
     def document(self) -> dict[str, Any]:
         """All that is needed to go on in another process, as a document of `Checkpoints`."""
@@ -156,7 +157,7 @@ class Run:
             "states": named_arrays(states),
             "logs": jax.tree.leaves(self.engine.logs),
             **{name: getattr(self, name) for name in _NUMBERS},
-            "stopped": None if self.interrupted else self.hooks.stopped,
+            "stopped": self.hooks.ended,
             "validated": self.validated,
             "history": self.history.history,
             "epochs": self.history.epoch,
@@ -206,11 +207,11 @@ class Run:
         self._progress.end_steps(self.done)
         logs = self._logs = figures(self.engine.logs)
         if self._interrupt.requested:
-            hooks.stop("interrupted")
-            if self.done != self.steps_per_epoch:
-                self._part = logs
-                self._progress.end_epoch(logs)
-                return
+            hooks.stop("interrupted", interrupt=True)
+        if self.interrupted and self.done != self.steps_per_epoch:
+            self._part = logs
+            self._progress.end_epoch(logs)
+            return
         if self._cadence.after_epoch(epoch):
             self._validate()
         logs.update(self.validated)
