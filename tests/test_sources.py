@@ -100,6 +100,43 @@ def test_generators_go_on():
     assert np.array_equal(next(data)[0], X[:BATCH])  # nothing was read that wasn't trained on
 
 
+def seen_by(data: Any, *use: tg.callbacks.Callback, **arguments: Any) -> list[float]:
+    """The first numbers of the batches that a `fit` trains on."""
+    seen: list[float] = []
+
+    class Telling(tg.Model):
+        def train_step(self, x, states, initializing):
+            if not initializing:
+                seen.append(float(x[0]))
+            return {"loss": 0.0}, states
+
+    Telling(run_eagerly=True).fit(data, verbose=0, callbacks=list(use), **arguments)
+    return seen
+
+
+def test_one_generator_for_several_fits():
+    """None of its batches is lost between them: none whose shape was looked at, and none of a `fit` that failed."""
+
+    class StoppingAt(tg.callbacks.Callback):
+        def heartbeat(self, step):
+            if step == 2:
+                self.stop()
+
+    def batches() -> Iterator[Any]:
+        for i, size in enumerate((2, 2, 3, 2, 2, 2, 2)):
+            yield np.full(size, float(i))
+
+    data = batches()
+    assert seen_by(data, steps_per_epoch=2) == [0, 1]
+    assert seen_by(data, steps_per_epoch=2) == [2, 3]
+    assert seen_by(data, steps_per_epoch=2) == [4, 5]
+    data = batches()
+    assert seen_by(data, StoppingAt(), steps_per_epoch=5) == [0, 1]  # the third was read, to see its shape
+    with pytest.raises(ValueError, match="there is nothing to train"):
+        tg.Model(lambda x: x + "no", loss=tg.losses.MeanSquaredError(), optimizer=ADAM).fit(data, verbose=0)
+    assert seen_by(data, steps_per_epoch=5) == [2, 3, 4, 5, 6]
+
+
 def test_a_generator_that_ends_within_an_epoch():
     data = iter(Batches(X, Y))
     with pytest.warns(UserWarning, match="the data ended in epoch 2 of 3"):
