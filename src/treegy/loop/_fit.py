@@ -95,12 +95,16 @@ class Run:
         self.step = self.begin = int(states.step)
         self.validated = {}
         self.history = History()
-        self._progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
+        self.show(verbose)
         self._interrupt = Interrupt()
         self._ended = False
         self._chunk: Chunk | None = None
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
+
+    def show(self, verbose: Any) -> None:
+        """Show progress, before training begins."""
+        self._progress = Progress(verbose, epochs=self.schedule.epochs, initial_epoch=self.schedule.initial_epoch)
         self._pace = Pace(self._feed.steps, self._progress.live)
 
     def _steps_in_chunk(self) -> int:
