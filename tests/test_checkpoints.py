@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -262,11 +263,33 @@ def test_a_directory_that_is_a_file(tmp_path):
             fit(use)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_directory_that_is_read_only(tmp_path):
-    (tmp_path / "there").mkdir(mode=0o500)
-    with pytest.raises(tg.CheckpointError, match="can't be written into"):
-        fit(tg.callbacks.BackupAndRestore(tmp_path / "there"))
+READ_ONLY = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import test_checkpoints as t, treegy as tg
+if os.geteuid() == 0:
+    os.seteuid(65534)
+for use in (tg.callbacks.BackupAndRestore, tg.callbacks.ModelCheckpoint):
+    for name in ("there", "there/new"):
+        try:
+            t.fit(use(os.path.join(sys.argv[2], name)))
+        except tg.CheckpointError as error:
+            print("ERROR", error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users and what they may do are others elsewhere")
+def test_a_directory_that_is_read_only():
+    """In a process of its own, which isn't root's: nothing is read-only to root."""
+    # Not `tmp_path`, into which other users can't even look.
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        Path(directory, "there").mkdir(mode=0o555)
+        command = [sys.executable, "-c", READ_ONLY, str(Path(__file__).parent), directory]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 4, done.stdout + done.stderr
+    assert all("can't be written into: " in line and "Permission denied" in line for line in lines), lines
 
 
 FULL = """
