@@ -319,6 +319,50 @@ def test_a_full_disk(tmp_path):
     assert lines[1] in ("STEPS [4]", "STEPS [4, 8]")  # the second may be written already when the disk is full
 
 
+SHARDED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import equinox as eqx, jax, test_checkpoints as t, treegy as tg
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+mesh = Mesh(jax.devices(), ("rows",))
+directory = sys.argv[2]
+
+def placed(array):
+    rows = "rows" if eqx.is_array(array) and len(array) == 8 else None
+    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(rows))) if eqx.is_array(array) else array
+
+def sharded():
+    model = t.make_model(8)
+    return model.replace(module=jax.tree.map(placed, model.module))
+
+def shardings(model):
+    return [a.sharding for a in jax.tree.leaves(model.module) if eqx.is_array(a)]
+
+assert len(shardings(sharded())[0].device_set) == 8
+saving = tg.callbacks.ModelCheckpoint(directory + "/checkpoints")
+backup = tg.callbacks.BackupAndRestore(directory + "/backup", delete_checkpoint=False)
+expected, _ = t.fit(saving, backup, model=sharded())
+expected.save(directory + "/saved")
+for path in ("/checkpoints", "/saved"):
+    for make in (sharded, lambda: t.make_model(8)):
+        loaded = make().load(directory + path)
+        assert t.same(loaded.states, expected.states) and shardings(loaded) == shardings(make())
+        t.fit(model=loaded, epochs=1)
+restored, _ = t.fit(saving, backup, model=sharded())
+assert t.same(restored.states, expected.states) and shardings(restored) == shardings(sharded())
+print("DONE")
+"""
+
+
+def test_arrays_on_several_devices(tmp_path):
+    """They are loaded to where those of the receiving model are, of which training goes on."""
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", SHARDED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
+    assert "DONE" in done.stdout, done.stdout + done.stderr
+
+
 def test_nothing_is_left(tmp_path):
     """No thread, no open file, no temporary file."""
 
