@@ -10,7 +10,8 @@ class Timer(Callback):
     """Interrupt training after a time: soon after it has passed, in the middle of an epoch too.
 
     With [`treegy.callbacks.BackupAndRestore`][] it goes on when the same script runs again, as jobs of a limited time
-    do. Each time the whole duration is there anew. `time_elapsed` says how many seconds of it were used.
+    do. Each time the whole duration is there anew. An epoch in whose middle it is over isn't validated, and no
+    `on_epoch_end` is called for it. `time_elapsed` says how many seconds were used.
     """
 
     def __init__(self, duration: float | datetime.timedelta):
