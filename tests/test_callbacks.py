@@ -4,6 +4,7 @@ import csv
 import http.server
 import json
 import math
+import re
 import threading
 import time
 from typing import Any
@@ -423,6 +424,28 @@ def test_lambda_callback():
     assert seen == ["begin", 0, 1, 2]
     with pytest.raises(TypeError, match="there is no hook `on_batch_end`; there are on_"):
         callbacks.LambdaCallback(on_batch_end=print)
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+def test_progbar_logger_shows_what_verbose_does(verbose, capsys):
+    def shown(*use: Any, **arguments: Any) -> list[str]:
+        fit(*use, validation_data=(X, Y), epochs=2, **arguments)
+        return re.sub(r"[0-9.]+(s|ms|µs)\b", "", capsys.readouterr().out).splitlines()
+
+    found = shown(callbacks.ProgbarLogger(), verbose=verbose)
+    assert found == shown(verbose=1)
+    assert len(found) == 2 and "val_loss" in found[1]
+
+
+def test_history_is_there_while_training_goes_on():
+    history = callbacks.History()
+    seen: list[Any] = []
+    telling = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(list(history.epoch)))
+    assert (history.history, history.epoch) == ({}, [])
+    for _ in range(2):
+        _, found = fit(history, telling)
+        assert (history.history, history.epoch) == (found.history, [0, 1, 2])
+    assert seen == [[0], [0, 1], [0, 1, 2]] * 2
 
 
 def test_profiler(tmp_path):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,52 @@ def test_every_damage_is_seen(tmp_path):
     assert read_checkpoint(tmp_path, 1)["b"] == document["b"]
 
 
+class InterruptingAt(tg.callbacks.Callback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def heartbeat(self, step):
+        if step == self.step:
+            self.stop("for today", interrupt=True)
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+def test_a_training_that_is_interrupted_goes_on(tmp_path, save_freq):
+    """In an epoch, at its end, and once more; the last step is an end, whoever interrupts."""
+    arguments: dict[str, Any] = {"validation_data": (X, Y), "epochs": 4, "steps_per_execution": 1}
+    for step, epochs in ((6, [0, 1]), (8, [0, 1]), (11, [0, 1, 2])):
+        stopping = tg.callbacks.EarlyStopping(patience=9, restore_best_weights=True)
+        use = (InterruptingAt(step), stopping, tg.callbacks.BackupAndRestore(tmp_path, save_freq=save_freq))
+        _, history = fit(*use, **arguments)
+        assert (history.stopped, history.epoch) == ("for today", epochs)
+        assert steps_in(tmp_path)[-1] == step
+    stopping = tg.callbacks.EarlyStopping(patience=9, restore_best_weights=True)
+    model, history = fit(InterruptingAt(16), stopping, tg.callbacks.BackupAndRestore(tmp_path), **arguments)
+    expected, whole = fit(tg.callbacks.EarlyStopping(patience=9, restore_best_weights=True), **arguments)
+    assert history.stopped is None and steps_in(tmp_path) == []
+    assert history.history == whole.history and history.epoch == whole.epoch
+    assert same(model.states, expected.states)
+
+
+def test_a_timer_has_its_time_anew(tmp_path):
+    """Jobs of a limited time: each goes on where the one before it was stopped."""
+    steps = []
+    for _ in range(2):
+        timer = tg.callbacks.Timer(0.2)
+        model, history = fit(timer, tg.callbacks.BackupAndRestore(tmp_path), epochs=1_000_000)
+        steps.append(int(model.states.step))
+        assert history.stopped == "the time of 0.2 s was over" and timer.time_elapsed >= 0.2
+        assert steps_in(tmp_path)[-1] == steps[-1]
+    assert steps[1] > steps[0] > 0
+
+
+def test_a_training_that_has_ended_is_not_interrupted(tmp_path):
+    ending = tg.callbacks.EarlyStopping("score_loss", patience=1)
+    _, history = fit(InterruptingAt(8), Faked(1.0, 2.0, 3.0), ending, tg.callbacks.BackupAndRestore(tmp_path))
+    assert history.stopped is not None and history.stopped.startswith("score_loss was not better")
+    assert steps_in(tmp_path) == []
+
+
 def test_figures_that_are_no_scalars_come_back(tmp_path):
     def errors(y_true: Any, y_pred: Any) -> Any:
         return tg.Mean(jnp.sum(jnp.abs(y_true - y_pred), axis=0), y_true.shape[0])
@@ -216,11 +263,33 @@ def test_a_directory_that_is_a_file(tmp_path):
             fit(use)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_directory_that_is_read_only(tmp_path):
-    (tmp_path / "there").mkdir(mode=0o500)
-    with pytest.raises(tg.CheckpointError, match="can't be written into"):
-        fit(tg.callbacks.BackupAndRestore(tmp_path / "there"))
+READ_ONLY = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import test_checkpoints as t, treegy as tg
+if os.geteuid() == 0:
+    os.seteuid(65534)
+for use in (tg.callbacks.BackupAndRestore, tg.callbacks.ModelCheckpoint):
+    for name in ("there", "there/new"):
+        try:
+            t.fit(use(os.path.join(sys.argv[2], name)))
+        except tg.CheckpointError as error:
+            print("ERROR", error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users and what they may do are others elsewhere")
+def test_a_directory_that_is_read_only():
+    """In a process of its own, which isn't root's: nothing is read-only to root."""
+    # Not `tmp_path`, into which other users can't even look.
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        Path(directory, "there").mkdir(mode=0o555)
+        command = [sys.executable, "-c", READ_ONLY, str(Path(__file__).parent), directory]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 4, done.stdout + done.stderr
+    assert all("can't be written into: " in line and "Permission denied" in line for line in lines), lines
 
 
 FULL = """
@@ -248,6 +317,50 @@ def test_a_full_disk(tmp_path):
     lines = [line for line in done.stdout.splitlines() if line.startswith(("ERROR", "STEPS"))]
     assert len(lines) == 2 and "can't be written into" in lines[0], done.stdout + done.stderr
     assert lines[1] in ("STEPS [4]", "STEPS [4, 8]")  # the second may be written already when the disk is full
+
+
+SHARDED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import equinox as eqx, jax, test_checkpoints as t, treegy as tg
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+mesh = Mesh(jax.devices(), ("rows",))
+directory = sys.argv[2]
+
+def placed(array):
+    rows = "rows" if eqx.is_array(array) and len(array) == 8 else None
+    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(rows))) if eqx.is_array(array) else array
+
+def sharded():
+    model = t.make_model(8)
+    return model.replace(module=jax.tree.map(placed, model.module))
+
+def shardings(model):
+    return [a.sharding for a in jax.tree.leaves(model.module) if eqx.is_array(a)]
+
+assert len(shardings(sharded())[0].device_set) == 8
+saving = tg.callbacks.ModelCheckpoint(directory + "/checkpoints")
+backup = tg.callbacks.BackupAndRestore(directory + "/backup", delete_checkpoint=False)
+expected, _ = t.fit(saving, backup, model=sharded())
+expected.save(directory + "/saved")
+for path in ("/checkpoints", "/saved"):
+    for make in (sharded, lambda: t.make_model(8)):
+        loaded = make().load(directory + path)
+        assert t.same(loaded.states, expected.states) and shardings(loaded) == shardings(make())
+        t.fit(model=loaded, epochs=1)
+restored, _ = t.fit(saving, backup, model=sharded())
+assert t.same(restored.states, expected.states) and shardings(restored) == shardings(sharded())
+print("DONE")
+"""
+
+
+def test_arrays_on_several_devices(tmp_path):
+    """They are loaded to where those of the receiving model are, of which training goes on."""
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", SHARDED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
+    assert "DONE" in done.stdout, done.stdout + done.stderr
 
 
 def test_nothing_is_left(tmp_path):

@@ -1,5 +1,6 @@
 """Everything that gives batches: the same figures and the same model as from arrays."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -97,6 +98,43 @@ def test_generators_go_on():
     assert same(model, expected)
     assert found.history == history.history
     assert np.array_equal(next(data)[0], X[:BATCH])  # nothing was read that wasn't trained on
+
+
+def seen_by(data: Any, *use: tg.callbacks.Callback, **arguments: Any) -> list[float]:
+    """The first numbers of the batches that a `fit` trains on."""
+    seen: list[float] = []
+
+    class Telling(tg.Model):
+        def train_step(self, x, states, initializing):
+            if not initializing:
+                seen.append(float(x[0]))
+            return {"loss": 0.0}, states
+
+    Telling(run_eagerly=True).fit(data, verbose=0, callbacks=list(use), **arguments)
+    return seen
+
+
+def test_one_generator_for_several_fits():
+    """None of its batches is lost between them: none whose shape was looked at, and none of a `fit` that failed."""
+
+    class StoppingAt(tg.callbacks.Callback):
+        def heartbeat(self, step):
+            if step == 2:
+                self.stop()
+
+    def batches() -> Iterator[Any]:
+        for i, size in enumerate((2, 2, 3, 2, 2, 2, 2)):
+            yield np.full(size, float(i))
+
+    data = batches()
+    assert seen_by(data, steps_per_epoch=2) == [0, 1]
+    assert seen_by(data, steps_per_epoch=2) == [2, 3]
+    assert seen_by(data, steps_per_epoch=2) == [4, 5]
+    data = batches()
+    assert seen_by(data, StoppingAt(), steps_per_epoch=5) == [0, 1]  # the third was read, to see its shape
+    with pytest.raises(ValueError, match="there is nothing to train"):
+        tg.Model(lambda x: x + "no", loss=tg.losses.MeanSquaredError(), optimizer=ADAM).fit(data, verbose=0)
+    assert seen_by(data, steps_per_epoch=5) == [2, 3, 4, 5, 6]
 
 
 def test_a_generator_that_ends_within_an_epoch():
@@ -298,6 +336,35 @@ def test_wrong_batches():
         make_model().fit(((X, Y[:5]) for _ in range(1)), verbose=0)
     with pytest.raises(tg.DataError, match="`x: batch 1` is .*another structure than the batches before"):
         make_model().fit(iter([(X, Y), (X,)]), verbose=0)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("call", ["fit", "evaluate", "predict"])
+def test_a_list_of_batches_is_no_data_set(call, kind):
+    """It is a PyTree of inputs, which a module may well take; where that goes wrong, there is a hint."""
+    told = f"If that is a {kind.__name__} of batches: it was taken for the inputs of one data set.*`iter\\(batches\\)`"
+    method = getattr(make_model(), call)
+    with pytest.raises(Exception) as info:
+        method(kind(Batches(X, Y)), verbose=0)
+    assert isinstance(info.value, tg.DataError) and "`x[4][0]` has 2" in str(info.value)
+    assert [note for note in info.value.__notes__ if re.search(told, note)]
+    with pytest.raises(Exception) as info:
+        method(kind(Batches(X[:20], Y[:20])), verbose=0)
+    assert sum(bool(re.search(told, note)) for note in info.value.__notes__) == 1
+
+
+def test_a_list_of_pairs_is_an_input_all_the_same():
+    class Sum(eqx.Module):
+        def __call__(self, pairs: Any) -> Any:
+            return sum(a.sum() + b.sum() for a, b in pairs)
+
+    model = tg.Model(Sum())
+    np.testing.assert_allclose(model.predict([(X, Y), (X, Y)]), 2 * (X.sum(1) + Y.sum(1)), rtol=1e-5)
+
+
+def test_a_list_of_batches_to_validate_on():
+    with pytest.raises(TypeError, match=r"something that gives batches, such as an object .* A list is a PyTree"):
+        make_model().fit(X, Y, validation_data=list(Batches(X, Y)), verbose=0)
 
 
 def test_init_leaves_generators_alone():

@@ -33,7 +33,7 @@ class Callback:
 
     _current: Callable[[], Any] | None = None
     _replace: Callable[[Any], None] | None = None
-    _stop: Callable[[str], None] | None = None
+    _stop: Callable[[str, bool], None] | None = None
     _run: Any = None
 
     @property
@@ -52,15 +52,18 @@ class Callback:
             raise AttributeError("the model of a callback can be replaced while `fit` runs.")
         self._replace(model)
 
-    def stop(self, reason: str | None = None) -> None:
+    def stop(self, reason: str | None = None, interrupt: bool = False) -> None:
         """End the training after this epoch, or sooner if called in a hook of batches or steps.
 
         **Arguments:**
 
         - `reason`: what `history.stopped` says; the name of the callback by default.
+        - `interrupt`: whether the training is to go on later, as after Ctrl-C: an epoch that is under way isn't
+            ended, and [`treegy.callbacks.BackupAndRestore`][] writes a backup and keeps it. If another callback ends
+            the training as well, it has ended.
         """
         if self._stop is not None:
-            self._stop(reason or type(self).__name__)
+            self._stop(reason or type(self).__name__, interrupt)
 
     def state(self) -> Mapping[str, Any]:
         """What the callback has to remember if the training is interrupted and goes on in another process.
@@ -97,7 +100,7 @@ class Callback:
     def on_train_begin(self, logs: Logs) -> None: ...
     def on_train_end(self, logs: Logs) -> None: ...
     def on_interrupt(self, logs: Logs) -> None:
-        """Called when Ctrl-C has ended the training, before `on_train_end`."""
+        """Called when Ctrl-C or `stop(interrupt=True)` has interrupted the training, before `on_train_end`."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None: ...
     def on_epoch_end(self, epoch: int, logs: Logs) -> None: ...

@@ -18,6 +18,7 @@ import numpy as np
 
 from ._describe import array_name, is_arraylike, is_key, path_name
 from ._errors import CheckpointError
+from ._save import placed_like
 
 _LOCK = ".lock"
 _ARRAY = "@array"
@@ -178,8 +179,7 @@ def with_named_arrays(tree: Any, arrays: Mapping[str, Any], what: str) -> Any:
     def put(path: Any, leaf: Any) -> Any:
         if not is_arraylike(leaf):
             return leaf
-        new = arrays[path_name(path)]
-        return new if not isinstance(leaf, jax.Array) else jax.device_put(new, leaf.sharding)
+        return placed_like(leaf, arrays[path_name(path)])
 
     return jax.tree_util.tree_map_with_path(put, tree)
 
@@ -220,11 +220,12 @@ def _walk(value: Any, of_array: Callable[[dict[str, Any]], Any]) -> Any:
 
 
 def _stored(meta: Mapping[str, Any]) -> Any:
-    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.ShapeDtypeStruct(tuple(meta["shape"]), jnp.dtype(meta["dtype"]), sharding=sharding)
+    # An array of NumPy's: what Orbax puts on a device is bound to that device.
+    return np.empty(tuple(meta["shape"]), jnp.dtype(meta["dtype"]))
 
 
 def _decoded(meta: Mapping[str, Any], array: Any) -> Any:
+    array = jnp.array(array)
     return jax.random.wrap_key_data(array, impl=meta["key"]) if "key" in meta else array
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ._accumulator import Mean, compute_all, is_accumulator, merge_all
 from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
 from ._forward import size_of_batch
+from ._hint import batches_explained
 from ._states import States
 
 # Streams of random numbers besides training's, which is folded with the step itself: no step is as large.
@@ -47,7 +48,8 @@ def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
     inner = before
     if before.get("rng") is not None:
         inner = before.update(rng=jax.random.fold_in(before.rng, before.step))
-    logs, after = model.call_train_step(**_given(examples), states=inner, initializing=False, training=True)
+    with batches_explained("x", examples.x, examples.y_true):
+        logs, after = model.call_train_step(**_given(examples), states=inner, initializing=False, training=True)
     after = settled("train_step", before, after)
     if before.get("step") is not None:
         after = after.update(step=before.step + 1)
@@ -57,18 +59,20 @@ def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
 def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
     """One evaluation step, the `index`-th of its run."""
     before = model.states
-    _, logs, after = model.call_test_step(
-        **_given(examples), states=_streamed(before, _TEST, index), initializing=False, training=False
-    )
+    with batches_explained("x", examples.x, examples.y_true):
+        _, logs, after = model.call_test_step(
+            **_given(examples), states=_streamed(before, _TEST, index), initializing=False, training=False
+        )
     return model._with_states(settled("test_step", before, after)), lifted("test_step", logs, _size(examples))
 
 
 def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
     """One prediction step, the `index`-th of its run: the model after it and `y_pred`."""
     before = model.states
-    y_pred, after = model.call_pred_step(
-        x=x, states=_streamed(before, _PRED, index), initializing=False, training=False
-    )
+    with batches_explained("x", x):
+        y_pred, after = model.call_pred_step(
+            x=x, states=_streamed(before, _PRED, index), initializing=False, training=False
+        )
     return model._with_states(settled("pred_step", before, after)), y_pred
 
 
@@ -195,12 +199,13 @@ def initialize(model: Any, kind: str, examples: Examples) -> States:
     """The states after the step of this kind has run while `initializing`, with the root key that they had before."""
     before, given = model.states, _given(examples)
     states = _streamed(before, _INIT, 0)
-    if kind == "pred":
-        _, after = model.call_pred_step(x=examples.x, states=states, initializing=True, training=False)
-    elif kind == "test":
-        _, _, after = model.call_test_step(**given, states=states, initializing=True, training=False)
-    else:
-        after = model.call_init_step(**given, states=states)
+    with batches_explained("x", examples.x, examples.y_true):
+        if kind == "pred":
+            _, after = model.call_pred_step(x=examples.x, states=states, initializing=True, training=False)
+        elif kind == "test":
+            _, _, after = model.call_test_step(**given, states=states, initializing=True, training=False)
+        else:
+            after = model.call_init_step(**given, states=states)
     return after if before.get("rng") is None else after.update(rng=before.rng)
 
 

@@ -469,7 +469,7 @@ class Model(eqx.Module, Generic[N]):
         _save.save_tree(_saved(self.states), path)
 
     def load(self: M, path: str | os.PathLike[str], *, step: int | None = None) -> M:
-        """The model with the states that were saved in a directory.
+        """The model with the states that were saved in a directory, on the devices where the model's own are.
 
         **Arguments:**
 

@@ -145,7 +145,7 @@ def load_tree(like: Any, path: str | os.PathLike[str]) -> Any:
 
     **Returns:**
 
-    `like` with the saved arrays: JAX arrays on the default device, and NumPy arrays where `like` has those.
+    `like` with the saved arrays: JAX arrays, placed as those of `like` are, and NumPy arrays where `like` has those.
 
     **Raises:** [`treegy.CheckpointError`][] if there is no saved tree, if it is damaged, or if its arrays aren't those
     of `like`, with the paths that differ.
@@ -170,6 +170,12 @@ def load_tree(like: Any, path: str | os.PathLike[str]) -> Any:
             for (_, leaf), source in zip(expected, sources, strict=True)
         ]
     return jax.tree.unflatten(structure, leaves)
+
+
+def placed_like(like: Any, array: Any) -> Any:
+    """`array` on the devices of `like`, spread over them in the same way, if somebody has put that there."""
+    # Else it is put where it is needed: bound to one device it could not be used together with what is on several.
+    return jax.device_put(array, like.sharding) if isinstance(like, jax.Array) and like.committed else array
 
 
 # What is an array
@@ -477,9 +483,9 @@ def _read_leaf(leaf: _Leaf, like: Any, file: BinaryIO) -> Any:
             f"`{leaf.path}` was saved as {leaf.describe()}, which JAX only has when `jax_enable_x64` is on."
         )
     if leaf.key_impl is None:
-        return _weakly_typed(array) if leaf.weak_type else jnp.array(array)
+        return placed_like(like, _weakly_typed(array) if leaf.weak_type else jnp.array(array))
     try:
-        return jax.random.wrap_key_data(jnp.array(array), impl=leaf.key_impl)
+        return placed_like(like, jax.random.wrap_key_data(jnp.array(array), impl=leaf.key_impl))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The key `{leaf.path}` can't be rebuilt: {error}") from None
 

@@ -19,7 +19,8 @@ class BackupAndRestore(Callback):
     epoch too. Arrays, and whatever can tell and set its position (`get_state`, `set_state`, as Grain's iterators),
     simply go on; other iterables are read up to where they were, with a warning.
 
-    When the training ends by itself, backups are removed. The newest one that isn't damaged counts.
+    Ctrl-C, and what interrupts a training as [`treegy.callbacks.Timer`][] does, leave a backup of that moment. When the
+    training ends by itself, backups are removed. The newest one that isn't damaged counts.
 
     Needs orbax-checkpoint: `pip install "treegy[checkpoint]"`.
 

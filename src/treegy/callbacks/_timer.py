@@ -1,4 +1,4 @@
-"""`Timer`: stop after a time."""
+"""`Timer`: interrupt a training after a time."""
 
 import datetime
 import time
@@ -7,9 +7,11 @@ from .._callback import Callback, Logs
 
 
 class Timer(Callback):
-    """Stop training after a time: soon after it has passed, in the middle of an epoch too.
+    """Interrupt training after a time: soon after it has passed, in the middle of an epoch too.
 
-    `time_elapsed` says how many seconds the training has taken.
+    With [`treegy.callbacks.BackupAndRestore`][] it goes on when the same script runs again, as jobs of a limited time
+    do. Each time the whole duration is there anew. An epoch in whose middle it is over isn't validated, and no
+    `on_epoch_end` is called for it. `time_elapsed` says how many seconds were used.
     """
 
     def __init__(self, duration: float | datetime.timedelta):
@@ -21,14 +23,16 @@ class Timer(Callback):
         if self._duration <= 0:
             raise ValueError(f"`duration` is {duration}; a time above 0 is expected.")
         self._began: float | None = None
-        self._before = 0.0
+        self._ended: float | None = None
 
     @property
     def time_elapsed(self) -> float:
-        return self._before + (0.0 if self._began is None else time.monotonic() - self._began)
+        if self._began is None:
+            return 0.0
+        return (time.monotonic() if self._ended is None else self._ended) - self._began
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._began, self._before = time.monotonic(), 0.0
+        self._began, self._ended = time.monotonic(), None
 
     def heartbeat(self, step: int) -> None:
         self._look()
@@ -37,14 +41,8 @@ class Timer(Callback):
         self._look()
 
     def on_train_end(self, logs: Logs) -> None:
-        self._before, self._began = self.time_elapsed, None
+        self._ended = time.monotonic()
 
     def _look(self) -> None:
         if self.time_elapsed >= self._duration:
-            self.stop(f"the time of {self._duration:g} s was over")
-
-    def state(self) -> dict[str, float]:
-        return {"time_elapsed": self.time_elapsed}
-
-    def restore(self, state: dict[str, float]) -> None:  # type: ignore[override]
-        self._before = state["time_elapsed"]
+            self.stop(f"the time of {self._duration:g} s was over", interrupt=True)

@@ -10,6 +10,7 @@ import numpy as np
 from .._describe import array_name, describe, is_iterator, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
+from .._hint import batches_explained
 from ._rows import Rows, as_rows, columns, is_column, is_table
 
 # On some machines the same as those of 64 and 128 bits, which JAX has.
@@ -156,7 +157,8 @@ class Arrays(NamedTuple):
             f"{prefix}y": as_arrays(y, f"{prefix}y"),
             f"{prefix}sample_weight": as_arrays(sample_weight, f"{prefix}sample_weight"),
         }
-        length = common_length(named)
+        with batches_explained(f"{prefix}x", x, y):
+            length = common_length(named)
         return Arrays(named[f"{prefix}x"], named[f"{prefix}y"], named[f"{prefix}sample_weight"], length)
 
     @property

@@ -62,7 +62,8 @@ def as_validation_source(data: Any, batch_size: int | None) -> Source | None:
     if not isinstance(data, tuple | list) or not 1 <= len(data) <= 3:
         raise TypeError(
             f"`validation_data` is {describe(data)}; a tuple `(x, y)` or `(x, y, sample_weight)` is expected, or "
-            "`(x,)` without labels, or something that gives batches."
+            "`(x,)` without labels, or something that gives batches, such as an object whose `__iter__` does. A list "
+            "is a PyTree."
         )
     if gives_batches(data[0]):
         raise DataError(

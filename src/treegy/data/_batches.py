@@ -7,7 +7,8 @@ filled: dispatch is asynchronous, so no thread is needed for that.
 import base64
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -28,6 +29,9 @@ _PATIENCE = 0.1
 _RINGS = 4
 
 _OVER: Any = object()
+
+# Batches that were read from a generator and not used: the next pass over it begins with them, whoever makes it.
+_UNUSED: weakref.WeakKeyDictionary[Any, list[Examples]] = weakref.WeakKeyDictionary()
 
 
 def gives_batches(value: Any) -> bool:
@@ -66,11 +70,16 @@ class BatchSource(Source):
         self._goes_on = goes_on
         self._check = check
         self._iterator: Iterator[Any] | None = None
-        self._waiting: list[Examples] = []
-        self._given = 0
-        self._position = 0
+        # Other iterators may be set to another place by whoever holds them.
+        held = isinstance(iterable, Generator)
+        self._waiting: list[Examples] = _UNUSED.setdefault(iterable, []) if held else []
+        self._given = self._position = len(self._waiting)
         self._structure: Any = None
         self._known: Any = None
+        for examples in self._waiting:
+            self._structure = jax.tree.structure(examples)
+            if check is not None:
+                check(examples.y_true)
 
     @property
     def restarts(self) -> bool:
@@ -103,7 +112,7 @@ class BatchSource(Source):
             found = self._next()
             if found is None:
                 raise DataError(self.over)
-            self._waiting = [found]
+            self._waiting.append(found)
         return self._waiting[0]
 
     def take(self, stop: int | None, start: int = 0) -> Iterator[Examples]:
@@ -178,7 +187,7 @@ class BatchSource(Source):
 
     def _next(self) -> Examples | None:
         if self._iterator is None:
-            self._position = 0
+            self._position = self._position if isinstance(self._iterable, Iterator) else 0
             numpy = getattr(self._iterable, "as_numpy_iterator", None)  # TensorFlow's data sets
             self._iterator = iter(self._iterable) if numpy is None else numpy()
         raw = next(self._iterator, _OVER)  # pyright: ignore[reportArgumentType]

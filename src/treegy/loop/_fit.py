@@ -93,12 +93,16 @@ class Run:
         self.step = self.begin = int(states.step)
         self.validated = {}
         self.history = History()
-        self._progress = Progress(verbose, epochs=schedule.epochs, initial_epoch=schedule.initial_epoch)
+        self.show(verbose)
         self._interrupt = Interrupt()
         self._ended = False
         self._chunk: Chunk | None = None
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
+
+    def show(self, verbose: Any) -> None:
+        """Show progress, before training begins."""
+        self._progress = Progress(verbose, epochs=self.schedule.epochs, initial_epoch=self.schedule.initial_epoch)
         self._pace = Pace(self._feed.steps, self._progress.live)
 
     def _steps_in_chunk(self) -> int:
@@ -116,7 +120,7 @@ class Run:
                 while self.epoch < self.schedule.epochs and not self._ended:
                     self._one_epoch()
                     self._ended = hooks.stopped is not None
-                self.history.stopped = hooks.stopped
+                self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
                 if self.interrupted:
                     hooks.call("on_interrupt", self._logs)
                 hooks.call("on_train_end", self._logs)
@@ -142,8 +146,9 @@ class Run:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody has pressed Ctrl-C."""
-        return self._interrupt.requested
+        """Whether the training stops, or has stopped, where it could go on."""
+        hooks = self.hooks
+        return hooks.interrupted is not None and hooks.ended is None and self.epoch < self.schedule.epochs
 
     def document(self) -> dict[str, Any]:
         """All that is needed to go on in another process, as a document of `Checkpoints`."""
@@ -154,7 +159,7 @@ class Run:
             "states": named_arrays(states),
             "logs": jax.tree.leaves(self.engine.logs),
             **{name: getattr(self, name) for name in _NUMBERS},
-            "stopped": None if self.interrupted else self.hooks.stopped,
+            "stopped": self.hooks.ended,
             "validated": self.validated,
             "history": self.history.history,
             "epochs": self.history.epoch,
@@ -204,11 +209,11 @@ class Run:
         self._progress.end_steps(self.done)
         logs = self._logs = figures(self.engine.logs)
         if self._interrupt.requested:
-            hooks.stop("interrupted")
-            if self.done != self.steps_per_epoch:
-                self._part = logs
-                self._progress.end_epoch(logs)
-                return
+            hooks.stop("interrupted", interrupt=True)
+        if self.interrupted and self.done != self.steps_per_epoch:
+            self._part = logs
+            self._progress.end_epoch(logs)
+            return
         if self._cadence.after_epoch(epoch):
             self._validate()
         logs.update(self.validated)

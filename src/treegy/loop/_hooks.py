@@ -32,7 +32,8 @@ class Hooks:
                 + _made(callbacks)
             )
         self.callbacks: list[Callback] = list(callbacks or ())
-        self.stopped: str | None = None
+        self.ended: str | None = None
+        self.interrupted: str | None = None
         self.at_once = False
         self._hook = ""
         for i, callback in enumerate(self.callbacks):
@@ -49,9 +50,17 @@ class Hooks:
         self._counting = [c for c in self.callbacks if _overrides(c, "next_step")]
         self._beating = [c for c in self.callbacks if _overrides(c, "heartbeat")]
 
-    def stop(self, reason: str) -> None:
-        """End the training as soon as can be; the first reason counts."""
-        self.stopped = self.stopped or reason
+    @property
+    def stopped(self) -> str | None:
+        """Why the training is to stop. If it ends, it doesn't matter that it was also interrupted."""
+        return self.ended or self.interrupted
+
+    def stop(self, reason: str, interrupt: bool = False) -> None:
+        """End or interrupt the training as soon as can be; the first reason counts."""
+        if interrupt:
+            self.interrupted = self.interrupted or reason
+        else:
+            self.ended = self.ended or reason
         # At the end of an epoch it makes no difference, and in its beginning an epoch is meant.
         self.at_once = self.at_once or self._hook not in ("on_epoch_begin", "on_train_begin")
 

@@ -1,0 +1,26 @@
+"""`History`: the figures of every epoch, as a callback."""
+
+from typing import Any
+
+from .._callback import Callback, Logs
+from ..loop import _history
+
+
+class History(Callback):
+    """The figures of every epoch while training goes on: those of the [`treegy.History`][] that `fit` returns."""
+
+    def __init__(self):
+        self._figures = _history.History()
+
+    @property
+    def history(self) -> dict[str, list[Any]]:
+        """For each name a list with one figure per epoch."""
+        return self._figures.history
+
+    @property
+    def epoch(self) -> list[int]:
+        """The epochs that the lists are about, counted from 0."""
+        return self._figures.epoch
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._figures = self._run.history
