@@ -2,11 +2,12 @@
 
 import os
 import warnings
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints
 from .._errors import CheckpointError
+from ..loop._backup import document, resume
 
 _KEEP = 2
 
@@ -58,11 +59,11 @@ class BackupAndRestore(Callback):
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
         for step in reversed(self._checkpoints.steps):
             try:
-                document = self._checkpoints.load(step)
+                backup = self._checkpoints.load(step)
             except CheckpointError as error:
                 warnings.warn(f"{error}. Going on from the backup before it.", stacklevel=2)
                 continue
-            self._run.resume(document)
+            resume(self._run, backup)
             return
 
     def next_step(self, step: int) -> int | None:
@@ -91,8 +92,7 @@ class BackupAndRestore(Callback):
 
     def _save(self) -> None:
         assert self._checkpoints is not None
-        run: Any = self._run
-        self._checkpoints.save(run.step, run.document())
+        self._checkpoints.save(self._run.step, document(self._run))
 
 
 def steps_of(name: str, frequency: str | int) -> int | None:

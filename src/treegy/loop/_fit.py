@@ -6,11 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .._checkpoints import named_arrays, with_named_arrays
 from .._driver import Examples
-from .._errors import CheckpointError
 from .._hyperparameters import has_hyperparameters, hyperparameters
 from ..data._batches import BatchSource
 from ..data._chunk import Chunk
@@ -25,9 +22,6 @@ from ._hooks import Hooks
 from ._interrupt import Interrupt
 from ._pace import Pace
 from ._progress import Progress
-
-_FORMAT, _VERSION = "treegy run", 1
-_NUMBERS = ("epoch", "done", "begin", "step")
 
 
 class Schedule(NamedTuple):
@@ -57,6 +51,8 @@ class Run:
     """How many steps the model has made, in all its trainings."""
     validated: dict[str, Any]
     """The figures of the epoch's last validation."""
+    ended: bool
+    """Whether no further epoch begins."""
 
     def __init__(
         self,
@@ -95,7 +91,7 @@ class Run:
         self.history = History()
         self.show(verbose)
         self._interrupt = Interrupt()
-        self._ended = False
+        self.ended = False
         self._chunk: Chunk | None = None
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
@@ -117,9 +113,9 @@ class Run:
         with self._interrupt:
             try:
                 hooks.call("on_train_begin", {})
-                while self.epoch < self.schedule.epochs and not self._ended:
+                while self.epoch < self.schedule.epochs and not self.ended:
                     self._one_epoch()
-                    self._ended = hooks.stopped is not None
+                    self.ended = hooks.stopped is not None
                 self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
                 if self.interrupted:
                     hooks.call("on_interrupt", self._logs)
@@ -149,50 +145,6 @@ class Run:
         """Whether the training stops, or has stopped, where it could go on."""
         hooks = self.hooks
         return hooks.interrupted is not None and hooks.ended is None and self.epoch < self.schedule.epochs
-
-    def document(self) -> dict[str, Any]:
-        """All that is needed to go on in another process, as a document of `Checkpoints`."""
-        states = self.engine.copy().states
-        return {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "states": named_arrays(states),
-            "logs": jax.tree.leaves(self.engine.logs),
-            **{name: getattr(self, name) for name in _NUMBERS},
-            "stopped": self.hooks.ended,
-            "validated": self.validated,
-            "history": self.history.history,
-            "epochs": self.history.epoch,
-            "validations": [list(v) for v in self.history.validations],
-            "data": self.source.state(),
-            "callbacks": self.hooks.state(),
-        }
-
-    def resume(self, document: Any) -> None:
-        """Go on from a document.
-
-        **Raises:** [`treegy.CheckpointError`][] if it is of another training.
-        """
-        if document.get("format") != _FORMAT or document.get("version", 0) > _VERSION:
-            raise CheckpointError(
-                f"The checkpoint is no backup that this treegy reads: it is a {document.get('format')!r}, version "
-                f"{document.get('version')}."
-            )
-        model = self.engine.model
-        states = with_named_arrays(model.states, document["states"], "The backup")
-        self.source.resume(document["data"])
-        self.engine.replace(model._with_states(states))
-        self.engine.restore(document["logs"])
-        for name in _NUMBERS:
-            setattr(self, name, document[name])
-        self.validated = _figures_of(document["validated"])
-        self.history.history = {name: _figures_of(values) for name, values in document["history"].items()}
-        self.history.epoch = document["epochs"]
-        self.history.validations = [(step, _figures_of(found)) for step, found in document["validations"]]
-        self.hooks.restore(document["callbacks"])
-        if document["stopped"] is not None:
-            self.hooks.stop(document["stopped"])
-            self._ended = True
 
     def _one_epoch(self) -> None:
         hooks, epoch = self.hooks, self.epoch
@@ -277,8 +229,3 @@ class Run:
         text = f"the data ended in epoch {epoch + 1} of {self.schedule.epochs}"
         warnings.warn(f"{text}: {self.source.over}", stacklevel=5)
         return text
-
-
-def _figures_of(stored: Any) -> Any:
-    """Figures as a history has them: those that aren't scalars are NumPy arrays."""
-    return jax.tree.map(lambda v: np.asarray(v) if isinstance(v, jax.Array) else v, stored)
