@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._accumulator import Mean, compute_all, is_accumulator, merge_all
+from ._assembly import with_states
 from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
 from ._forward import size_of_batch
 from ._hint import batches_explained
@@ -53,7 +54,7 @@ def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
     after = settled("train_step", before, after)
     if before.get("step") is not None:
         after = after.update(step=before.step + 1)
-    return model._with_states(after), lifted("train_step", logs, _size(examples))
+    return with_states(model, after), lifted("train_step", logs, _size(examples))
 
 
 def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
@@ -63,7 +64,7 @@ def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
         _, logs, after = model.call_test_step(
             **_given(examples), states=_streamed(before, _TEST, index), initializing=False, training=False
         )
-    return model._with_states(settled("test_step", before, after)), lifted("test_step", logs, _size(examples))
+    return with_states(model, settled("test_step", before, after)), lifted("test_step", logs, _size(examples))
 
 
 def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
@@ -73,7 +74,7 @@ def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
         y_pred, after = model.call_pred_step(
             x=x, states=_streamed(before, _PRED, index), initializing=False, training=False
         )
-    return model._with_states(settled("pred_step", before, after)), y_pred
+    return with_states(model, settled("pred_step", before, after)), y_pred
 
 
 def _given(examples: Examples) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def test_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
             "call `model = model.reset_metrics()` before evaluating something else."
         )
     seen = Seen(merge_all(seen.logs, logs), seen.batches + 1)
-    return model._with_states(model.states.update(metrics_states=seen)), compute_all(seen.logs)
+    return with_states(model, model.states.update(metrics_states=seen)), compute_all(seen.logs)
 
 
 def predict_on_batch(model: Any, x: Any) -> Any:

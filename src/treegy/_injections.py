@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 
+from ._assembly import bound_to
 from ._describe import describe
 from ._errors import InjectionError
 from ._forward import inputs_of
@@ -36,7 +37,7 @@ def injections(model: Any, states: States, x: Any, y: Any, notes: list[str]) -> 
     found: list[Injection] = []
 
     def run(states: States, x: Any, y: Any) -> None:
-        bound = model._bound_to(states)
+        bound = bound_to(model, states)
         default = is_default(model, "pred_step")
         if default and callable(bound.module):
             found.append(_of_module(bound.module, x, for_module(states, False, False)))

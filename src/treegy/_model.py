@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _load, _save, _steps
+from ._assembly import partitioned, states_of, with_states
 from ._describe import describe, is_iterator, is_traced
 from ._driver import (
     Examples,
@@ -23,7 +24,7 @@ from ._errors import CheckpointError, DataError
 from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
-from ._replace import combined, rebuilt, replaced
+from ._replace import replaced
 from ._states import States
 from ._summary import Summary, summarize, summary_step
 from .data._array_source import ArraySource
@@ -50,9 +51,6 @@ else:
 
 # `typing.Self` breaks under jaxtyping's import hook with beartype.
 M = TypeVar("M", bound="Model[Any]")
-
-# What `states` holds besides the module, which has its own fields.
-_OF_MODULE = ("net_params", "net_states", "state")
 
 
 class Model(eqx.Module, Generic[N]):
@@ -116,7 +114,7 @@ class Model(eqx.Module, Generic[N]):
         if self.batched is not None:
             arguments.flag("batched", self.batched)
         arguments.flag("run_eagerly", self.run_eagerly)
-        self._partition()
+        partitioned(self.module, self.trainable)
 
     # What a model is made of
 
@@ -128,10 +126,7 @@ class Model(eqx.Module, Generic[N]):
             return bound
         if self._carried is None:
             return self.states_step()
-        if self.module is None:
-            return self._carried
-        net_params, net_states = self._partition()
-        return self._carried.update(net_params=net_params, net_states=net_states, state=self.state)
+        return states_of(self, self._carried)
 
     @property
     def parameters(self) -> Any:
@@ -142,40 +137,6 @@ class Model(eqx.Module, Generic[N]):
     def initialized(self) -> bool:
         """Whether everything that steps need is there: after `init`, `fit` or a step."""
         return self._carried is not None
-
-    def _partition(self) -> tuple[Any, Any]:
-        arrays = eqx.filter(self.module, eqx.is_inexact_array)
-        try:
-            net_params = eqx.filter(arrays, self.trainable)
-        except (ValueError, TypeError) as e:
-            raise ValueError(
-                "`trainable` doesn't fit the module: it is a function of a leaf, or a PyTree of booleans of which the "
-                f"module's structure is a refinement, as `eqx.partition` takes. {e}"
-            ) from None
-        is_none = lambda leaf: leaf is None  # noqa: E731
-        net_states = jax.tree.map(lambda p, leaf: leaf if p is None else None, net_params, self.module, is_leaf=is_none)
-        return net_params, net_states
-
-    def _with_states(self: M, states: States) -> M:
-        """This model with other states: the same as `replace(states=states)`, without its checks."""
-        changes: dict[str, Any] = {}
-        if self.module is None:
-            changes["_carried"] = states
-        else:
-            changes["module"] = combined(self.module, states)
-            changes["state"] = states.get("state")
-            changes["_carried"] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
-        return rebuilt(self, changes)
-
-    def _bound_to(self: M, states: States) -> M:
-        """The `self` of a step that was given `states`."""
-        if self.__dict__.get("_bound") is states:
-            return self
-        new = self._with_states(states)
-        # What a step sees as `self.states` is what it was given. Only inside steps: to Equinox, a model with an
-        # attribute more is one of another structure.
-        object.__setattr__(new, "_bound", states)
-        return new
 
     def replace(self: M, **fields: Any) -> M:
         """A model with other fields.
@@ -430,7 +391,7 @@ class Model(eqx.Module, Generic[N]):
         if seen is None:
             return self
         fresh = Seen(emptied(seen.logs), jnp.zeros_like(seen.batches))
-        return self._with_states(states.update(metrics_states=fresh))
+        return with_states(self, states.update(metrics_states=fresh))
 
     # Looking at a model
 
@@ -486,7 +447,7 @@ class Model(eqx.Module, Generic[N]):
             if not self.initialized:
                 e.add_note("The model isn't initialized: where steps create states, call `model.init(x, y)` first.")
             raise
-        return self._with_states(like.update(**loaded, metrics_states=None))
+        return with_states(self, like.update(**loaded, metrics_states=None))
 
     # Steps: every one of them can be overridden, asking for its arguments by name
 
@@ -540,7 +501,7 @@ class Model(eqx.Module, Generic[N]):
 
     def states_step(self) -> States:
         """The `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
-        net_params, net_states = self._partition()
+        net_params, net_states = partitioned(self.module, self.trainable)
         return States(
             rng=self.seed,
             step=jnp.zeros((), jnp.int32),

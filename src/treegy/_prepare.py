@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _save, _steps
+from ._assembly import with_states
 from ._describe import describe
 from ._driver import Examples, Seen, arrays_from, empty_logs, initialize, test_logs
 from ._flat import Frozen, join, split
@@ -43,7 +44,7 @@ def prepared(model: Any, kind: str, examples: Examples) -> Any:
         own = not _steps.is_default(model, "init_step", "call_init_step")
         steps = _INIT["train" if own else kind]
         if not _steps.is_default(model, *steps):
-            model = model._with_states(states)
+            model = with_states(model, states)
             states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
         made = [n for n in states if model.module is None or n not in ("net_states", "state")]
         states = arrays_from(states, made)
@@ -52,7 +53,7 @@ def prepared(model: Any, kind: str, examples: Examples) -> Any:
         if known.get("optimizer_states") is None and jax.tree.leaves(known.get("net_params")):
             ready = init_optimizer(model.optimizer, known.net_params)
             states = arrays_from(known.update(optimizer_states=ready), ["optimizer_states"])
-    return model if states is None else model._with_states(states)
+    return model if states is None else with_states(model, states)
 
 
 def with_metrics(model: Any, examples: Examples) -> Any:
@@ -62,7 +63,7 @@ def with_metrics(model: Any, examples: Examples) -> Any:
         return model
     logs = empty_logs(test_logs, model, jax.tree.map(jnp.asarray, examples))
     seen = Seen(logs, jnp.zeros((), jnp.int32))
-    return model._with_states(states.update(metrics_states=seen))
+    return with_states(model, states.update(metrics_states=seen))
 
 
 def without_metrics(model: Any) -> Any:
@@ -71,7 +72,7 @@ def without_metrics(model: Any) -> Any:
     carried = model._carried
     if carried is None or carried.get("metrics_states") is None:
         return model
-    return model._with_states(model.states.update(metrics_states=None))
+    return with_states(model, model.states.update(metrics_states=None))
 
 
 def loadable(model: Any) -> States:

@@ -7,35 +7,10 @@ import equinox as eqx
 import jax
 
 from . import _steps
+from ._assembly import rebuilt, with_states
 from ._describe import describe, path_name
 from ._prepare import init_optimizer
 from ._states import States
-
-
-def rebuilt(model: Any, changes: dict[str, Any]) -> Any:
-    """A model of the same class with some fields changed, past any `__init__` of the user's."""
-    new = object.__new__(type(model))
-    for field in dataclasses.fields(model):
-        value = changes[field.name] if field.name in changes else getattr(model, field.name)
-        object.__setattr__(new, field.name, value)
-    return new
-
-
-def combined(module: Any, states: States) -> Any:
-    """The module of some states."""
-    if "net_params" not in states or "net_states" not in states:
-        raise ValueError("the states of a model with a module have `net_params` and `net_states`.")
-    try:
-        return eqx.combine(states.net_params, states.net_states)
-    except ValueError:
-        old = {path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(module)}
-        trees = (states.net_params, states.net_states)
-        new = {path_name(p) for tree in trees for p, _ in jax.tree_util.tree_leaves_with_path(tree)}
-        differ = sorted(old ^ new)[:5]
-        raise ValueError(
-            "`states.net_params` and `states.net_states` don't make up the module any more: they must keep the "
-            f"structure that `eqx.partition` gave them. They differ at {', '.join(differ) or 'their containers'}."
-        ) from None
 
 
 def replaced(model: Any, fields: dict[str, Any]) -> Any:
@@ -68,7 +43,7 @@ def replaced(model: Any, fields: dict[str, Any]) -> Any:
             new = _with_optimizer_states_of(new, carried.optimizer_states, "optimizer" in fields)
     if states is None:
         return new
-    found = new._with_states(states)
+    found = with_states(new, states)
     _check_fit(new, found)
     return found
 

@@ -1,7 +1,7 @@
 """`States`: everything that a step carries."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -42,6 +42,13 @@ class States(eqx.Module, Mapping[str, Any]):
             if hasattr(States, name):
                 raise TypeError(f"`{name}` can't be a field of `States`: it is the name of one of its methods.")
         self._fields = dict(sorted(fields.items()))
+
+    if not TYPE_CHECKING:
+
+        def __getattribute__(self, name: str) -> Any:
+            # Equinox makes a PyTree of a bound method, for which it looks through all leaves each time. Nobody passes
+            # `states.get` through a transformation.
+            return object.__getattribute__(self, name)
 
     def __getitem__(self, key: str) -> Any:
         try:

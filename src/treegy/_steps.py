@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax.custom_derivatives import SymbolicZero
 
+from ._assembly import bound_to
 from ._contract import Axis, check
 from ._describe import array_name, describe, is_arraylike, path_name
 from ._errors import InjectionError, MissingModule, MissingOptimizer
@@ -85,7 +86,7 @@ def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -
         available = _arguments(who, step, args, kwargs)
         if available["states"] is None:
             available["states"] = model.states
-        model = model._bound_to(available["states"])
+        model = bound_to(model, available["states"])
         if default:
             return written(model, **available)
         method = functools.partial(written, model)

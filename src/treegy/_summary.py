@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ._assembly import bound_to, partitioned
 from ._describe import describe, is_arraylike, path_name
 from ._driver import Examples
 from ._injections import Injection, first_line, injections, type_name
@@ -131,7 +132,7 @@ def summarize(model: Any, x: Any, y: Any, depth: int) -> Summary:
     states = _states(model, x, y, notes)
     rows = _checked(model.call_summary_step(x=x, states=states))
     read = injections(model, states, x, y, notes)
-    model = model._bound_to(states)
+    model = bound_to(model, states)
     leaves = _leaves(model, states)
     notes += _shared(leaves)
     trainable = _count(leaf.value for leaf in leaves if leaf.trainable)
@@ -303,7 +304,7 @@ def _states(model: Any, x: Any, y: Any, notes: list[str]) -> States:
     if abstract or model.module is None:
         return states
     # The arrays themselves where there are any: they tell which of them are one and the same.
-    net_params, net_states = model._partition()
+    net_params, net_states = partitioned(model.module, model.trainable)
     own = {"net_params": net_params, "net_states": net_states, "state": model.state}
     return states.update(**{n: v for n, v in own.items() if _alike(v, states.get(n))})
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._assembly import with_states
 from .._checkpoints import named_arrays, with_named_arrays
 from .._errors import CheckpointError
 from ._fit import Run
@@ -45,7 +46,7 @@ def resume(run: Run, document: Any) -> None:
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.source.resume(document["data"])
-    run.engine.replace(model._with_states(states))
+    run.engine.replace(with_states(model, states))
     run.engine.restore(document["logs"])
     for name in _NUMBERS:
         setattr(run, name, document[name])
