@@ -5,6 +5,7 @@ reads in place. On an accelerator, data that fits is placed there once, and a ch
 examples.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._describe import is_key
+from .._device import default_device
 from .._driver import Examples
 from .._errors import CheckpointError
 from ._arrays import Arrays, batches_in
@@ -72,12 +74,15 @@ class ArraySource(Source):
                 f"{_counted(self.state())}."
             )
 
-    def feed(self, steps: int, class_weight: Any = None, place: bool | None = None) -> "ArrayFeed":
-        """**Arguments:**
+    def feed(self, steps: int, class_weight: Any = None) -> "ArrayFeed":
+        return ArrayFeed(self, steps, class_weight)
 
-        - `place`: whether to place all data on the device; decided by where it runs and what fits if `None`.
-        """
-        return ArrayFeed(self, steps, class_weight, fits_on_device(self.arrays) if place is None else place)
+    @functools.cached_property
+    def placed(self) -> list[Any] | None:
+        """The arrays on the device, where they stay from pass to pass; `None` where that does no good."""
+        if not fits_on_device(self.arrays):
+            return None
+        return [jnp.asarray(leaf) for leaf in jax.tree.leaves(self.arrays.examples)]
 
 
 def _counted(state: Mapping[str, Any]) -> str:
@@ -89,21 +94,18 @@ def _counted(state: Mapping[str, Any]) -> str:
 class ArrayFeed(Feed):
     """The batches of some arrays, a pass at a time."""
 
-    def __init__(self, source: ArraySource, steps: int, class_weight: Any, placed: bool):
+    def __init__(self, source: ArraySource, steps: int, class_weight: Any):
         self._source = source
         self.steps = steps
         self._class_weight = None if class_weight is None else jnp.asarray(class_weight)
         self._length = source.arrays.length
         leaves, self._tree = jax.tree.flatten(source.arrays.examples)
-        self._placed = placed
-        if placed:
-            self._leaves = [jnp.asarray(leaf) for leaf in leaves]
-        else:
-            # On the CPU a jax array is host memory too; keys alone have no NumPy form.
-            self._leaves = [
-                leaf if isinstance(leaf, Rows) or (isinstance(leaf, jax.Array) and is_key(leaf)) else np.asarray(leaf)
-                for leaf in leaves
-            ]
+        self._placed = source.placed
+        # On the CPU a jax array is host memory too; keys alone have no NumPy form.
+        self._leaves = self._placed or [
+            leaf if isinstance(leaf, Rows) or (isinstance(leaf, jax.Array) and is_key(leaf)) else np.asarray(leaf)
+            for leaf in leaves
+        ]
         self._rings: dict[int, Ring] = {}
 
     def epoch(
@@ -141,7 +143,7 @@ class ArrayFeed(Feed):
 
     def _chunk(self, order: Callable[[int, int], Any] | None, start: int, n: int, steps: int, size: int) -> Chunk:
         picked = n * size
-        if self._placed:
+        if self._placed is not None:
             positions = np.zeros(steps * size, np.int32)
             positions[:picked] = np.arange(start, start + picked) if order is None else order(start, picked)
             examples = jax.tree.unflatten(self._tree, self._leaves)
@@ -169,7 +171,7 @@ class ArrayFeed(Feed):
 
 def fits_on_device(arrays: Arrays) -> bool:
     """Whether the data goes to the device as a whole: on an accelerator, if it takes at most half of what is free."""
-    device = jax.local_devices()[0]
+    device = default_device()
     if device.platform == "cpu":
         return False
     stats = device.memory_stats() or {}

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from .._describe import is_key
 from .._driver import Examples
@@ -52,9 +51,12 @@ class Placed(NamedTuple):
     def at(self, i: Any) -> Examples:
         """The `i`-th batch."""
         where = self.positions[i]
-        return jax.tree.map(lambda a: jnp.take(a, where, axis=0), self.examples)._replace(
-            class_weight=self.class_weight
-        )
+
+        def picked(array: Any) -> Any:
+            # There is no position that doesn't exist: nothing has to be looked for, or filled.
+            return array.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+        return jax.tree.map(picked, self.examples)._replace(class_weight=self.class_weight)
 
     @property
     def batch(self) -> Examples:

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import jax
 import jax.extend.core as jex
 
+from .._device import default_device
+
 _conv_p = jex.primitives.conv_general_dilated_p
 
 # One class with `Jaxpr` since JAX 0.12, which keeps the name for a while.
@@ -26,11 +28,7 @@ _T = TypeVar("_T")
 
 
 def _on_cpu() -> bool:
-    # `jax.default_backend` knows nothing of `with jax.default_device(...)`.
-    device: Any = getattr(jax.config, "jax_default_device", None)
-    if device is None:
-        return jax.default_backend() == "cpu"
-    return (device if isinstance(device, str) else device.platform) == "cpu"
+    return default_device().platform == "cpu"
 
 
 def channels_last(fn: Callable[..., Any]) -> Callable[..., Any]:
