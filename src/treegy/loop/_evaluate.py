@@ -14,7 +14,8 @@ from .._errors import DataError
 from ..data._chunk import Chunk
 from ..data._source import Source
 from ._arguments import steps_in_chunk
-from ._chunks import PREDICT, TEST, Engine
+from ._chunks import PREDICT, TEST
+from ._engine import Engine
 from ._hooks import Hooks
 from ._progress import Progress
 

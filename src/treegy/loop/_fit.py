@@ -15,7 +15,8 @@ from ..data._order import key_words
 from ..data._source import Source
 from ._arguments import steps_in_chunk
 from ._cadence import Cadence
-from ._chunks import TEST, TRAIN, Engine
+from ._chunks import TEST, TRAIN
+from ._engine import Engine
 from ._evaluate import evaluate, figures
 from ._history import History
 from ._hooks import Hooks

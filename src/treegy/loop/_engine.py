@@ -1,0 +1,228 @@
+"""The engine: runs chunks one after the other, and holds the model and the logs in between.
+
+What a chunk changes is given to the next one, whose results take its place in memory. The user's own arrays are never
+given away: what they hold is copied once, before the first chunk.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._driver import Examples, Logs
+from .._errors import CheckpointError
+from .._flat import Frozen, join, split
+from .._steps import is_default_jit
+from ..data._chunk import shapes_of
+from ._chunks import Kind, Shapes, filled, merged, picked
+from ._retrace import note_batch
+
+
+def _flat(
+    chunk: Any,
+    frozen: Frozen,
+    changed: tuple[bool, ...],
+    carried: list[Any],
+    result: Any,
+    kept: list[Any],
+    data: Any,
+    start: Any,
+    n: Any,
+) -> tuple[list[Any], Any, Any]:
+    others = iter(kept)
+    arrays = [None if c else next(others) for c in changed]
+    model, result = chunk(join(filled(arrays, carried, changed), frozen), result, data, start, n)
+    carried = picked(split(model)[0], changed)
+    # The marker is never donated: waiting for it is waiting for what the chunk computes, and so for its data not being
+    # read any more.
+    marker, _ = jax.lax.optimization_barrier((start + n, jax.tree.leaves((result, carried))[:1]))
+    return carried, result, marker
+
+
+_run = jax.jit(_flat, static_argnums=(0, 1, 2))
+_run_donating = jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=3)
+
+
+@jax.jit
+def _copied(arrays: list[Any]) -> list[Any]:
+    return [jnp.copy(a) for a in arrays]
+
+
+def _owned(arrays: list[Any], held: Any) -> list[bool]:
+    """Which arrays are nobody else's: not among those held, and each but once."""
+    others = {id(leaf) for leaf in jax.tree.leaves(held)}
+    owned: list[bool] = []
+    for array in arrays:
+        owned.append(id(array) not in others)
+        others.add(id(array))
+    return owned
+
+
+def _is_last(shapes: Any, usual: Any) -> bool:
+    """Whether a batch differs from the usual ones only in having fewer examples."""
+    return len(shapes) == len(usual) and all(
+        a[1] == b[1] and a[0][1:] == b[0][1:] and a[0][0] <= b[0][0] for a, b in zip(shapes, usual, strict=True)
+    )
+
+
+class Engine:
+    """A model that runs chunks of one kind, and what they have accumulated."""
+
+    def __init__(self, model: Any, kind: Kind, first: Examples, held: Any = None):
+        """**Arguments:**
+
+        - `model`: the model to start from, which stays valid.
+        - `kind`: `TRAIN`, `TEST` or `PREDICT`.
+        - `first`: a batch, of which only shapes are looked at.
+        - `held`: what the user holds, if that isn't all of `model`: the rest needn't be copied before it is donated.
+        """
+        self._kind = kind
+        self._eager = bool(model.run_eagerly)
+        self._compiled = None if self._eager or is_default_jit(model) else model.jit_step(kind.chunk)
+        self._arrays, self._frozen = split(model)
+        if kind.trains:
+            # Steps return arrays without weak types: with them, the next `fit` would compile everything again.
+            self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
+        self._first = first
+        self._owned = _owned(self._arrays, model if held is None else held)
+        self._index = 0
+        self._changed: dict[Any, tuple[bool, ...]] = {}
+        self._explained = False
+        # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
+        # values.
+        self._empty: Any = None
+        if not self._eager:
+            self._changed[shapes_of(first)] = self._of_step(kind.changed, first)
+            if not kind.predicts:
+                self._empty = self._of_step(kind.empty, first)
+        if self._compiled is not None:
+            self._arrays = _copied(self._arrays)
+        self.reset()
+
+    def _of_step(self, known: Callable[..., Any], examples: Examples) -> Any:
+        return known(self._frozen, self._arrays, examples)
+
+    @functools.cached_property
+    def slow_in_loops(self) -> bool:
+        """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
+        if self._eager or self._compiled is not None:
+            return False
+        return self._of_step(self._kind.slow_in_loops, self._first)
+
+    def reset(self) -> None:
+        """Accumulate anew, as at the begin of an epoch."""
+        # What users compile may donate it.
+        self._results: Any = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
+
+    def run(self, data: Any, n: int) -> Any:
+        """Run `n` steps over batches.
+
+        **Returns:**
+
+        `(result, marker)`: merged logs or stacked predictions, and an array that is ready once the data has been used.
+        """
+        start, self._index = self._index, self._index + n
+        if self._eager:
+            result, marker = self._run_eagerly(data, start, n), None
+        elif self._compiled is not None:
+            model, result = self._compiled(self.model, self._results, data, jnp.int32(start), jnp.int32(n))
+            # What users compile may donate anything: so this is waited for now, and nothing later.
+            jax.block_until_ready(result)
+            self._arrays, marker = split(model)[0], ()
+        else:
+            result, marker = self._run_compiled(data, start, n)
+        if not self._kind.predicts:
+            self._results = result
+        return result, marker
+
+    def _run_compiled(self, data: Any, start: int, n: int) -> Any:
+        changed = self._changes(data)
+        if self._kind.trains:
+            # The one copy of what the user holds, which is never donated.
+            alien = [i for i, c in enumerate(changed) if c and not self._owned[i]]
+            for i, copy in zip(alien, _copied([self._arrays[i] for i in alien]) if alien else (), strict=True):
+                self._arrays[i], self._owned[i] = copy, True
+        run = _run_donating if self._kind.trains else _run
+        carried = picked(self._arrays, changed)
+        kept = [a for a, c in zip(self._arrays, changed, strict=True) if not c]
+        carried, result, marker = run(
+            self._kind.chunk,
+            self._frozen,
+            changed,
+            carried,
+            self._results,
+            kept,
+            data,
+            np.int32(start),
+            np.int32(n),
+        )
+        self._arrays = filled(self._arrays, carried, changed)
+        return result, marker
+
+    def _changes(self, data: Any) -> tuple[bool, ...]:
+        """Which arrays a step over such batches changes."""
+        shapes = data.shapes
+        if shapes not in self._changed:
+            self._changed[shapes] = self._of_step(self._kind.changed, data.batch)
+            # A last, smaller batch is nothing to talk about.
+            if not self._explained and (len(self._changed) > 2 or not _is_last(shapes, next(iter(self._changed)))):
+                self._explained = True
+                note_batch(self._kind.name, self._first, data.batch)
+        return self._changed[shapes]
+
+    def _run_eagerly(self, data: Any, start: int, n: int) -> Any:
+        model, predictions, logs = self.model, [], self._results
+        for i in range(n):
+            model, result = self._kind.eager(model, data.at(i), start + i)
+            if self._kind.predicts:
+                predictions.append(result)
+            else:
+                logs = result if logs is None else merged(logs, result)
+        self._arrays = split(model)[0]
+        return jax.tree.map(lambda *y: jnp.stack(y), *predictions) if self._kind.predicts else logs
+
+    @property
+    def model(self) -> Any:
+        """The model as it is now. Its arrays are the engine's: the next training chunk may donate them."""
+        return join(self._arrays, self._frozen)
+
+    def copy(self) -> Any:
+        """The model as it is now, with arrays of its own."""
+        return join(_copied(self._arrays), self._frozen)
+
+    def replace(self, model: Any) -> None:
+        """Go on with another model of the same structure, which stays valid.
+
+        **Raises:** `ValueError` if it is of another structure.
+        """
+        arrays, frozen = split(model)
+        old, new = Shapes(self._arrays).key, Shapes(arrays).key
+        if frozen != self._frozen or old != new:
+            raise ValueError(
+                "the model that a callback assigned has another structure than the one that is trained: while `fit` "
+                "runs, only the values of its arrays can change."
+            )
+        self._arrays, self._owned = arrays, [False] * len(arrays)
+
+    def restore(self, leaves: list[Any]) -> None:
+        """Go on from the arrays of the logs that were accumulated in another process.
+
+        **Raises:** [`treegy.CheckpointError`][] if they are those of other logs.
+        """
+        if not leaves:
+            return
+        empty = self._empty
+        if empty is None:
+            empty = self._of_step(self._kind.empty, self._first)
+        old, tree = jax.tree.flatten(empty)
+        if [(a.shape, a.dtype) for a in old] != [(a.shape, a.dtype) for a in leaves]:
+            raise CheckpointError("The backup is of a training with other losses or metrics.")
+        self._results = jax.tree.unflatten(tree, [jnp.asarray(a) for a in leaves])
+
+    @property
+    def logs(self) -> Logs:
+        """What was accumulated since the last reset."""
+        return self._results if self._results is not None else Logs()
