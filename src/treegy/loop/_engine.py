@@ -42,8 +42,28 @@ def _flat(
     return carried, result, marker
 
 
-_run = jax.jit(_flat, static_argnums=(0, 1, 2))
-_run_donating = jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=3)
+# On the CPU, a loop would copy an array in every step if it is read after its successor is there, as weights are in the
+# backward pass. XLA looks closer if told so; on other backends it does by itself.
+_OPTIONS: dict[str, Any] = {"xla_cpu_copy_insertion_use_region_analysis": True}
+
+
+@functools.cache
+def _program(donates: bool) -> Any:
+    donated = (3,) if donates else ()
+    return jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=donated, compiler_options=dict(_OPTIONS) or None)
+
+
+def _run(donates: bool, *args: Any) -> Any:
+    """`_flat`, compiled."""
+    try:
+        return _program(donates)(*args)
+    except jax.errors.JaxRuntimeError as error:
+        # Raised before anything is donated: an XLA that doesn't have the option, or not any more, does without.
+        if not _OPTIONS or "compile option" not in str(error):
+            raise
+        _OPTIONS.clear()
+        _program.cache_clear()
+        return _program(donates)(*args)
 
 
 @jax.jit
@@ -145,10 +165,10 @@ class Engine:
             alien = [i for i, c in enumerate(changed) if c and not self._owned[i]]
             for i, copy in zip(alien, _copied([self._arrays[i] for i in alien]) if alien else (), strict=True):
                 self._arrays[i], self._owned[i] = copy, True
-        run = _run_donating if self._kind.trains else _run
         carried = picked(self._arrays, changed)
         kept = [a for a, c in zip(self._arrays, changed, strict=True) if not c]
-        carried, result, marker = run(
+        carried, result, marker = _run(
+            self._kind.trains,
             self._kind.chunk,
             self._frozen,
             changed,
