@@ -12,7 +12,7 @@ from .._accumulator import Sum
 from .._describe import array_name
 from .._errors import ContractError
 from ..losses._number import check_number
-from ._counting import count, counted, element_weights, weighted_at_all
+from ._counting import count, counted, element_weights, spoiled, weighted_at_all
 from ._top_k import among_top
 
 Thresholds = ArrayLike | Sequence[ArrayLike]
@@ -63,8 +63,7 @@ def confusion(
         return jnp.stack([count(cell, weights) for cell in cells])
 
     found = counts(chosen) if chosen.ndim == y_pred.ndim else jax.vmap(counts, out_axes=1)(chosen)
-    spoiled = jnp.any(weighted_at_all(invalid, weights), axis=0)
-    return counted(found, jnp.broadcast_to(spoiled, found.shape), y_pred.dtype)
+    return spoiled(counted(found, y_pred.dtype), jnp.any(weighted_at_all(invalid, weights), axis=0))
 
 
 def is_binary(y_true: Array) -> Array:

@@ -12,7 +12,7 @@ from .._describe import describe
 from .._metric import Metric
 from ..losses._number import check_number
 from ._class_indices import Indices, check_num_classes, class_indices
-from ._counting import counted, element_weights, histogram, weighted_at_all
+from ._counting import element_weights, histogram, spoiled, weighted_at_all
 from ._figure import Figure
 
 
@@ -40,9 +40,8 @@ def confusion_matrix(
     ignored = jnp.zeros(y_true.shape, bool) if ignore_class is None else y_true == ignore_class
     # What isn't counted is sent where there is no bin.
     bins = jnp.where(inside & ~ignored, y_true.astype(jnp.int32) * classes + y_pred.astype(jnp.int32), classes**2)
-    counts = histogram(bins, classes**2, weights).reshape(classes, classes)
-    spoiled = jnp.any(weighted_at_all(~inside & ~ignored, weights)) if check_bounds else jnp.asarray(False)
-    return counted(counts, jnp.broadcast_to(spoiled, counts.shape))
+    invalid = jnp.any(weighted_at_all(~inside & ~ignored, weights)) if check_bounds else jnp.asarray(False)
+    return spoiled(histogram(bins, (classes, classes), weights), invalid)
 
 
 class OfConfusionMatrix(Metric):
