@@ -18,6 +18,12 @@ from ..losses._elementwise import matched
 from ..losses._number import check_number
 from ._confusion import Counts, check_class_id, columns, is_binary
 from ._counting import element_weights, histogram, spoiled, weighted_at_all
+from ._derived import Source, source
+
+
+def buckets_at(thresholds: tuple[float, ...], *, from_logits: bool, class_id: int | None = None) -> Source:
+    """The histogram as what metrics accumulate; the arguments are those of `buckets`."""
+    return source(buckets, thresholds=thresholds, from_logits=from_logits, class_id=class_id)
 
 
 def buckets(
