@@ -11,7 +11,7 @@ import functools
 import operator
 from collections import OrderedDict
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -28,6 +28,10 @@ class Accumulator(eqx.Module):
     `merge` is associative and commutative with `empty()` as its identity, shapes and dtypes stay as they are, and all
     three methods can be traced.
     """
+
+    merges_parts: ClassVar[bool] = False
+    """Whether all that it holds are other accumulators, which `merge` and `empty` pass on one by one. Equal ones among
+    these are then kept once, whatever each is a figure of."""
 
     @abc.abstractmethod
     def empty(self) -> Any:
@@ -301,6 +305,8 @@ class Total(Accumulator):
     r"""A sum of figures, $\sum_k \text{compute}_k$: the loss that a model is trained on."""
 
     parts: tuple[Any, ...]
+
+    merges_parts: ClassVar[bool] = True
 
     def __init__(self, parts: Any):
         """**Arguments:**

@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._accumulator import Mean, compute_all, is_accumulator, merge_all
+from ._accumulator import Mean, is_accumulator
 from ._assembly import with_states
 from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
 from ._forward import size_of_batch
 from ._hint import batches_explained
+from ._logs import Logs
 from ._states import States
 
 # Streams of random numbers besides training's, which is folded with the step itself: no step is as large.
@@ -30,10 +31,6 @@ class Examples(NamedTuple):
     y_true: Any = None
     sample_weight: Any = None
     class_weight: Any = None
-
-
-# Ordered, as plain dicts come back from jax sorted by key, and `loss` is to stand first.
-Logs = OrderedDict[str, Any]
 
 
 class Seen(eqx.Module):
@@ -54,7 +51,7 @@ def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
     after = settled("train_step", before, after)
     if before.get("step") is not None:
         after = after.update(step=before.step + 1)
-    return with_states(model, after), lifted("train_step", logs, _size(examples))
+    return with_states(model, after), Logs.of(lifted("train_step", logs, _size(examples)))
 
 
 def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
@@ -64,7 +61,8 @@ def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
         _, logs, after = model.call_test_step(
             **_given(examples), states=_streamed(before, _TEST, index), initializing=False, training=False
         )
-    return with_states(model, settled("test_step", before, after)), lifted("test_step", logs, _size(examples))
+    logs = Logs.of(lifted("test_step", logs, _size(examples)))
+    return with_states(model, settled("test_step", before, after)), logs
 
 
 def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
@@ -91,9 +89,9 @@ def _streamed(states: States, stream: Any, index: Any) -> States:
     return states.update(rng=jax.random.fold_in(jax.random.fold_in(states.rng, stream), index))
 
 
-def lifted(step: str, logs: Mapping[str, Any], size: int) -> Logs:
+def lifted(step: str, logs: Mapping[str, Any], size: int) -> OrderedDict[str, Any]:
     """Logs as accumulators: numbers become their means over examples. Nested dicts become prefixes."""
-    flat: Logs = OrderedDict()
+    flat: OrderedDict[str, Any] = OrderedDict()
     for name, value in logs.items():
         if isinstance(value, Mapping):
             flat.update({f"{name}/{k}": v for k, v in lifted(step, value, size).items()})
@@ -177,19 +175,20 @@ def arrays_from(states: States, names: Any) -> States:
 
 def train_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
     model, logs = train(model, examples)
-    return model, compute_all(logs)
+    return model, logs.compute()
 
 
 def test_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
     seen: Seen = model.states.metrics_states
     model, logs = test(model, examples, seen.batches)
-    if sorted(logs) != sorted(seen.logs):
+    names, known = sorted(logs.each), sorted(seen.logs.each)
+    if names != known:
         raise ValueError(
-            f"step `test_step` logged {', '.join(sorted(logs))} and before {', '.join(sorted(seen.logs))}: "
+            f"step `test_step` logged {', '.join(names)} and before {', '.join(known)}: "
             "call `model = model.reset_metrics()` before evaluating something else."
         )
-    seen = Seen(merge_all(seen.logs, logs), seen.batches + 1)
-    return with_states(model, model.states.update(metrics_states=seen)), compute_all(seen.logs)
+    seen = Seen(seen.logs.merge(logs), seen.batches + 1)
+    return with_states(model, model.states.update(metrics_states=seen)), seen.logs.compute()
 
 
 def predict_on_batch(model: Any, x: Any) -> Any:
@@ -214,12 +213,7 @@ def empty_logs(run: Any, *args: Any) -> Logs:
     """The accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
     shapes = eqx.filter_eval_shape(run, *args)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)
-    return emptied(zeros)
-
-
-def emptied(logs: Logs) -> Logs:
-    """Accumulators of no examples, of the same shapes."""
-    return jax.tree.map(lambda a: a.empty(), logs, is_leaf=is_accumulator)
+    return zeros.empty()
 
 
 def test_logs(model: Any, examples: Examples) -> Logs:

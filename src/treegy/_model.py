@@ -14,7 +14,6 @@ from ._describe import describe, is_iterator, is_traced
 from ._driver import (
     Examples,
     Seen,
-    emptied,
     predict_on_batch,
     test_logs,
     test_on_batch,
@@ -390,7 +389,7 @@ class Model(eqx.Module, Generic[N]):
         seen = states.get("metrics_states")
         if seen is None:
             return self
-        fresh = Seen(emptied(seen.logs), jnp.zeros_like(seen.batches))
+        fresh = Seen(seen.logs.empty(), jnp.zeros_like(seen.batches))
         return with_states(self, states.update(metrics_states=fresh))
 
     # Looking at a model

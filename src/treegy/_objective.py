@@ -86,9 +86,16 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     if entering:
         logs[TOTAL] = Total(entering.values())
         _add(logs, "", entering)
+    known: dict[Any, Accumulator] = {}
     for i, (name, thing) in enumerate(others):
-        term = make_term("metric", thing, name)
-        _add(logs, name, parts(term, _with_key(batch, len(losses) + i), Mean.of))
+        what = _accumulates(thing)
+        if what in known:
+            found = {"": thing._figure(known[what])}
+        else:
+            found = parts(make_term("metric", thing, name), _with_key(batch, len(losses) + i), Mean.of)
+        if what is not None:
+            known[what] = _accumulated(found[""])
+        _add(logs, name, found)
     total = logs[TOTAL].compute() if entering else jnp.zeros(())
     return total, logs
 
@@ -122,6 +129,27 @@ def _add(logs: dict[str, Accumulator], name: str, found: Mapping[str, Accumulato
     taken = set(logs)
     for part, accumulator in found.items():
         logs[_unique("/".join(p for p in (name, part) if p), taken)] = accumulator
+
+
+def _accumulates(metric: Any) -> Any:
+    """What a metric accumulates, equal for those that accumulate the same; None if that is its own.
+
+    A metric may say so by two methods: `_accumulates()`, and `_figure(accumulated)`, which makes its accumulator of
+    what another has accumulated.
+    """
+    what = metric._accumulates() if hasattr(metric, "_accumulates") else None
+    try:
+        hash(what)
+    except TypeError:  # an option that is an array, and arrays can't be compared under a trace
+        return None
+    return what
+
+
+def _accumulated(accumulator: Any) -> Accumulator:
+    """What lies under the figures that are made of it."""
+    while accumulator.merges_parts:
+        accumulator = accumulator.part
+    return accumulator
 
 
 def _cleared(batch: Batch) -> Batch:

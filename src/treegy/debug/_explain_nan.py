@@ -75,7 +75,7 @@ def explain_step(model: Any, examples: Examples) -> str | None:
 
     def step(arrays: list[Any], examples: Examples) -> Any:
         after, logs = train(join(arrays, frozen), examples)
-        return after.states, {name: value.compute() for name, value in logs.items()}
+        return after.states, {name: value.compute() for name, value in logs.each.items()}
 
     closed, shapes = jax.make_jaxpr(step, return_shape=True)(arrays, examples)
     outputs, spoiled = origins(closed, jax.tree.leaves((arrays, examples)))

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._accumulator import merge_all
 from .._describe import array_name, path_name
-from .._driver import Examples, Logs, emptied, predict, test, train
+from .._driver import Examples, predict, test, train
 from .._flat import Frozen, join, split
+from .._logs import Logs
 from ._convolutions import channels_last, slow_in_loops
 from ._retrace import note_model
 
@@ -90,7 +90,7 @@ def _traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
 @functools.lru_cache(maxsize=256)
 def _empty(step: Any, frozen: Frozen, shapes: Shapes) -> Logs:
     found = _traced(step, frozen, shapes).results[1]
-    return emptied(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found))
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
 
 
 @functools.lru_cache(maxsize=256)
@@ -138,8 +138,8 @@ def filled(arrays: Sequence[Any], carried: Sequence[Any], changed: Sequence[bool
 
 def merged(old: Logs, new: Logs, i: Any = None) -> Logs:
     """Accumulators after another batch, of the dtypes that they had: or the loop would not be one."""
-    merged = merge_all(old, new)
-    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(merged), strict=True):
+    merged = old.merge(new)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old.each), jax.tree.leaves(merged.each), strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             raise TypeError(
                 f"merging accumulators changed `logs{path_name(path)}` from {array_name(a)} to {array_name(b)}; an "

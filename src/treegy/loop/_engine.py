@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._driver import Examples, Logs
+from .._driver import Examples
 from .._errors import CheckpointError
 from .._flat import Frozen, join, split
+from .._logs import Logs
 from .._steps import is_default_jit
 from ..data._chunk import shapes_of
 from ._chunks import Kind, Shapes, filled, merged, picked
@@ -245,4 +246,4 @@ class Engine:
     @property
     def logs(self) -> Logs:
         """What was accumulated since the last reset."""
-        return self._results if self._results is not None else Logs()
+        return self._results if self._results is not None else Logs.of({})

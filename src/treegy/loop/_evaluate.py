@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._accumulator import compute_all
 from .._describe import array_name, path_name
-from .._driver import Logs
 from .._errors import DataError
+from .._logs import Logs
 from ..data._chunk import Chunk
 from ..data._source import Source
 from ._arguments import steps_in_chunk
@@ -19,7 +18,7 @@ from ._engine import Engine
 from ._hooks import Hooks
 from ._progress import Progress
 
-_computed = jax.jit(compute_all)
+_computed = jax.jit(Logs.compute)
 
 
 def figures(logs: Logs) -> dict[str, Any]:

@@ -4,26 +4,27 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float
 
-from .._accumulator import safe_divide
+from .._accumulator import Sum, safe_divide
 from .._describe import array_name, describe
 from .._errors import ContractError
-from .._metric import Metric
-from ..losses._number import check_number
+from ..losses._number import as_integer, check_integer, check_number
 from ._buckets import (
     as_numbers,
     at_thresholds,
     buckets,
+    buckets_at,
     check_given_thresholds,
     check_num_thresholds,
     spread_thresholds,
 )
 from ._confusion import Counts
+from ._derived import Derived, Source, source
 from ._figure import Figure
 
 
-class AUC(Metric):
+class AUC(Derived):
     r"""The area under a curve of two figures that depend on the threshold $t$ above which a prediction is positive.
 
     For `curve="ROC"` it is that of the recall $TP / (TP + FN)$ over the false positive rate $FP / (FP + TN)$, which is
@@ -69,6 +70,8 @@ class AUC(Metric):
     multi_label: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether the last axis is that of several labels, and the figure is the mean of their areas. If not, all are
     counted as one label."""
+    num_labels: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_integer)
+    """How many labels there are for `multi_label`: checked, and otherwise known by the shape of `y_pred`."""
     label_weights: Sequence[float] | None = eqx.field(default=None, kw_only=True, static=True, converter=as_numbers)
     """Weights of the labels, in that mean or else in the counts."""
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
@@ -83,39 +86,65 @@ class AUC(Metric):
                 f"{describe(self.summation_method)}."
             )
         check_num_thresholds(self.num_thresholds, 2)
+        if self.num_labels is not None:
+            check_integer("num_labels", self.num_labels, 1, "how many labels there are")
+            if not self.multi_label:
+                raise ValueError(f"`num_labels={self.num_labels}` is about several labels: pass `multi_label=True`.")
         check_given_thresholds(self.thresholds)
         if self.label_weights is not None:
+            if not isinstance(self.label_weights, tuple):
+                raise TypeError(f"`label_weights` is a list of numbers, and got {describe(self.label_weights)}.")
             for weight in self.label_weights:
                 check_number("label_weights", weight, lambda w: w >= 0, "a list of numbers that aren't negative")
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        labels = None if self.label_weights is None else tuple(self.label_weights)
-        if self.multi_label or labels is not None:
-            _check_labels(y_pred, labels)
-        histogram = buckets(
-            y_true,
-            y_pred,
-            sample_weight,
-            thresholds=spread_thresholds(self.num_thresholds, self.thresholds),
+    def _source(self) -> Source:
+        thresholds = spread_thresholds(self.num_thresholds, self.thresholds)
+        if not self.multi_label and self.label_weights is None:
+            return buckets_at(thresholds, from_logits=self.from_logits)
+        return source(
+            _buckets_of_labels,
+            thresholds=thresholds,
             from_logits=self.from_logits,
-            per_class=self.multi_label,
-            label_weights=None if self.multi_label else labels,
+            multi_label=self.multi_label,
+            num_labels=self.num_labels,
+            label_weights=self.label_weights,
         )
+
+    def _figure(self, accumulated: Sum) -> Figure:
         return Figure(
-            histogram,
+            accumulated,
             _area,
             curve=self.curve,
             summation_method=self.summation_method,
-            label_weights=labels if self.multi_label else None,
+            label_weights=self.label_weights if self.multi_label else None,
         )
 
 
-def _check_labels(y_pred: Array, label_weights: tuple[float, ...] | None) -> None:
+def _buckets_of_labels(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None,
+    *,
+    thresholds: tuple[float, ...],
+    from_logits: bool,
+    multi_label: bool,
+    num_labels: int | None,
+    label_weights: tuple[float, ...] | None,
+) -> Sum:
+    _check_labels(y_pred, num_labels, label_weights)
+    return buckets(
+        y_true,
+        y_pred,
+        sample_weight,
+        thresholds=thresholds,
+        from_logits=from_logits,
+        per_class=multi_label,
+        # Of several labels they weigh the areas.
+        label_weights=None if multi_label else label_weights,
+    )
+
+
+def _check_labels(y_pred: Array, num_labels: int | None, label_weights: tuple[float, ...] | None) -> None:
     if y_pred.ndim < 2:
         raise ContractError(
             f"`y_pred` {array_name(y_pred)} has no axis of labels, which `multi_label` and `label_weights` are about: "
@@ -125,6 +154,11 @@ def _check_labels(y_pred: Array, label_weights: tuple[float, ...] | None) -> Non
         raise ContractError(
             f"`label_weights` has {len(label_weights)} weights, and `y_pred` {array_name(y_pred)} has "
             f"{y_pred.shape[-1]} labels along its last axis."
+        )
+    if num_labels is not None and num_labels != y_pred.shape[-1]:
+        raise ContractError(
+            f"`num_labels` is {num_labels}, and `y_pred` {array_name(y_pred)} has {y_pred.shape[-1]} labels along its "
+            "last axis."
         )
 
 

@@ -2,17 +2,17 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float
 
-from .._accumulator import safe_divide
-from .._metric import Metric
+from .._accumulator import Sum, safe_divide
 from ..losses._classes import class_axis
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
-from ._buckets import at_thresholds, buckets, check_num_thresholds, spread_thresholds
+from ._buckets import at_thresholds, buckets, buckets_at, check_num_thresholds, spread_thresholds
+from ._derived import Derived, Source, source
 from ._figure import Figure
 
 
-class AveragePrecision(Metric):
+class AveragePrecision(Derived):
     r"""The precision at every threshold, averaged over the recall that is gained there, $\sum_t (R_t - R_{t + 1}) P_t$.
 
     Unlike [`treegy.metrics.AUC`][] with `curve="PR"`, nothing is interpolated.
@@ -51,23 +51,26 @@ class AveragePrecision(Metric):
         check_average(self.average)
         check_zero_division(self.zero_division)
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        if self.average != "micro":
-            class_axis(y_true, y_pred)
-        histogram = buckets(
-            y_true,
-            y_pred,
-            sample_weight,
-            thresholds=spread_thresholds(self.num_thresholds),
-            from_logits=self.from_logits,
-            per_class=self.average != "micro",
-        )
-        return Figure(histogram, _average_precision, average=self.average, zero_division=self.zero_division)
+    def _source(self) -> Source:
+        thresholds = spread_thresholds(self.num_thresholds)
+        if self.average == "micro":
+            return buckets_at(thresholds, from_logits=self.from_logits)
+        return source(_buckets_of_classes, thresholds=thresholds, from_logits=self.from_logits)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _average_precision, average=self.average, zero_division=self.zero_division)
+
+
+def _buckets_of_classes(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None,
+    *,
+    thresholds: tuple[float, ...],
+    from_logits: bool,
+) -> Sum:
+    class_axis(y_true, y_pred)
+    return buckets(y_true, y_pred, sample_weight, thresholds=thresholds, from_logits=from_logits, per_class=True)
 
 
 def _average_precision(

@@ -1,6 +1,7 @@
 """Ratios of each class, and their averages over classes."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -47,10 +48,11 @@ def _quotient(numerator: Array, denominator: Array, zero_division: float) -> Arr
     return jnp.where(denominator == 0, zero_division, safe_divide(numerator, denominator))
 
 
-def check_average(average: Any, class_id: int | None = None) -> None:
+def check_average(average: Any, class_id: int | None = None, of_one: Sequence[str | None] = ("micro",)) -> None:
+    """Refuse an unknown average, and of one class one that isn't among `of_one`."""
     if average not in AVERAGES:
         raise ValueError(f"`average` is one of 'micro', 'macro', 'weighted' and None, and got {describe(average)}.")
-    if average != "micro" and class_id is not None:
+    if average not in of_one and class_id is not None:
         raise ValueError(
             f"`average={average!r}` is about all classes, and `class_id={class_id}` looks at one only: leave out one "
             "of the two."

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._accumulator import Accumulator, Sum, safe_divide
+from .._accumulator import Sum, safe_divide
 from ._confusion_matrix import OfConfusionMatrix
 from ._figure import Figure
 
@@ -28,8 +28,8 @@ class BalancedAccuracy(OfConfusionMatrix):
     adjusted: bool = eqx.field(default=False, kw_only=True, static=True)
     r"""Whether to show $(b - 1/K) / (1 - 1/K)$ instead: 0 is chance, and 1 perfect."""
 
-    def _figure(self, matrix: Sum) -> Accumulator:
-        return Figure(matrix, _balanced_accuracy, adjusted=self.adjusted)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _balanced_accuracy, adjusted=self.adjusted)
 
 
 def _balanced_accuracy(matrix: Float[Array, "classes classes"], adjusted: bool) -> Float[Array, ""]:

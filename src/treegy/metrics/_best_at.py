@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float
 
-from .._accumulator import safe_divide
-from .._metric import Metric
+from .._accumulator import Sum, safe_divide
 from ..losses._number import check_number
-from ._buckets import at_thresholds, buckets, check_num_thresholds, even_thresholds
+from ._buckets import at_thresholds, buckets_at, check_num_thresholds, even_thresholds
 from ._confusion import check_index
+from ._derived import Derived, Source
 from ._figure import Figure
 
 PRECISION = ("true_positives", "false_positives")
@@ -19,7 +19,7 @@ RECALL = ("true_positives", "false_negatives")
 SPECIFICITY = ("true_negatives", "false_positives")
 
 
-class BestAt(Metric):
+class BestAt(Derived):
     """The highest share of one count, over the thresholds at which another share is high enough."""
 
     # Static, since they fix the shape of what is accumulated.
@@ -43,21 +43,12 @@ class BestAt(Metric):
     def _least(self) -> float:
         """How high is high enough."""
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        histogram = buckets(
-            y_true,
-            y_pred,
-            sample_weight,
-            thresholds=even_thresholds(self.num_thresholds),
-            from_logits=self.from_logits,
-            class_id=self.class_id,
-        )
-        return Figure(histogram, _best, best=self.best, given=self.given, least=self._least())
+    def _source(self) -> Source:
+        thresholds = even_thresholds(self.num_thresholds)
+        return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _best, best=self.best, given=self.given, least=self._least())
 
 
 def _best(

@@ -17,7 +17,13 @@ from ..losses._crossentropy import EPSILON
 from ..losses._elementwise import matched
 from ..losses._number import check_number
 from ._confusion import Counts, check_class_id, columns, is_binary
-from ._counting import counted, element_weights, histogram, weighted_at_all
+from ._counting import element_weights, histogram, spoiled, weighted_at_all
+from ._derived import Source, source
+
+
+def buckets_at(thresholds: tuple[float, ...], *, from_logits: bool, class_id: int | None = None) -> Source:
+    """The histogram as what metrics accumulate; the arguments are those of `buckets`."""
+    return source(buckets, thresholds=thresholds, from_logits=from_logits, class_id=class_id)
 
 
 def buckets(
@@ -61,9 +67,8 @@ def buckets(
     shape = (2, len(thresholds) + 1, p.shape[-1])
     positive, column = (y_true == 1).astype(jnp.int32), jax.lax.broadcasted_iota(jnp.int32, p.shape, 1)
     bins = (positive * shape[1] + below) * shape[2] + column
-    counts = histogram(bins, shape[0] * shape[1] * shape[2], weights).reshape(shape)
-    spoiled = jnp.any(weighted_at_all(~is_binary(y_true) | jnp.isnan(p), weights), axis=0)
-    return counted(counts, jnp.broadcast_to(spoiled, shape), p.dtype)
+    invalid = jnp.any(weighted_at_all(~is_binary(y_true) | jnp.isnan(p), weights), axis=0)
+    return spoiled(histogram(bins, shape, weights, p.dtype), invalid)
 
 
 def at_thresholds(histogram: Float[Array, "2 buckets classes"]) -> Counts:

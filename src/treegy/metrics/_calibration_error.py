@@ -12,7 +12,7 @@ from ..losses._classes import class_labels
 from ..losses._elementwise import in_floats, matched
 from ._class_indices import holds_class_indices, scored_class
 from ._confusion import is_binary
-from ._counting import counted, element_weights, histogram, weighted_at_all
+from ._counting import element_weights, histogram, spoiled, weighted_at_all
 from ._figure import Figure
 
 
@@ -85,10 +85,10 @@ class CalibrationError(Metric):
         edges = jnp.asarray([i / self.num_bins for i in range(1, self.num_bins)], confidence.dtype)
         bins = jnp.searchsorted(edges, confidence, side="left", method="scan_unrolled")
         right = jnp.where(right, bins, jnp.full_like(bins, self.num_bins))
-        counts = [histogram(each, self.num_bins, weights) for each in (bins, right)]
-        sums = histogram(bins, self.num_bins, weigh(confidence, sample_weight)[0])
-        parts = [counted(each, invalid, confidence.dtype) for each in (*counts, sums)]
-        return Figure(jax.tree.map(lambda *each: jnp.stack(each), *parts), _calibration_error, norm=self.norm)
+        summed = ((bins, weights), (right, weights), (bins, weigh(confidence, sample_weight)[0]))
+        sums = [histogram(each, (self.num_bins,), of, confidence.dtype) for each, of in summed]
+        sums = spoiled(jax.tree.map(lambda *each: jnp.stack(each), *sums), invalid)
+        return Figure(sums, _calibration_error, norm=self.norm)
 
 
 def _calibration_error(sums: Float[Array, "3 bins"], norm: str) -> Float[Array, ""]:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -20,6 +20,8 @@ class Named(Accumulator):
 
     part: Any
     labels: tuple[str, ...] | None = eqx.field(static=True)
+
+    merges_parts: ClassVar[bool] = True
 
     def empty(self) -> "Named":
         return Named(self.part.empty(), self.labels)
@@ -72,11 +74,20 @@ class Classwise(Wrapper):
         return default_name("metric", self.metric)
 
     def _over(self, batch: Batch) -> dict[str, Accumulator]:
-        found = parts_of(self._term(), batch)
-        for one in found.values():
-            for figure in jax.tree.leaves(jax.eval_shape(lambda part: part.compute(), one)):
-                self._check(figure)
-        return {name: Named(one, self.labels) for name, one in found.items()}
+        return {name: self._named(one) for name, one in parts_of(self._term(), batch).items()}
+
+    def _accumulates(self) -> Any:
+        what = self.metric._accumulates() if hasattr(self.metric, "_accumulates") else None
+        # What the metric reads is a part of what is read here.
+        return what if what is None or not self.on else (*what, self.on)
+
+    def _figure(self, accumulated: Accumulator) -> Named:
+        return self._named(self.metric._figure(accumulated))
+
+    def _named(self, one: Accumulator) -> Named:
+        for figure in jax.tree.leaves(jax.eval_shape(lambda part: part.compute(), one)):
+            self._check(figure)
+        return Named(one, self.labels)
 
     def _check(self, figure: Any) -> None:
         if figure.ndim == 0:

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._accumulator import Accumulator, Sum, safe_divide
+from .._accumulator import Sum, safe_divide
 from .._describe import describe
 from ._confusion_matrix import OfConfusionMatrix
 from ._figure import Figure
@@ -43,8 +43,8 @@ class CohenKappa(OfConfusionMatrix):
         if self.weights not in (None, "linear", "quadratic"):
             raise ValueError(f"`weights` is one of 'linear', 'quadratic' and None, and got {describe(self.weights)}.")
 
-    def _figure(self, matrix: Sum) -> Accumulator:
-        return Figure(matrix, _cohen_kappa, weights=self.weights)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _cohen_kappa, weights=self.weights)
 
 
 def _cohen_kappa(matrix: Float[Array, "classes classes"], weights: str | None) -> Float[Array, ""]:

@@ -11,8 +11,11 @@ from jaxtyping import Array
 from .._accumulator import Sum
 from .._describe import array_name
 from .._errors import ContractError
+from ..losses._classes import class_axis
+from ..losses._elementwise import matched
 from ..losses._number import check_number
-from ._counting import count, counted, element_weights, weighted_at_all
+from ._counting import count, counted, element_weights, spoiled, weighted_at_all
+from ._derived import Source, source
 from ._top_k import among_top
 
 Thresholds = ArrayLike | Sequence[ArrayLike]
@@ -25,6 +28,58 @@ class Counts(NamedTuple):
     false_positives: Array
     false_negatives: Array
     true_negatives: Array
+
+
+def counts_at(
+    thresholds: Thresholds | None,
+    *,
+    top_k: int | None = None,
+    class_id: int | None = None,
+    per_class: bool = False,
+    largest: bool = False,
+) -> Source:
+    """The counts as what metrics accumulate.
+
+    **Arguments:**
+
+    - `thresholds`: a number, or several; 0.5 by default.
+    - `top_k`: how many of the largest predictions along the last axis can be positive; without `thresholds`, they are.
+    - `class_id`, `per_class`: those of `confusion`.
+    - `largest`: whether, without `thresholds` and `top_k`, the largest predictions along the last axis are positive.
+    """
+    if thresholds is None and top_k is None and not largest:
+        thresholds = 0.5
+    return source(
+        _counts_of,
+        thresholds=thresholds,
+        top_k=top_k,
+        class_id=class_id,
+        per_class=per_class,
+        largest=largest and thresholds is None and top_k is None,
+    )
+
+
+def _counts_of(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None,
+    *,
+    thresholds: Thresholds | None,
+    top_k: int | None,
+    class_id: int | None,
+    per_class: bool,
+    largest: bool,
+) -> Sum:
+    if per_class or largest:
+        class_axis(y_true, y_pred)
+    y_true, y_pred = matched(y_true, y_pred)
+    chosen = _largest(y_pred) if largest else predicted(y_pred, thresholds, top_k)
+    return confusion(y_true, y_pred, chosen, sample_weight, class_id=class_id, per_class=per_class)
+
+
+def _largest(y_pred: Array) -> Array:
+    """As in Keras, all of equal ones, and none where there is nothing but zeros."""
+    return (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
 
 
 def confusion(
@@ -63,8 +118,7 @@ def confusion(
         return jnp.stack([count(cell, weights) for cell in cells])
 
     found = counts(chosen) if chosen.ndim == y_pred.ndim else jax.vmap(counts, out_axes=1)(chosen)
-    spoiled = jnp.any(weighted_at_all(invalid, weights), axis=0)
-    return counted(found, jnp.broadcast_to(spoiled, found.shape), y_pred.dtype)
+    return spoiled(counted(found, y_pred.dtype), jnp.any(weighted_at_all(invalid, weights), axis=0))
 
 
 def is_binary(y_true: Array) -> Array:
@@ -100,13 +154,13 @@ def as_thresholds(thresholds: Any) -> Any:
     return tuple(thresholds) if isinstance(thresholds, list) else thresholds
 
 
-def check_thresholds(thresholds: Any) -> None:
+def check_thresholds(thresholds: Any, name: str = "thresholds") -> None:
     several = thresholds if isinstance(thresholds, tuple) else (thresholds,)
     if not several:
-        raise ValueError("`thresholds` is empty: give at least one.")
+        raise ValueError(f"`{name}` is empty: give at least one.")
     for threshold in several:
         if threshold is not None:
-            check_number("thresholds", threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
+            check_number(name, threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
 
 
 def check_index(name: str, index: int | None) -> None:

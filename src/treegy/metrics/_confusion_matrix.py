@@ -1,18 +1,16 @@
 """How often each class was predicted, by label."""
 
-import abc
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float
 
-from .._accumulator import Accumulator, Sum, safe_divide
+from .._accumulator import Sum, safe_divide
 from .._describe import describe
-from .._metric import Metric
 from ..losses._number import check_number
 from ._class_indices import Indices, check_num_classes, class_indices
-from ._counting import counted, element_weights, histogram, weighted_at_all
+from ._counting import element_weights, histogram, spoiled, weighted_at_all
+from ._derived import Derived, Source, source
 from ._figure import Figure
 
 
@@ -20,9 +18,6 @@ def confusion_matrix(
     indices: Indices, sample_weight: Array | None, *, ignore_class: int | None, check_bounds: bool
 ) -> Sum:
     """The confusion matrix of a batch: labels are rows, predictions are columns.
-
-    All metrics that read one compute it by this function. In a compiled step, of which XLA computes equal things only
-    once, it is computed once however many they are.
 
     **Arguments:**
 
@@ -40,12 +35,26 @@ def confusion_matrix(
     ignored = jnp.zeros(y_true.shape, bool) if ignore_class is None else y_true == ignore_class
     # What isn't counted is sent where there is no bin.
     bins = jnp.where(inside & ~ignored, y_true.astype(jnp.int32) * classes + y_pred.astype(jnp.int32), classes**2)
-    counts = histogram(bins, classes**2, weights).reshape(classes, classes)
-    spoiled = jnp.any(weighted_at_all(~inside & ~ignored, weights)) if check_bounds else jnp.asarray(False)
-    return counted(counts, jnp.broadcast_to(spoiled, counts.shape))
+    invalid = jnp.any(weighted_at_all(~inside & ~ignored, weights)) if check_bounds else jnp.asarray(False)
+    return spoiled(histogram(bins, (classes, classes), weights), invalid)
 
 
-class OfConfusionMatrix(Metric):
+def matrix_of(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None,
+    *,
+    num_classes: int | None,
+    threshold: ArrayLike | None,
+    ignore_class: int | None,
+    check_bounds: bool,
+) -> Sum:
+    """The confusion matrix of labels and predictions in the form that their shapes and dtypes say."""
+    indices = class_indices(y_true, y_pred, num_classes=num_classes, threshold=threshold)
+    return confusion_matrix(indices, sample_weight, ignore_class=ignore_class, check_bounds=check_bounds)
+
+
+class OfConfusionMatrix(Derived):
     """A figure of a confusion matrix."""
 
     num_classes: int | None = eqx.field(default=None, static=True)
@@ -65,19 +74,13 @@ class OfConfusionMatrix(Metric):
             if self.num_classes not in (None, 2):
                 raise ValueError(f"`threshold` is about two classes, and `num_classes` is {self.num_classes}.")
 
-    @abc.abstractmethod
-    def _figure(self, matrix: Sum) -> Accumulator:
-        """What is made of the matrix."""
-
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Accumulator:
-        indices = class_indices(y_true, y_pred, num_classes=self.num_classes, threshold=self.threshold)
-        return self._figure(
-            confusion_matrix(indices, sample_weight, ignore_class=self.ignore_class, check_bounds=self.check_bounds)
+    def _source(self) -> Source:
+        return source(
+            matrix_of,
+            num_classes=self.num_classes,
+            threshold=self.threshold,
+            ignore_class=self.ignore_class,
+            check_bounds=self.check_bounds,
         )
 
 
@@ -121,10 +124,12 @@ class ConfusionMatrix(OfConfusionMatrix):
                 f"`normalize` is one of 'true', 'pred', 'all' and None, and got {describe(self.normalize)}."
             )
 
-    def _figure(self, matrix: Sum) -> Accumulator:
-        return matrix if self.normalize is None else Figure(matrix, _normalized, by=self.normalize)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _normalized, by=self.normalize)
 
 
-def _normalized(matrix: Float[Array, "classes classes"], by: str) -> Float[Array, "classes classes"]:
+def _normalized(matrix: Float[Array, "classes classes"], by: str | None) -> Float[Array, "classes classes"]:
+    if by is None:
+        return matrix
     axis = {"true": 1, "pred": 0, "all": None}[by]
     return safe_divide(matrix, jnp.broadcast_to(jnp.sum(matrix, axis=axis, keepdims=True), matrix.shape))

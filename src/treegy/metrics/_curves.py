@@ -1,19 +1,17 @@
 """Curves of two figures that depend on a threshold."""
 
-import abc
-
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float
 
 from .._accumulator import Sum, safe_divide
-from .._metric import Metric
-from ._buckets import at_thresholds, buckets, check_num_thresholds, spread_thresholds
+from ._buckets import at_thresholds, buckets_at, check_num_thresholds, spread_thresholds
 from ._confusion import check_index
+from ._derived import Derived, Source
 from ._figure import Figure
 
 
-class Curve(Metric):
+class Curve(Derived):
     """A curve of predictions of two classes, known at some thresholds."""
 
     # Static, since they fix the shape of what is accumulated.
@@ -28,26 +26,9 @@ class Curve(Metric):
         check_num_thresholds(self.num_thresholds, 2)
         check_index("class_id", self.class_id)
 
-    @abc.abstractmethod
-    def _curve(self, histogram: Sum, thresholds: tuple[float, ...]) -> Figure:
-        """What is made of the histogram."""
-
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
+    def _source(self) -> Source:
         thresholds = spread_thresholds(self.num_thresholds)
-        histogram = buckets(
-            y_true,
-            y_pred,
-            sample_weight,
-            thresholds=thresholds,
-            from_logits=self.from_logits,
-            class_id=self.class_id,
-        )
-        return self._curve(histogram, thresholds)
+        return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
 
 
 class RocCurve(Curve):
@@ -77,8 +58,8 @@ class RocCurve(Curve):
         ```
     """
 
-    def _curve(self, histogram: Sum, thresholds: tuple[float, ...]) -> Figure:
-        return Figure(histogram, _roc, thresholds=thresholds)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _roc, thresholds=spread_thresholds(self.num_thresholds))
 
 
 class PrecisionRecallCurve(Curve):
@@ -105,8 +86,8 @@ class PrecisionRecallCurve(Curve):
         ```
     """
 
-    def _curve(self, histogram: Sum, thresholds: tuple[float, ...]) -> Figure:
-        return Figure(histogram, _precision_recall, thresholds=thresholds)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _precision_recall, thresholds=spread_thresholds(self.num_thresholds))
 
 
 def _roc(histogram: Float[Array, "2 buckets 1"], thresholds: tuple[float, ...]) -> Float[Array, "3 thresholds"]:

@@ -3,17 +3,15 @@
 import abc
 
 import equinox as eqx
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array
 
-from .._metric import Metric
-from ..losses._classes import class_axis
-from ..losses._elementwise import matched
-from ..losses._number import check_number
+from .._accumulator import Sum
+from ..losses._number import as_integer, check_number
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
-from ._confusion import Counts, confusion
+from ._confusion import Counts, Thresholds, as_thresholds, check_index, check_thresholds, counts_at
+from ._derived import Derived, Source
 from ._figure import Figure
+from ._top_k import check_k
 
 
 def _f_beta(counts: Array, average: str | None, beta: float, zero_division: float) -> Array:
@@ -23,43 +21,42 @@ def _f_beta(counts: Array, average: str | None, beta: float, zero_division: floa
     return ratio(numerator, denominator, right + false_negatives, average, zero_division)
 
 
-class FScore(Metric):
+class FScore(Derived):
     """What `FBetaScore` and `F1Score` share."""
 
     average: str | None = eqx.field(default=None, kw_only=True, static=True)
     """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
     and `"weighted"` that weighted by how often each class is the label."""
-    threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
-    """What is above it is predicted as 1. By default it is the largest prediction along the last axis: all of equal
-    ones, and none where that is 0."""
+    threshold: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
+    """What is above it is predicted as 1; or a list of them, for a figure at each, along a first axis. By default it is
+    the largest prediction along the last axis: all of equal ones, and none where that is 0."""
+    top_k: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_integer)
+    """Only the `top_k` largest predictions along the last axis can be positive; without `threshold`, they all are."""
+    class_id: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_integer)
+    """The only class that is looked at, an index along the last axis: the figure is that of this class."""
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the score is of a class that is neither predicted nor a label: 0, 1 or NaN, which means leave out."""
 
     def __check_init__(self) -> None:
-        if self.threshold is not None:
-            check_number("threshold", self.threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or None")
-        check_average(self.average)
+        check_thresholds(self.threshold, "threshold")
+        check_index("class_id", self.class_id)
+        check_average(self.average, self.class_id, of_one=(None, "micro"))
         check_zero_division(self.zero_division)
+        if self.top_k is not None:
+            check_k("top_k", self.top_k)
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        per_class = self.average != "micro"
-        if per_class or self.threshold is None:
-            class_axis(y_true, y_pred)
-        y_true, y_pred = matched(y_true, y_pred)
-        if self.threshold is None:
-            # As in Keras, all of equal ones, and none where there is nothing but zeros.
-            chosen = (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
-        else:
-            chosen = y_pred > jnp.asarray(self.threshold, y_pred.dtype)
-        counts = confusion(y_true, y_pred, chosen, sample_weight, per_class=per_class)
+    def _average(self) -> str | None:
+        # Of one class, there is nothing to tell apart.
+        return "micro" if self.class_id is not None else self.average
+
+    def _source(self) -> Source:
+        per_class = self._average() != "micro"
+        return counts_at(self.threshold, top_k=self.top_k, class_id=self.class_id, per_class=per_class, largest=True)
+
+    def _figure(self, accumulated: Sum) -> Figure:
         beta = self._weight_of_recall()
-        return Figure(counts, _f_beta, average=self.average, beta=beta, zero_division=self.zero_division)
+        return Figure(accumulated, _f_beta, average=self._average(), beta=beta, zero_division=self.zero_division)
 
     @abc.abstractmethod
     def _weight_of_recall(self) -> float: ...

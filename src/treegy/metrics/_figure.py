@@ -1,7 +1,7 @@
 """A figure that is made of what another accumulator computes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 
@@ -18,6 +18,8 @@ class Figure(Accumulator):
     # Static, and compared by value: equal metrics give accumulators of the same structure, which merge.
     function: Callable[..., Any] = eqx.field(static=True)
     options: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+
+    merges_parts: ClassVar[bool] = True
 
     def __init__(self, part: Accumulator, function: Callable[..., Any], **options: Any):
         """**Arguments:**

@@ -7,12 +7,11 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float
 
-from .._accumulator import safe_divide
+from .._accumulator import Sum, safe_divide
 from .._describe import array_name, describe
 from .._errors import ContractError
-from .._metric import Metric
 from ..losses._elementwise import check_same_shape
 from ..losses._number import check_number
 from ._class_indices import (
@@ -20,11 +19,11 @@ from ._class_indices import (
     as_indices,
     check_num_classes,
     check_width,
-    class_indices,
     labeled_class,
     scored_class,
 )
-from ._confusion_matrix import confusion_matrix
+from ._confusion_matrix import confusion_matrix, matrix_of
+from ._derived import Derived, Source, source
 from ._figure import Figure
 
 
@@ -71,7 +70,22 @@ def _check_targets(classes: Any, num_classes: int) -> None:
         raise ValueError(f"{expected} and got {describe(classes)}.")
 
 
-class OfIndices(Metric):
+def _matrix_of(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None,
+    *,
+    sparse: tuple[bool, bool],
+    num_classes: int,
+    axis: int,
+    ignore_class: int | None,
+    check_bounds: bool,
+) -> Sum:
+    indices = _read(y_true, y_pred, sparse=sparse, num_classes=num_classes, axis=axis)
+    return confusion_matrix(indices, sample_weight, ignore_class=ignore_class, check_bounds=check_bounds)
+
+
+class OfIndices(Derived):
     """The overlap of some classes, of labels and predictions in the form that is said."""
 
     num_classes: int = eqx.field(static=True)
@@ -94,17 +108,18 @@ class OfIndices(Metric):
     def _classes(self) -> tuple[int, ...] | None:
         """The classes that are looked at; None for all."""
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        indices = _read(y_true, y_pred, sparse=self._sparse(), num_classes=self.num_classes, axis=self.axis)
-        matrix = confusion_matrix(
-            indices, sample_weight, ignore_class=self.ignore_class, check_bounds=self.check_bounds
+    def _source(self) -> Source:
+        return source(
+            _matrix_of,
+            sparse=self._sparse(),
+            num_classes=self.num_classes,
+            axis=self.axis,
+            ignore_class=self.ignore_class,
+            check_bounds=self.check_bounds,
         )
-        return Figure(matrix, _mean_iou, classes=self._classes())
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _mean_iou, classes=self._classes())
 
 
 class IoU(OfIndices):
@@ -238,7 +253,7 @@ class OneHotMeanIoU(OfIndices):
         return None
 
 
-class BinaryIoU(Metric):
+class BinaryIoU(Derived):
     """How much labels and predictions overlap of two classes that are predicted by one number.
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`; what is above the threshold is
@@ -266,12 +281,8 @@ class BinaryIoU(Metric):
         _check_targets(self.target_class_ids, 2)
         check_number("threshold", self.threshold, lambda t: t == t, "a number")
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        indices = class_indices(y_true, y_pred, threshold=self.threshold)
-        matrix = confusion_matrix(indices, sample_weight, ignore_class=None, check_bounds=True)
-        return Figure(matrix, _mean_iou, classes=tuple(self.target_class_ids))
+    def _source(self) -> Source:
+        return source(matrix_of, num_classes=None, threshold=self.threshold, ignore_class=None, check_bounds=True)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _mean_iou, classes=tuple(self.target_class_ids))

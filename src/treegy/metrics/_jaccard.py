@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._accumulator import Accumulator, Sum
+from .._accumulator import Sum
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
 from ._confusion_matrix import OfConfusionMatrix
 from ._figure import Figure
@@ -42,8 +42,8 @@ class Jaccard(OfConfusionMatrix):
         check_average(self.average)
         check_zero_division(self.zero_division)
 
-    def _figure(self, matrix: Sum) -> Accumulator:
-        return Figure(matrix, _jaccard, average=self.average, zero_division=self.zero_division)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _jaccard, average=self.average, zero_division=self.zero_division)
 
 
 def _jaccard(matrix: Float[Array, "classes classes"], average: str | None, zero_division: float) -> Float[Array, "..."]:

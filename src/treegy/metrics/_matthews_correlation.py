@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._accumulator import Accumulator, Sum, safe_divide
+from .._accumulator import Sum, safe_divide
 from ._confusion_matrix import OfConfusionMatrix
 from ._figure import Figure
 
@@ -33,8 +33,8 @@ class MatthewsCorrelation(OfConfusionMatrix):
         ```
     """
 
-    def _figure(self, matrix: Sum) -> Accumulator:
-        return Figure(matrix, _matthews_correlation)
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _matthews_correlation)
 
 
 def _matthews_correlation(matrix: Float[Array, "classes classes"]) -> Float[Array, ""]:

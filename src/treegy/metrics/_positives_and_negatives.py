@@ -3,15 +3,15 @@
 from typing import ClassVar
 
 import equinox as eqx
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array
 
-from .._metric import Metric
-from ..losses._elementwise import matched
-from ._confusion import Counts, Thresholds, as_thresholds, check_thresholds, confusion, predicted
+from .._accumulator import Sum
+from ._confusion import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
+from ._derived import Derived, Source
 from ._figure import Figure
 
 
-class CountOf(Metric):
+class CountOf(Derived):
     """One of the four counts."""
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
@@ -23,15 +23,11 @@ class CountOf(Metric):
     def __check_init__(self) -> None:
         check_thresholds(self.thresholds)
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        y_true, y_pred = matched(y_true, y_pred)
-        counts = confusion(y_true, y_pred, predicted(y_pred, self.thresholds), sample_weight)
-        return Figure(counts, _count, of=self.of)
+    def _source(self) -> Source:
+        return counts_at(self.thresholds)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _count, of=self.of)
 
 
 def _count(counts: Array, of: str) -> Array:

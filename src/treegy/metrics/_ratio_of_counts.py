@@ -3,18 +3,17 @@
 from typing import ClassVar
 
 import equinox as eqx
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array
 
-from .._metric import Metric
-from ..losses._classes import class_axis
-from ..losses._elementwise import matched
+from .._accumulator import Sum
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
-from ._confusion import Counts, Thresholds, as_thresholds, check_index, check_thresholds, confusion, predicted
+from ._confusion import Counts, Thresholds, as_thresholds, check_index, check_thresholds, counts_at
+from ._derived import Derived, Source
 from ._figure import Figure
 from ._top_k import check_k
 
 
-class RatioOfCounts(Metric):
+class RatioOfCounts(Derived):
     """The share of one count in the sum of two."""
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
@@ -41,19 +40,12 @@ class RatioOfCounts(Metric):
         if self.top_k is not None:
             check_k("top_k", self.top_k)
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Shaped[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
+    def _source(self) -> Source:
         per_class = self.average != "micro"
-        if per_class:
-            class_axis(y_true, y_pred)
-        y_true, y_pred = matched(y_true, y_pred)
-        chosen = predicted(y_pred, self.thresholds, self.top_k)
-        counts = confusion(y_true, y_pred, chosen, sample_weight, class_id=self.class_id, per_class=per_class)
-        return Figure(counts, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
+        return counts_at(self.thresholds, top_k=self.top_k, class_id=self.class_id, per_class=per_class)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
 
 
 def _ratio(counts: Array, of: tuple[str, str], average: str | None, zero_division: float) -> Array:

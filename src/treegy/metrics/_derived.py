@@ -1,0 +1,49 @@
+"""Metrics whose figure is made of what others accumulate too: of counts, a confusion matrix, a histogram."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Num, Shaped
+
+from .._accumulator import Accumulator
+from .._metric import Metric
+from ._figure import Figure
+
+
+class Source(NamedTuple):
+    """What is accumulated of labels and predictions. Equal ones accumulate the same."""
+
+    function: Callable[..., Accumulator]
+    """A function of a module, of `y_true`, `y_pred`, `sample_weight` and the options."""
+    options: tuple[tuple[str, Any], ...]
+
+
+def source(function: Callable[..., Accumulator], **options: Any) -> Source:
+    return Source(function, tuple(options.items()))
+
+
+class Derived(Metric):
+    """A metric whose figure is made of what others may accumulate too: within a model they share it."""
+
+    @abc.abstractmethod
+    def _source(self) -> Source:
+        """What is accumulated."""
+
+    @abc.abstractmethod
+    def _figure(self, accumulated: Any) -> Figure:
+        """What is made of it."""
+
+    def call(
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Shaped[Array, "batch ..."],
+        sample_weight: Num[Array, "batch ..."] | None = None,
+    ) -> Figure:
+        """The figure, whose part is what is accumulated."""
+        function, options = self._source()
+        return self._figure(function(y_true, y_pred, sample_weight, **dict(options)))
+
+    def _accumulates(self) -> Any:
+        # What a user's own `call` accumulates is not known.
+        return (self._source(), self.on) if type(self).call is Derived.call else None
