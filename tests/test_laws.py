@@ -17,7 +17,6 @@ import pytest
 import treegy as tg
 from treegy._accumulator import compute_all
 from treegy._inject import request
-from treegy.metrics._wrapper import Wrapper
 from treegy.testing._subject import make_subject
 
 Data = dict[str, Any]
@@ -30,9 +29,14 @@ CLASSES = [
     for package in (tg.losses, tg.metrics, tg.regularizers)
     for _, cls in sorted(vars(package).items())
     if inspect.isclass(cls) and issubclass(cls, tg.Loss | tg.Metric) and not inspect.isabstract(cls)
-    # Metrics made of others have their laws in test_metrics_wrappers.py.
-    if not issubclass(cls, Wrapper)
 ]
+
+
+
+def side(y_pred: Any) -> Any:
+    """The group of an example."""
+    return (y_pred[:, 0] > 0).astype(jnp.int32)
+
 
 # Besides the default: what takes another path through the mathematics. One line for each class.
 OPTIONS: dict[str, list[Data]] = {
@@ -65,12 +69,16 @@ OPTIONS: dict[str, list[Data]] = {
 
 # What a class can't be made without, or not for the data of the laws.
 NEEDED: dict[str, Data] = {
+    "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
+    "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
+    "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
     "MeanIoU": {"num_classes": 3},
     "OneHotIoU": {"num_classes": 4, "target_class_ids": [0, 2]},
     "OneHotMeanIoU": {"num_classes": 4},
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
+    "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
     "SensitivityAtSpecificity": {"specificity": 0.5},
     "SparseTopKCategoricalAccuracy": {"k": 2},
     "SpecificityAtSensitivity": {"sensitivity": 0.5},
@@ -95,6 +103,7 @@ KINDS: list[tuple[str, str]] = [
     ("Error$|^Huber|^LogCosh|^CosineSimilarity|^Quantile", "numbers"),
     ("^Min$|^Max$|^Std$|^Variance$", "values"),
     ("^Perplexity", "class indices"),
+    ("^Bootstrap$|^ByGroup$|^Classwise$|^Running$", "numbers"),
     ("Correlation$|^ExplainedVariance|^R2Score", "numbers"),
 ]
 
@@ -143,7 +152,7 @@ def _integers(rng: np.random.Generator, high: int, shape: tuple[int, ...]) -> ja
 
 
 def kind_of(cls: type[Any]) -> str:
-    if "parameters" in request(cls.call):
+    if "parameters" in request(cls.call).names:
         return "parameters"
     for pattern, kind in KINDS:
         if re.search(pattern, cls.__name__):
@@ -152,7 +161,8 @@ def kind_of(cls: type[Any]) -> str:
 
 
 def data_for(cls: type[Any]) -> Data:
-    return make_data(kind_of(cls), N, np.random.default_rng(0))
+    data = make_data(kind_of(cls), N, np.random.default_rng(0))
+    return data | ({"key": jax.random.key(0)} if "key" in request(make(cls, {})._function()).names else {})
 
 
 def make(cls: type[Any], options: Data) -> Any:
@@ -176,7 +186,7 @@ def every(test: Any) -> Any:
 
 def test_the_package_is_walked():
     names = {cls.__name__ for cls in CLASSES}
-    assert {"MeanSquaredError", "Accuracy", "GlobalL2", "Precision", "Mean"} <= names
+    assert {"MeanSquaredError", "Accuracy", "GlobalL2", "Precision", "Mean", "ByGroup"} <= names
     assert set(NEEDED) <= names
     for name, several in OPTIONS.items():
         assert all(any(fits(options, cls) for cls in CLASSES if cls.__name__ == name) for options in several), name
@@ -192,16 +202,9 @@ def test_laws(cls: Any, options: Data):
     tg.testing.check_loss(thing, extremes=numbers, **data)
 
 
-@every
-def test_weights_that_are_all_zero_give_zero(cls: Any, options: Data):
-    if issubclass(cls, tg.Loss) and kind_of(cls) != "parameters":
-        loss = make(cls, {**options, "reduction": "weighted_mean"})
-        assert loss(**data_for(cls), sample_weight=jnp.zeros(N)) == 0
-
-
 def test_few_are_exempt_and_for_a_reason():
     exempt = {cls.__name__ for cls in CLASSES if cls.exempt_from}
-    assert exempt == {"Circle", "NTXent"}
+    assert exempt == {"Circle", "NTXent", "Bootstrap", "Running"}
     assert all(reason for cls in CLASSES for reason in cls.exempt_from.values())
 
 

@@ -94,6 +94,15 @@ class Broken(tg.Metric):
                 return tg.Mean(jnp.sum(kept), jnp.sum(jnp.where(weight != 0, 1.0, 0.0)))
             case "multiplied":
                 return tg.Mean(jnp.sum(values * weight), jnp.sum(weight))
+            case "one of nothing":
+                counted = jnp.where(jnp.sum(weight) > 0, jnp.sum(kept * weight), 1)
+                return Odd(counted, self.how, 0)
+            case "undefined":
+                return Odd(jnp.stack([jnp.sum(kept * weight), jnp.sum(weight)]), self.how, 0)
+            case "half":
+                return Odd(jnp.sum(kept * weight).astype(y_pred.dtype), self.how, 0)
+            case "bytes":
+                return Odd(jnp.sum(weight).astype(jnp.int8), self.how, 0)
             case "eager":
                 return tg.Sum(jnp.sum(kept * weight) + (0 if isinstance(y_pred, jax.core.Tracer) else 1))
             case _:
@@ -120,7 +129,7 @@ class Odd(tg.Accumulator):
         return Odd(total, self.how, self.size)
 
     def compute(self) -> Any:
-        return self.total
+        return self.total[0] / self.total[1] if self.how == "undefined" else self.total
 
 
 @pytest.mark.parametrize(
@@ -140,6 +149,16 @@ class Odd(tg.Accumulator):
             "multiplied",
             r'"absence".*\n +with NaN in .* weight 0 : nan\n +without these examples +: [\d.]+\n.*jnp\.where',
         ),
+        (
+            "one of nothing",
+            r'"nothing".*\n +with weights that are all 0 : 1\.0\n +of `empty\(\)` +: 0\.0\nA denominator may be 0',
+        ),
+        (
+            "undefined",
+            r'"nothing".*\n +of `empty\(\)` +: nan\n +as a number +: 0\.0\nA denominator may be 0',
+        ),
+        ("half", r'"precision".*\n +of a batch in float16 : \.total f16\[\]\nConvert values before'),
+        ("bytes", r'"precision".*\n +of a batch : \.total i8\[\]\nConvert values before'),
         ("eager", r'"jit".*\n +run eagerly : [\d.]+\n +compiled +: [\d.]+\nKeep to `jnp`'),
         ("dtype", r'"stability".*\n +of a batch : \.total f32\[\]\n +merged +: \.total i32\[\]\nGive every field'),
         ("static", r'"stability".*\n +of a batch +: .*\n +of a batch of another size : .*\nGive every field'),
@@ -176,6 +195,14 @@ def test_gradients_that_are_not_finite():
         tg.testing.check_loss(root, **Y)
     with pytest.raises(AssertionError, match="where it is 3 everywhere"):
         tg.testing.check_loss(root, extremes=(3.0,), y_true=jnp.full((6, 1), 3.0), y_pred=jnp.ones((6, 1)))
+    # Predictions that depend on a label of weight 0, which becomes 0.
+    with pytest.raises(AssertionError, match="where the labels of weight 0 are NaN : "):
+        tg.testing.check_loss(
+            lambda y_true, y_pred: jnp.sum(y_pred * y_true / jnp.linalg.norm(y_true, axis=-1, keepdims=True), axis=-1),
+            extremes=(),
+            y_true=np.ones((6, 2)),
+            y_pred=np.zeros((6, 2)),
+        )
     with pytest.raises(AssertionError, match="the gradient of `parameters` as given"):
         tg.testing.check_loss(
             lambda parameters: jnp.sqrt(jnp.sum(parameters["w"] ** 2)), parameters={"w": jnp.zeros(2)}
