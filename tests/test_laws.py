@@ -6,7 +6,11 @@ tested by existing, and one that no data is known for fails.
 
 import dataclasses
 import inspect
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -160,8 +164,8 @@ def kind_of(cls: type[Any]) -> str:
     pytest.fail(f"No data is known for {cls.__name__}: add it to KINDS, so that the laws are tested for it.")
 
 
-def data_for(cls: type[Any]) -> Data:
-    data = make_data(kind_of(cls), N, np.random.default_rng(0))
+def data_for(cls: type[Any], n: int = N) -> Data:
+    data = make_data(kind_of(cls), n, np.random.default_rng(0))
     return data | ({"key": jax.random.key(0)} if "key" in request(make(cls, {})._function()).names else {})
 
 
@@ -174,14 +178,19 @@ def fits(options: Data, cls: type[Any]) -> bool:
     return set(options) <= {field.name for field in dataclasses.fields(cls)}
 
 
-def every(test: Any) -> Any:
-    variants = [
-        pytest.param(cls, options, id=cls.__name__ + ("" if not options else "-" + "-".join(options)))
-        for cls in CLASSES
-        for options in [{}, *OPTIONS.get(cls.__name__, [])]
-        if fits(options, cls)
+def variants() -> list[tuple[Any, Data]]:
+    """Every class, with its default and its other options."""
+    return [
+        (cls, options) for cls in CLASSES for options in [{}, *OPTIONS.get(cls.__name__, [])] if fits(options, cls)
     ]
-    return pytest.mark.parametrize("cls, options", variants)(test)
+
+
+def every(test: Any) -> Any:
+    params = [
+        pytest.param(cls, options, id=cls.__name__ + ("" if not options else "-" + "-".join(options)))
+        for cls, options in variants()
+    ]
+    return pytest.mark.parametrize("cls, options", params)(test)
 
 
 def test_the_package_is_walked():
@@ -228,6 +237,48 @@ def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype
     assert jax.tree.map(lambda a: a.dtype, got) == jax.tree.map(lambda a: a.dtype, expected)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def figures_on(place: Any) -> Any:
+    """The figures of every loss and metric of examples placed so, all by one program: compiling is what takes time."""
+    subjects = {
+        f"{cls.__module__}.{cls.__name__}{options}": (
+            make_subject("loss" if issubclass(cls, tg.Loss) else "metric", make(cls, options), data_for(cls, 16))
+        )
+        for cls, options in variants()
+    }
+    weight = jnp.asarray(np.arange(16) % 3, jnp.float32)
+
+    def figures(examples: Any, weight: Any) -> Any:
+        return {who: it.figures(examples[who], weight if it.size else None) for who, it in subjects.items()}
+
+    placed = jax.device_put(({who: it.examples for who, it in subjects.items()}, weight), place)
+    return jax.jit(figures)(*placed)
+
+
+def compare_devices() -> None:
+    """What is said of test_one_device_is_eight; run in a process that has eight."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), "batch")
+    assert mesh.size == 8
+    one = figures_on(jax.devices()[0])
+    eight = figures_on(jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch")))
+    for who in one:
+        for (path, figure), other in zip(
+            jax.tree_util.tree_leaves_with_path(one[who]), jax.tree.leaves(eight[who]), strict=True
+        ):
+            assert len(figure.devices()) == 1 and len(other.devices()) == 8
+            np.testing.assert_allclose(other, figure, rtol=1e-5, atol=1e-6, err_msg=f"{who} {path}")
+    print(len(one), "are the same")
+
+
+@pytest.mark.once
+def test_one_device_is_eight():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import test_laws; test_laws.compare_devices()"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env, cwd=Path(__file__).parent)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) == len(variants())
 
 
 def test_a_class_without_data_fails():
