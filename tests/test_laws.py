@@ -36,7 +36,6 @@ CLASSES = [
 ]
 
 
-
 def side(y_pred: Any) -> Any:
     """The group of an example."""
     return (y_pred[:, 0] > 0).astype(jnp.int32)
@@ -180,9 +179,7 @@ def fits(options: Data, cls: type[Any]) -> bool:
 
 def variants() -> list[tuple[Any, Data]]:
     """Every class, with its default and its other options."""
-    return [
-        (cls, options) for cls in CLASSES for options in [{}, *OPTIONS.get(cls.__name__, [])] if fits(options, cls)
-    ]
+    return [(cls, options) for cls in CLASSES for options in [{}, *OPTIONS.get(cls.__name__, [])] if fits(options, cls)]
 
 
 def every(test: Any) -> Any:

@@ -265,28 +265,3 @@ def test_exemptions_are_of_the_laws_that_they_name():
 def test_what_can_not_be_checked(loss: Any, values: Any, kind: Any, error: str):
     with pytest.raises(kind, match=error):
         tg.testing.check_loss(loss, **values)
-
-
-# Values that may be meant otherwise
-
-
-def test_probabilities_where_logits_are_meant_and_the_reverse():
-    x, y = np.linspace(-2, 2, 10).reshape(5, 2), np.array([0, 1, 0, 1, 1])
-    losses, metrics = tg.losses, tg.metrics
-
-    def of(module: Any, loss: Any, labels: Any = y) -> list[str]:
-        model = tg.Model(module, loss=[loss, losses.MeanAbsoluteError(on={"y_true": "b"})], metrics=metrics.Mean())
-        return tg.testing.doubts(model, x, {"a": labels, "b": x})
-
-    raw = losses.SparseCategoricalCrossentropy(on={"y_true": "a"}, name="it")
-    (doubt,) = of(eqx.nn.Identity(), raw)
-    assert doubt.startswith(
-        "loss `it_loss` (SparseCategoricalCrossentropy.call) takes probabilities, and `y_pred` f32[5,2]"
-    )
-    assert "reaches from -2 to 2: are these logits?" in doubt
-    assert of(eqx.nn.Lambda(jax.nn.softmax), raw) == []
-
-    from_logits = losses.BinaryCrossentropy(from_logits=True, on={"y_true": "a"})
-    (doubt,) = of(eqx.nn.Lambda(jax.nn.sigmoid), from_logits, x > 0)
-    assert "takes logits, and all of `y_pred` f32[5,2] lies within [0, 1]: are these probabilities already?" in doubt
-    assert of(eqx.nn.Identity(), from_logits, x > 0) == []

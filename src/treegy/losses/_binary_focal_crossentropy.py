@@ -83,6 +83,8 @@ class BinaryFocalCrossentropy(Loss):
         ```
     """
 
+    predictions = "probabilities"
+
     apply_class_balancing: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether `alpha` is used."""
     alpha: ArrayLike = eqx.field(default=0.25, kw_only=True)
