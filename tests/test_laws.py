@@ -6,7 +6,11 @@ tested by existing, and one that no data is known for fails.
 
 import dataclasses
 import inspect
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,7 +21,6 @@ import pytest
 import treegy as tg
 from treegy._accumulator import compute_all
 from treegy._inject import request
-from treegy.metrics._wrapper import Wrapper
 from treegy.testing._subject import make_subject
 
 Data = dict[str, Any]
@@ -30,9 +33,13 @@ CLASSES = [
     for package in (tg.losses, tg.metrics, tg.regularizers)
     for _, cls in sorted(vars(package).items())
     if inspect.isclass(cls) and issubclass(cls, tg.Loss | tg.Metric) and not inspect.isabstract(cls)
-    # Metrics made of others have their laws in test_metrics_wrappers.py.
-    if not issubclass(cls, Wrapper)
 ]
+
+
+def side(y_pred: Any) -> Any:
+    """The group of an example."""
+    return (y_pred[:, 0] > 0).astype(jnp.int32)
+
 
 # Besides the default: what takes another path through the mathematics. One line for each class.
 OPTIONS: dict[str, list[Data]] = {
@@ -65,12 +72,16 @@ OPTIONS: dict[str, list[Data]] = {
 
 # What a class can't be made without, or not for the data of the laws.
 NEEDED: dict[str, Data] = {
+    "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
+    "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
+    "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
     "MeanIoU": {"num_classes": 3},
     "OneHotIoU": {"num_classes": 4, "target_class_ids": [0, 2]},
     "OneHotMeanIoU": {"num_classes": 4},
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
+    "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
     "SensitivityAtSpecificity": {"specificity": 0.5},
     "SparseTopKCategoricalAccuracy": {"k": 2},
     "SpecificityAtSensitivity": {"sensitivity": 0.5},
@@ -95,6 +106,7 @@ KINDS: list[tuple[str, str]] = [
     ("Error$|^Huber|^LogCosh|^CosineSimilarity|^Quantile", "numbers"),
     ("^Min$|^Max$|^Std$|^Variance$", "values"),
     ("^Perplexity", "class indices"),
+    ("^Bootstrap$|^ByGroup$|^Classwise$|^Running$", "numbers"),
     ("Correlation$|^ExplainedVariance|^R2Score", "numbers"),
 ]
 
@@ -143,7 +155,7 @@ def _integers(rng: np.random.Generator, high: int, shape: tuple[int, ...]) -> ja
 
 
 def kind_of(cls: type[Any]) -> str:
-    if "parameters" in request(cls.call):
+    if "parameters" in request(cls.call).names:
         return "parameters"
     for pattern, kind in KINDS:
         if re.search(pattern, cls.__name__):
@@ -151,8 +163,9 @@ def kind_of(cls: type[Any]) -> str:
     pytest.fail(f"No data is known for {cls.__name__}: add it to KINDS, so that the laws are tested for it.")
 
 
-def data_for(cls: type[Any]) -> Data:
-    return make_data(kind_of(cls), N, np.random.default_rng(0))
+def data_for(cls: type[Any], n: int = N) -> Data:
+    data = make_data(kind_of(cls), n, np.random.default_rng(0))
+    return data | ({"key": jax.random.key(0)} if "key" in request(make(cls, {})._function()).names else {})
 
 
 def make(cls: type[Any], options: Data) -> Any:
@@ -164,19 +177,22 @@ def fits(options: Data, cls: type[Any]) -> bool:
     return set(options) <= {field.name for field in dataclasses.fields(cls)}
 
 
+def variants() -> list[tuple[Any, Data]]:
+    """Every class, with its default and its other options."""
+    return [(cls, options) for cls in CLASSES for options in [{}, *OPTIONS.get(cls.__name__, [])] if fits(options, cls)]
+
+
 def every(test: Any) -> Any:
-    variants = [
+    params = [
         pytest.param(cls, options, id=cls.__name__ + ("" if not options else "-" + "-".join(options)))
-        for cls in CLASSES
-        for options in [{}, *OPTIONS.get(cls.__name__, [])]
-        if fits(options, cls)
+        for cls, options in variants()
     ]
-    return pytest.mark.parametrize("cls, options", variants)(test)
+    return pytest.mark.parametrize("cls, options", params)(test)
 
 
 def test_the_package_is_walked():
     names = {cls.__name__ for cls in CLASSES}
-    assert {"MeanSquaredError", "Accuracy", "GlobalL2", "Precision", "Mean"} <= names
+    assert {"MeanSquaredError", "Accuracy", "GlobalL2", "Precision", "Mean", "ByGroup"} <= names
     assert set(NEEDED) <= names
     for name, several in OPTIONS.items():
         assert all(any(fits(options, cls) for cls in CLASSES if cls.__name__ == name) for options in several), name
@@ -192,16 +208,9 @@ def test_laws(cls: Any, options: Data):
     tg.testing.check_loss(thing, extremes=numbers, **data)
 
 
-@every
-def test_weights_that_are_all_zero_give_zero(cls: Any, options: Data):
-    if issubclass(cls, tg.Loss) and kind_of(cls) != "parameters":
-        loss = make(cls, {**options, "reduction": "weighted_mean"})
-        assert loss(**data_for(cls), sample_weight=jnp.zeros(N)) == 0
-
-
 def test_few_are_exempt_and_for_a_reason():
     exempt = {cls.__name__ for cls in CLASSES if cls.exempt_from}
-    assert exempt == {"Circle", "NTXent"}
+    assert exempt == {"Circle", "NTXent", "Bootstrap", "Running"}
     assert all(reason for cls in CLASSES for reason in cls.exempt_from.values())
 
 
@@ -225,6 +234,48 @@ def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype
     assert jax.tree.map(lambda a: a.dtype, got) == jax.tree.map(lambda a: a.dtype, expected)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def figures_on(place: Any) -> Any:
+    """The figures of every loss and metric of examples placed so, all by one program: compiling is what takes time."""
+    subjects = {
+        f"{cls.__module__}.{cls.__name__}{options}": (
+            make_subject("loss" if issubclass(cls, tg.Loss) else "metric", make(cls, options), data_for(cls, 16))
+        )
+        for cls, options in variants()
+    }
+    weight = jnp.asarray(np.arange(16) % 3, jnp.float32)
+
+    def figures(examples: Any, weight: Any) -> Any:
+        return {who: it.figures(examples[who], weight if it.size else None) for who, it in subjects.items()}
+
+    placed = jax.device_put(({who: it.examples for who, it in subjects.items()}, weight), place)
+    return jax.jit(figures)(*placed)
+
+
+def compare_devices() -> None:
+    """What is said of test_one_device_is_eight; run in a process that has eight."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), "batch")
+    assert mesh.size == 8
+    one = figures_on(jax.devices()[0])
+    eight = figures_on(jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch")))
+    for who in one:
+        for (path, figure), other in zip(
+            jax.tree_util.tree_leaves_with_path(one[who]), jax.tree.leaves(eight[who]), strict=True
+        ):
+            assert len(figure.devices()) == 1 and len(other.devices()) == 8
+            np.testing.assert_allclose(other, figure, rtol=1e-5, atol=1e-6, err_msg=f"{who} {path}")
+    print(len(one), "are the same")
+
+
+@pytest.mark.once
+def test_one_device_is_eight():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import test_laws; test_laws.compare_devices()"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env, cwd=Path(__file__).parent)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) == len(variants())
 
 
 def test_a_class_without_data_fails():

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import treegy as tg
@@ -204,6 +205,44 @@ def test_probabilities_that_sum_to_zero_are_finite():
     ):
         np.testing.assert_allclose(fn(label, zero), -np.log(EPSILON), rtol=1e-6)
         assert jnp.all(jnp.isfinite(jax.grad(lambda p, fn=fn, label=label: fn(label, p).sum())(zero)))
+
+
+# Examples of weight 0
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf, -np.inf])
+def test_a_label_of_weight_zero_has_no_gradient_whatever_it_is(missing: float):
+    y_true, y_pred = np.array([[1.0], [missing], [3.0]], "float32"), jnp.array([[0.0], [2.0], [5.0]])
+    weight = jnp.array([1.0, 0.0, 3.0])
+    # The derivative of the mean of w (p - y)^2 over three examples.
+    expected = [[2 * (0 - 1) / 3], [0], [2 * 3 * (5 - 3) / 3]]
+
+    def gradient(loss: Any, labels: Any, weight: Any, **values: Any) -> Any:
+        return jax.grad(lambda p: loss(**{"y_true": labels, "y_pred": p, **values}, sample_weight=weight))(y_pred)
+
+    mse, chosen = tg.losses.MeanSquaredError, {"y_true": ("a", 0)}
+    np.testing.assert_allclose(gradient(mse(), y_true, weight), expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient(mse(on=chosen), {"a": [y_true], "b": 1}, weight), expected, rtol=1e-6)
+    both = mse(on={**chosen, "sample_weight": "a"})
+    np.testing.assert_allclose(gradient(both, {"a": [y_true]}, {"a": weight, "b": 1}), expected, rtol=1e-6)
+
+    class OfInputs(tg.Loss):
+        def call(self, x: Any, y_pred: Any) -> Any:
+            return jnp.mean((x["y"] - y_pred) ** 2, axis=-1)
+
+    got = jax.grad(lambda p: OfInputs()(x={"y": y_true}, y_pred=p, sample_weight=weight))(y_pred)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_a_model_trains_past_labels_of_weight_zero():
+    x, weight = np.eye(4, dtype="float32"), np.array([1, 0, 1, 0], "float32")
+    net = eqx.nn.Linear(4, 1, use_bias=False, key=jax.random.key(0))
+    labels = {"a": [np.array([[1], [np.inf], [2], [np.nan]], "float32")]}
+    model = tg.Model(net, loss=tg.losses.MeanSquaredError(on={"y_true": ("a", 0)}), optimizer=optax.sgd(1.0))
+    trained, logs = model.train_on_batch(x, labels, weight)
+    before, after = np.asarray(net.weight), np.asarray(trained.module.weight)
+    np.testing.assert_allclose(after, np.where(weight > 0, before - 2 * (before - [[1, 0, 2, 0]]) / 4, before), 1e-5)
+    np.testing.assert_allclose(logs["loss"], np.sum(weight * (before - [[1, 0, 2, 0]]) ** 2) / 4, rtol=1e-5)
 
 
 # Class indices

@@ -94,6 +94,15 @@ class Broken(tg.Metric):
                 return tg.Mean(jnp.sum(kept), jnp.sum(jnp.where(weight != 0, 1.0, 0.0)))
             case "multiplied":
                 return tg.Mean(jnp.sum(values * weight), jnp.sum(weight))
+            case "one of nothing":
+                counted = jnp.where(jnp.sum(weight) > 0, jnp.sum(kept * weight), 1)
+                return Odd(counted, self.how, 0)
+            case "undefined":
+                return Odd(jnp.stack([jnp.sum(kept * weight), jnp.sum(weight)]), self.how, 0)
+            case "half":
+                return Odd(jnp.sum(kept * weight).astype(y_pred.dtype), self.how, 0)
+            case "bytes":
+                return Odd(jnp.sum(weight).astype(jnp.int8), self.how, 0)
             case "eager":
                 return tg.Sum(jnp.sum(kept * weight) + (0 if isinstance(y_pred, jax.core.Tracer) else 1))
             case _:
@@ -120,7 +129,7 @@ class Odd(tg.Accumulator):
         return Odd(total, self.how, self.size)
 
     def compute(self) -> Any:
-        return self.total
+        return self.total[0] / self.total[1] if self.how == "undefined" else self.total
 
 
 @pytest.mark.parametrize(
@@ -140,6 +149,16 @@ class Odd(tg.Accumulator):
             "multiplied",
             r'"absence".*\n +with NaN in .* weight 0 : nan\n +without these examples +: [\d.]+\n.*jnp\.where',
         ),
+        (
+            "one of nothing",
+            r'"nothing".*\n +with weights that are all 0 : 1\.0\n +of `empty\(\)` +: 0\.0\nA denominator may be 0',
+        ),
+        (
+            "undefined",
+            r'"nothing".*\n +of `empty\(\)` +: nan\n +as a number +: 0\.0\nA denominator may be 0',
+        ),
+        ("half", r'"precision".*\n +of a batch in float16 : \.total f16\[\]\nConvert values before'),
+        ("bytes", r'"precision".*\n +of a batch : \.total i8\[\]\nConvert values before'),
         ("eager", r'"jit".*\n +run eagerly : [\d.]+\n +compiled +: [\d.]+\nKeep to `jnp`'),
         ("dtype", r'"stability".*\n +of a batch : \.total f32\[\]\n +merged +: \.total i32\[\]\nGive every field'),
         ("static", r'"stability".*\n +of a batch +: .*\n +of a batch of another size : .*\nGive every field'),
@@ -176,6 +195,14 @@ def test_gradients_that_are_not_finite():
         tg.testing.check_loss(root, **Y)
     with pytest.raises(AssertionError, match="where it is 3 everywhere"):
         tg.testing.check_loss(root, extremes=(3.0,), y_true=jnp.full((6, 1), 3.0), y_pred=jnp.ones((6, 1)))
+    # Predictions that depend on a label of weight 0, which becomes 0.
+    with pytest.raises(AssertionError, match="where the labels of weight 0 are NaN : "):
+        tg.testing.check_loss(
+            lambda y_true, y_pred: jnp.sum(y_pred * y_true / jnp.linalg.norm(y_true, axis=-1, keepdims=True), axis=-1),
+            extremes=(),
+            y_true=np.ones((6, 2)),
+            y_pred=np.zeros((6, 2)),
+        )
     with pytest.raises(AssertionError, match="the gradient of `parameters` as given"):
         tg.testing.check_loss(
             lambda parameters: jnp.sqrt(jnp.sum(parameters["w"] ** 2)), parameters={"w": jnp.zeros(2)}
@@ -238,28 +265,3 @@ def test_exemptions_are_of_the_laws_that_they_name():
 def test_what_can_not_be_checked(loss: Any, values: Any, kind: Any, error: str):
     with pytest.raises(kind, match=error):
         tg.testing.check_loss(loss, **values)
-
-
-# Values that may be meant otherwise
-
-
-def test_probabilities_where_logits_are_meant_and_the_reverse():
-    x, y = np.linspace(-2, 2, 10).reshape(5, 2), np.array([0, 1, 0, 1, 1])
-    losses, metrics = tg.losses, tg.metrics
-
-    def of(module: Any, loss: Any, labels: Any = y) -> list[str]:
-        model = tg.Model(module, loss=[loss, losses.MeanAbsoluteError(on={"y_true": "b"})], metrics=metrics.Mean())
-        return tg.testing.doubts(model, x, {"a": labels, "b": x})
-
-    raw = losses.SparseCategoricalCrossentropy(on={"y_true": "a"}, name="it")
-    (doubt,) = of(eqx.nn.Identity(), raw)
-    assert doubt.startswith(
-        "loss `it_loss` (SparseCategoricalCrossentropy.call) takes probabilities, and `y_pred` f32[5,2]"
-    )
-    assert "reaches from -2 to 2: are these logits?" in doubt
-    assert of(eqx.nn.Lambda(jax.nn.softmax), raw) == []
-
-    from_logits = losses.BinaryCrossentropy(from_logits=True, on={"y_true": "a"})
-    (doubt,) = of(eqx.nn.Lambda(jax.nn.sigmoid), from_logits, x > 0)
-    assert "takes logits, and all of `y_pred` f32[5,2] lies within [0, 1]: are these probabilities already?" in doubt
-    assert of(eqx.nn.Identity(), from_logits, x > 0) == []

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._describe import array_name
+from ._describe import array_name, is_arraylike
 from ._errors import ContractError
 
 
@@ -123,20 +123,21 @@ def weigh(values: Any, weight: Any = None, mask: Any = None) -> tuple[Array, Arr
     return weighted, weights, counts
 
 
-def cleared(labels: Any, weight: Any) -> Any:
-    """`labels` with 0 for NaN where the weight is 0.
+def cleared(examples: Any, weight: Any) -> Any:
+    """`examples` with 0 for what isn't finite where the weight is 0.
 
     The value of such an example is selected away, but differentiating it would still give 0 times NaN.
     """
 
     def clear(leaf: Any) -> Any:
-        leaf = jnp.asarray(leaf)
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact) or leaf.shape[: weight.ndim] != weight.shape:
+        if not is_arraylike(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return leaf
+        if leaf.shape[: weight.ndim] != weight.shape:
             return leaf
         unweighted = lined_up(weight, leaf, "sample_weight") == 0
-        return jnp.where(unweighted & jnp.isnan(leaf), jnp.zeros_like(leaf), leaf)
+        return jnp.where(unweighted & ~jnp.isfinite(leaf), jnp.zeros_like(leaf), leaf)
 
-    return jax.tree.map(clear, labels)
+    return jax.tree.map(clear, examples)
 
 
 def safe_divide(numerator: Array, denominator: Array) -> Array:

@@ -45,6 +45,8 @@ class Metric(eqx.Module):
 
     local_axes: ClassVar[bool] = False
     """Whether the axis names in the annotations of `call`, except `batch`, are its own and not the model's."""
+    predictions: ClassVar[str | None] = None
+    """What `y_pred` is meant to hold, if anything in particular: one of those that [`treegy.debug.doubts`][] lists."""
     exempt_from: ClassVar[Mapping[str, str]] = {}
     """The laws of [`treegy.testing`][] that it can't keep by what it means, each with the reason."""
 

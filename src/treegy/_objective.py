@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ._accumulator import Accumulator, Mean, Total, cleared, lined_up, unique
+from ._accumulator import Accumulator, Mean, Total, lined_up, unique
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError
 from ._inject import request
@@ -73,7 +73,6 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     `(total, logs)`. The total is $\\sum_k w_k \\cdot \\text{reduced}_k$, 0 without losses; in the logs it is `loss`,
     if there are losses, followed by its parts as they enter it, and the metrics.
     """
-    batch = _cleared(batch)
     losses, others = named_terms(loss, metrics)
     entering: dict[str, Accumulator] = {}
     for i, (name, thing) in enumerate(losses):
@@ -150,14 +149,6 @@ def _accumulated(accumulator: Any) -> Accumulator:
     while accumulator.merges_parts:
         accumulator = accumulator.part
     return accumulator
-
-
-def _cleared(batch: Batch) -> Batch:
-    """A batch in which a label that is missing, NaN with a weight of 0, can be differentiated past."""
-    labels, weight = batch.available.get("y_true"), batch.sample_weight
-    if labels is None or weight is None or not is_arraylike(weight):
-        return batch
-    return batch._replace(available={**batch.available, "y_true": cleared(labels, jnp.asarray(weight))})
 
 
 def _with_key(batch: Batch, i: int) -> Batch:

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, is_accumulator, weigh
+from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, cleared, is_accumulator, weigh
 from ._contract import Vocabulary, check
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError, InjectionError
@@ -136,14 +136,21 @@ def _function_name(fn: Any) -> str:
 
 
 def reads(term: Term, batch: Batch) -> dict[str, Any]:
-    """The values that a term asks for, as it gets them."""
+    """The values that a term asks for, as it gets them.
+
+    A loss, which is differentiated, gets no examples that aren't finite where their weight is 0.
+    """
     wanted = request(term.fn)
     _check_on(term, wanted)
     available = dict(batch.available)
     for name in available:
         if name in wanted:
             available[name] = placed(term, name, available[name])
-    return bind(term.fn, available, term.who, _ABSENT)
+    values = bind(term.fn, available, term.who, _ABSENT)
+    weight = placed(term, "sample_weight", batch.sample_weight)
+    if term.kind != "loss" or not is_arraylike(weight):
+        return values
+    return {k: cleared(v, jnp.asarray(weight)) if k in OF_EXAMPLES else v for k, v in values.items()}
 
 
 def placed(term: Term, name: str, value: Any) -> Any:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
-from ._elementwise import matched, mean_over_last_axis
+from ._elementwise import absolute, matched, mean_over_last_axis
 from ._sigmoid_focal import check_balance, check_gamma, sigmoid_focal
 
 
@@ -57,7 +57,9 @@ def binary_focal_crossentropy(
         return sigmoid_focal(y_true, y_pred, alpha=alpha if apply_class_balancing else None, gamma=gamma)
     p = clipped(y_pred)
     crossentropy = -y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p)
-    values = (y_true * (1 - p) + (1 - y_true) * p) ** jnp.asarray(gamma, p.dtype) * crossentropy
+    # Negative for a label out of range: its power would be NaN, and so the gradient even where the weight is 0.
+    missed = absolute(y_true * (1 - p) + (1 - y_true) * p)
+    values = missed ** jnp.asarray(gamma, p.dtype) * crossentropy
     if apply_class_balancing:
         alpha = jnp.asarray(alpha, p.dtype)
         values = (y_true * alpha + (1 - y_true) * (1 - alpha)) * values
@@ -80,6 +82,8 @@ class BinaryFocalCrossentropy(Loss):
         assert jnp.allclose(values, jnp.array([0.330, 0.206]), atol=1e-3)
         ```
     """
+
+    predictions = "probabilities"
 
     apply_class_balancing: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether `alpha` is used."""

@@ -67,6 +67,8 @@ class CategoricalCrossentropy(Loss):
         ```
     """
 
+    predictions = "distributions"
+
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)

@@ -94,6 +94,8 @@ class CategoricalFocalCrossentropy(Loss):
         ```
     """
 
+    predictions = "distributions"
+
     alpha: ArrayLike | Sequence[ArrayLike] = eqx.field(default=0.25, kw_only=True, converter=_as_alpha)
     """The weight of each class: a number, or one for each."""
     gamma: ArrayLike = eqx.field(default=2.0, kw_only=True)

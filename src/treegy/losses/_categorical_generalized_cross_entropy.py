@@ -64,6 +64,8 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         ```
     """
 
+    predictions = "distributions"
+
     q: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """How well wrong labels are borne, between 0 and 1."""
 

@@ -47,5 +47,7 @@ class CategoricalHinge(Loss):
         ```
     """
 
+    predictions = "scores"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return categorical_hinge(y_true, y_pred)

@@ -110,5 +110,7 @@ class CTC(Loss):
         ```
     """
 
+    predictions = "logits"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
         return ctc(y_true, y_pred)

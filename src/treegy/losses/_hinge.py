@@ -57,6 +57,8 @@ class Hinge(Loss):
         ```
     """
 
+    predictions = "margins"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return hinge(y_true, y_pred)
 
@@ -73,6 +75,8 @@ class SquaredHinge(Loss):
         assert tg.losses.SquaredHinge()(jnp.array([1, -1]), jnp.array([3.0, 1.0])) == 2
         ```
     """
+
+    predictions = "margins"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return squared_hinge(y_true, y_pred)

@@ -114,6 +114,8 @@ class Dice(Loss):
         ```
     """
 
+    predictions = "probabilities"
+
     axis: Axes = eqx.field(default=None, kw_only=True, static=True, converter=_as_axes)
     """The axis or axes that are summed over; by default all but that of the batch."""
 
@@ -137,6 +139,8 @@ class Tversky(Loss):
         assert abs(tg.losses.Tversky(alpha=0.0, beta=1.0)(y_true, y_pred)) < 1e-6
         ```
     """
+
+    predictions = "probabilities"
 
     alpha: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """By how much what is predicted and isn't there counts."""

@@ -42,5 +42,7 @@ class Poisson(Loss):
         ```
     """
 
+    predictions = "rates"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return poisson(y_true, y_pred)

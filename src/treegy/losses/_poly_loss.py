@@ -59,6 +59,8 @@ class PolyLoss(Loss):
         ```
     """
 
+    predictions = "logits"
+
     epsilon: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """What the probability of being wrong is multiplied with."""
     axis: int = eqx.field(default=-1, kw_only=True, static=True)

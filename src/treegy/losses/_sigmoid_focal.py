@@ -76,6 +76,8 @@ class SigmoidFocal(Loss):
         ```
     """
 
+    predictions = "logits"
+
     alpha: ArrayLike | None = eqx.field(default=None, kw_only=True)
     r"""The weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$. Both are 1 by default."""
     gamma: ArrayLike = eqx.field(default=2.0, kw_only=True)

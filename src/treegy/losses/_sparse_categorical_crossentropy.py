@@ -71,6 +71,8 @@ class SparseCategoricalCrossentropy(Loss):
         ```
     """
 
+    predictions = "distributions"
+
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether `y_pred` holds logits instead of probabilities."""
     ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)

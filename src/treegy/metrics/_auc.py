@@ -58,6 +58,8 @@ class AUC(Derived):
         ```
     """
 
+    predictions = "probabilities"
+
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
     num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
     """At how many thresholds the curve is known, evenly spread from 0 to 1."""

@@ -35,6 +35,8 @@ class AveragePrecision(Derived):
         ```
     """
 
+    predictions = "probabilities"
+
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
     num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
     """At how many thresholds precision and recall are known, evenly spread from 0 to 1."""

@@ -22,6 +22,8 @@ SPECIFICITY = ("true_negatives", "false_positives")
 class BestAt(Derived):
     """The highest share of one count, over the thresholds at which another share is high enough."""
 
+    predictions = "probabilities"
+
     # Static, since they fix the shape of what is accumulated.
     num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
     """How many thresholds there are to choose from, evenly spread from 0 to 1."""

@@ -46,6 +46,8 @@ class BinaryAccuracy(Metric):
         ```
     """
 
+    predictions = "probabilities"
+
     threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """Predictions above it stand for class 1."""
 

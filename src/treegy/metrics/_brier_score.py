@@ -55,5 +55,7 @@ class BrierScore(Metric):
         ```
     """
 
+    predictions = "probabilities"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return brier_score(y_true, y_pred)

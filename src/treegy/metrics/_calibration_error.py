@@ -49,6 +49,8 @@ class CalibrationError(Metric):
         ```
     """
 
+    predictions = "probabilities"
+
     # Static, since it fixes the shape of what is accumulated.
     num_bins: int = eqx.field(default=15, kw_only=True, static=True)
     """How many bins of equal width there are from 0 to 1. A confidence between two is in the lower one."""

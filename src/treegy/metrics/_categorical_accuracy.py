@@ -44,5 +44,7 @@ class CategoricalAccuracy(Metric):
         ```
     """
 
+    predictions = "scores"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return categorical_accuracy(y_true, y_pred)

@@ -20,5 +20,7 @@ class CategoricalHinge(Metric):
         ```
     """
 
+    predictions = "scores"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return categorical_hinge(y_true, y_pred)

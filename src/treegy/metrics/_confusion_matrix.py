@@ -57,6 +57,8 @@ def matrix_of(
 class OfConfusionMatrix(Derived):
     """A figure of a confusion matrix."""
 
+    predictions = "scores"
+
     num_classes: int | None = eqx.field(default=None, static=True)
     """How many classes there are. Needed where `y_pred` holds class indices, and known by its shape otherwise."""
     threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)

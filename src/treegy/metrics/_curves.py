@@ -14,6 +14,8 @@ from ._figure import Figure
 class Curve(Derived):
     """A curve of predictions of two classes, known at some thresholds."""
 
+    predictions = "probabilities"
+
     # Static, since they fix the shape of what is accumulated.
     num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
     """At how many thresholds the curve is known, evenly spread from 0 to 1; the first is below 0, the last above 1."""

@@ -24,6 +24,8 @@ def _f_beta(counts: Array, average: str | None, beta: float, zero_division: floa
 class FScore(Derived):
     """What `FBetaScore` and `F1Score` share."""
 
+    predictions = "probabilities"
+
     average: str | None = eqx.field(default=None, kw_only=True, static=True)
     """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
     and `"weighted"` that weighted by how often each class is the label."""

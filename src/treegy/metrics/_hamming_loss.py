@@ -44,6 +44,8 @@ class HammingLoss(Metric):
         ```
     """
 
+    predictions = "probabilities"
+
     threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """Predictions above it stand for class 1."""
 

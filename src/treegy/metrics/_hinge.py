@@ -20,5 +20,7 @@ class Hinge(Metric):
         ```
     """
 
+    predictions = "margins"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return hinge(y_true, y_pred)

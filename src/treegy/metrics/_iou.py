@@ -88,6 +88,8 @@ def _matrix_of(
 class OfIndices(Derived):
     """The overlap of some classes, of labels and predictions in the form that is said."""
 
+    predictions = "indices"
+
     num_classes: int = eqx.field(static=True)
     """How many classes there are."""
     ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
@@ -209,6 +211,8 @@ class OneHotIoU(OfIndices):
         ```
     """
 
+    predictions = "scores"
+
     target_class_ids: Sequence[int] = eqx.field(static=True, converter=_as_classes)
     """The classes that are looked at."""
     sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True)
@@ -243,6 +247,8 @@ class OneHotMeanIoU(OfIndices):
         ```
     """
 
+    predictions = "scores"
+
     sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether `y_pred` holds class indices, and not scores."""
 
@@ -271,6 +277,8 @@ class BinaryIoU(Derived):
         assert abs(float(iou(jnp.array([0, 1, 0, 1]), jnp.array([0.1, 0.2, 0.4, 0.7]))) - 1 / 3) < 1e-6
         ```
     """
+
+    predictions = "probabilities"
 
     target_class_ids: Sequence[int] = eqx.field(default=(0, 1), static=True, converter=_as_classes)
     """The classes that are looked at."""

@@ -20,5 +20,7 @@ class KLDivergence(Metric):
         ```
     """
 
+    predictions = "distributions"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return kl_divergence(y_true, y_pred)

@@ -20,5 +20,7 @@ class Poisson(Metric):
         ```
     """
 
+    predictions = "rates"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return poisson(y_true, y_pred)

@@ -14,6 +14,8 @@ from ._figure import Figure
 class CountOf(Derived):
     """One of the four counts."""
 
+    predictions = "probabilities"
+
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """A number, 0.5 by default; or a list of them, for a vector of counts."""
 

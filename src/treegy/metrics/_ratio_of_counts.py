@@ -16,6 +16,8 @@ from ._top_k import check_k
 class RatioOfCounts(Derived):
     """The share of one count in the sum of two."""
 
+    predictions = "probabilities"
+
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """A number, 0.5 by default; or a list of them, for a vector of figures."""
     top_k: int | None = eqx.field(default=None, kw_only=True, static=True)

@@ -44,5 +44,7 @@ class SparseCategoricalAccuracy(Metric):
         ```
     """
 
+    predictions = "scores"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return sparse_categorical_accuracy(y_true, y_pred)

@@ -63,6 +63,8 @@ class SparseTopKCategoricalAccuracy(Metric):
         ```
     """
 
+    predictions = "scores"
+
     k: int = eqx.field(default=5, static=True)
     """How many of the largest predictions count."""
     from_sorted_ids: bool = eqx.field(default=False, kw_only=True, static=True)

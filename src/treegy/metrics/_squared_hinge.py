@@ -20,5 +20,7 @@ class SquaredHinge(Metric):
         ```
     """
 
+    predictions = "margins"
+
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return squared_hinge(y_true, y_pred)

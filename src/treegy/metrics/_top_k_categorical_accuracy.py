@@ -55,6 +55,8 @@ class TopKCategoricalAccuracy(Metric):
         ```
     """
 
+    predictions = "scores"
+
     k: int = eqx.field(default=5, static=True)
     """How many of the largest predictions count."""
 

@@ -12,12 +12,13 @@ from .._accumulator import merge_all
 from .._describe import array_name
 from .._errors import ContractError
 from ._laws import LAWS, Sides, figure, tried, weights
-from ._subject import Subject, differing, emptied, make_subject, place
+from ._subject import Subject, differing, emptied, make_subject, place, poisoned
 
 # Those that aren't of pairs of figures in one program.
 _OTHERS = {
     "jit": "compiled it is what it is when it isn't",
     "stability": "accumulators keep their structure, shapes and dtypes",
+    "precision": "accumulators hold numbers of at least 32 bits",
     "gradients": "gradients are finite",
 }
 
@@ -80,9 +81,13 @@ def check_metric(metric: Any, *, rtol: float = 1e-5, atol: float = 1e-6, **value
     - `merging`: merging is associative and commutative, and merging with `empty()` changes nothing.
     - `repetition`: an example of the weight k counts like k examples.
     - `absence`: an example of the weight 0 isn't there, even where its value is NaN.
+    - `nothing`: examples that all have the weight 0 are no examples: the figure is that of `empty()`, and isn't NaN
+      unless an option that is NaN asks for it.
     - `vmap`: under vmap it is what it is alone.
     - `jit`: compiled it is what it is when it isn't.
     - `stability`: accumulators keep their structure, shapes and dtypes, so that nothing is compiled again.
+    - `precision`: accumulators hold numbers of at least 32 bits, also where the values are of 16: counts and sums would
+      stop growing. Booleans may be held, too.
 
     What can't keep one of them by what it means says so, and why, in its class attribute `exempt_from`; then that law
     isn't checked.
@@ -128,6 +133,7 @@ def _check(it: Subject, rtol: float, atol: float) -> None:
             raise ValueError(f"{it.term.who} is `exempt_from` {law!r}; there are the laws {', '.join(known)}.")
     weight = weights(it.size)
     _check_stability(it)
+    _check_precision(it)
     if it.size:
         try:
             jax.eval_shape(it.of, it.examples, weight)
@@ -191,6 +197,30 @@ def _check_stability(it: Subject) -> None:
             )
 
 
+def _check_precision(it: Subject) -> None:
+    """Nothing is counted or summed in less than 32 bits, neither of the values as they are nor of ones of 16 bits."""
+    if "precision" in it.exempt:
+        return
+    tried = {"of a batch": jax.eval_shape(it.of, it.examples)}
+    try:
+        # It is about what is made of such values, not about how they meet others.
+        with jax.numpy_dtype_promotion("standard"):
+            tried["of a batch in float16"] = jax.eval_shape(it.of, jax.tree.map(_halved, it.examples))
+    except ContractError:
+        pass  # its annotations refuse half precision
+    for what, accumulators in tried.items():
+        for path, leaf in jax.tree_util.tree_leaves_with_path(accumulators):
+            if jnp.issubdtype(leaf.dtype, jnp.number) and leaf.dtype.itemsize < 4:
+                raise AssertionError(
+                    f"{_broken(it, 'precision')}\n    {what} : {place(path)} {array_name(leaf)}\n"
+                    "Convert values before they are summed, as `tg.Sum` and `tg.Mean` do: `values.astype(jnp.float32)`."
+                )
+
+
+def _halved(leaf: Any) -> Any:
+    return leaf.astype(jnp.float16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
 def _other_shape(one: Any, other: Any) -> tuple[str, str] | None:
     leaves, others = (jax.tree_util.tree_leaves_with_path(tree) for tree in (one, other))
     for (path, leaf), (_, other_leaf) in zip(leaves, others, strict=False):
@@ -208,21 +238,26 @@ def _check_gradients(it: Subject, extremes: Sequence[float]) -> None:
     floats, rest = eqx.partition(values, eqx.is_inexact_array)
     if "gradients" in it.exempt or not jax.tree.leaves(floats):
         return
-    points = {"as given": floats}
+    weight, some = (jnp.ones(it.size), weights(it.size)) if it.size else (None, None)
+    points = {"as given": (floats, it.examples, weight)}
     for number in extremes:
-        points[f"where it is {number:g} everywhere"] = jax.tree.map(lambda a, c=number: jnp.full_like(a, c), floats)
+        at = jax.tree.map(lambda a, c=number: jnp.full_like(a, c), floats)
+        points[f"where it is {number:g} everywhere"] = (at, it.examples, weight)
     labels = it.examples.get("y_true")
     if labels is not None and _other_shape(_shapes(floats), _shapes(labels)) is None:
-        points["where it is `y_true`"] = labels
+        points["where it is `y_true`"] = (labels, it.examples, weight)
+    if some is not None and "absence" not in it.exempt:
+        points["where the labels of weight 0 are NaN"] = (floats, poisoned(it.examples, np.asarray(some) == 0), some)
 
-    def total(floats: Any) -> Any:
+    def total(floats: Any, examples: Any, weight: Any) -> Any:
         given = {name: eqx.combine(floats, rest)}
         of = it if it.size else it._replace(others={**it.others, **given})
-        return sum(jnp.sum(f) for f in jax.tree.leaves(of.figures({**it.examples, **given} if it.size else {})))
+        figures = of.figures({**examples, **given} if it.size else {}, weight)
+        return sum(jnp.sum(f) for f in jax.tree.leaves(figures))
 
     gradient = jax.jit(jax.grad(total))
     for where, at in points.items():
-        for leaf in jax.tree.leaves(gradient(at)):
+        for leaf in jax.tree.leaves(gradient(*at)):
             if not np.all(np.isfinite(leaf)):
                 shown = np.array2string(np.ravel(leaf), threshold=16, max_line_width=100)
                 raise AssertionError(

@@ -27,6 +27,8 @@ class Tried(NamedTuple):
     """Weighted, where the examples of weight 0 are NaN."""
     remaining_mean: Any
     """Weighted, without the examples of weight 0."""
+    gone_mean: Any
+    """Weighted, where all examples are of weight 0, and NaN."""
     stacked: Any
     """The figures of all examples and of the repeated ones, under one vmap."""
 
@@ -45,7 +47,7 @@ def tried(it: Subject, examples: Any, weight: Any) -> Tried:
     it = it._replace(examples=examples)
     if not it.size:
         one = it.of({})
-        return Tried([one] * 3, one, *[None] * 8)
+        return Tried([one] * 3, one, *[None] * 9)
     often = repetitions(it.size)
     here = np.flatnonzero(often)
     repeated = taken(examples, np.repeat(np.arange(it.size), often))
@@ -60,6 +62,7 @@ def tried(it: Subject, examples: Any, weight: Any) -> Tried:
         it.of(repeated, None, Mean.of),
         it.of(poisoned(examples, often == 0), weight, Mean.of),
         it.of(taken(examples, here), weight[here], Mean.of),
+        it.of(poisoned(examples, np.ones(it.size, bool)), jnp.zeros_like(weight), Mean.of),
         jax.vmap(it.figures)(jax.tree.map(lambda a, b: jnp.stack([a, b]), examples, repeated)),
     )
 
@@ -123,6 +126,15 @@ def _absence(it: Subject, of: Tried) -> list[Sides]:
     return [Sides(figure(of.poisoned_mean), poisoned, figure(of.remaining_mean), "without these examples")]
 
 
+def _nothing(it: Subject, of: Tried) -> list[Sides]:
+    gone, nothing = figure(of.gone_mean), figure(emptied(of.gone_mean))
+    sides = [Sides(gone, "with weights that are all 0", nothing, "of `empty()`")]
+    if not it.asks_for_nan:
+        number = jax.tree.map(lambda f: np.where(np.isnan(f), 0, f), nothing)
+        sides.append(Sides(nothing, "of `empty()`", number, "as a number"))
+    return sides
+
+
 def _vmap(it: Subject, of: Tried) -> list[Sides]:
     alone = jax.tree.map(lambda a, b: np.stack([a, b]), figure(of.whole), figure(of.repeated))
     return [Sides(of.stacked, "of two sets of examples under vmap", alone, "of each alone")]
@@ -152,6 +164,11 @@ LAWS: Mapping[str, Law] = {
         "What is NaN stays so when it is multiplied with 0: select with `jnp.where(sample_weight != 0, value, 0)`. "
         "The value of one example mustn't depend on another.",
         _absence,
+    ),
+    "nothing": Law(
+        "examples that all have the weight 0 are no examples, of which the figure isn't NaN",
+        "A denominator may be 0, of which `tg.Mean` makes 0: divide by `jnp.where(count != 0, count, 1)`.",
+        _nothing,
     ),
     "vmap": Law(
         "under vmap it is what it is alone",

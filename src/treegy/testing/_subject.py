@@ -1,7 +1,8 @@
 """A loss or metric with examples, as the laws look at it."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +28,8 @@ class Subject(NamedTuple):
     reduce: Callable[[Any, Any, Any], Accumulator]
     exempt: Mapping[str, str]
     """The laws that it can't keep, and why."""
+    asks_for_nan: bool
+    """Whether one of its options is NaN, such as `zero_division`: what it shows of nothing, then."""
     examples: dict[str, Any]
     """Those of the values that have an axis of the batch."""
     others: dict[str, Any]
@@ -104,9 +107,17 @@ def make_subject(kind: str, thing: Any, values: dict[str, Any]) -> Subject:
         getattr(thing, "weight", 1.0) if kind == "loss" else 1.0,
         reducer(reduction) if kind == "loss" else Mean.of,
         getattr(thing, "exempt_from", {}),
+        any(isinstance(option, float) and math.isnan(option) for option in _options(thing)),
         examples,
         {k: v for k, v in values.items() if k not in examples},
     )
+
+
+def _options(thing: Any) -> Iterator[Any]:
+    """What a loss or metric was made with, and what those were that it wraps."""
+    for option in vars(thing).values() if hasattr(thing, "_function") else ():
+        yield option
+        yield from _options(option)
 
 
 def _check_examples(examples: dict[str, Any]) -> None:

@@ -1,0 +1,89 @@
+"""What looks wrong about the values that losses and metrics read, though nothing can be said for sure."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._describe import is_arraylike
+from .._model import Model
+from .._objective import named_terms
+from .._term import Batch, make_term, placed, reads, size_of
+from ..metrics._wrapper import Wrapper
+from ._judged import judged, seen_of
+from ._meant import meant_by
+
+
+def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) -> list[str]:
+    """What looks wrong about the values that the losses and metrics of a model read on some data.
+
+    It is for looking at a model once: training looks at nothing, and what is out of range changes no results. Examples
+    of weight 0 aren't looked at. Of losses and metrics, wrapped ones and functions of this package among them, it says:
+
+    - where predictions or labels are NaN;
+    - where predictions aren't what is meant, such as logits where probabilities are: these don't lie outside of [0, 1],
+      and logits seldom all lie within it; distributions over classes sum to 1;
+    - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1.
+
+    What is meant follows from the class attribute `predictions` and from options such as `from_logits`, `threshold` and
+    `ignore_class`. A loss or metric of your own says it, too, by one of
+
+    - `"probabilities"`: of class 1, or of each of several classes. Labels are from 0 to 1, or class indices;
+    - `"distributions"`: probabilities that sum to 1 over the last axis, or over `axis`;
+    - `"logits"`: of what has the labels of probabilities; a field `from_logits` says so as well;
+    - `"scores"`: any numbers, of which the largest is the predicted class. Labels are those of probabilities;
+    - `"margins"`: any numbers, with labels of -1 or 1, or of 0 or 1;
+    - `"indices"`: class indices, as the labels are;
+    - `"rates"`: as the labels, not negative.
+
+    **Arguments:**
+
+    - `model`: a model that has its module.
+    - `x`, `y`, `sample_weight`: a batch, as for [`treegy.Model.test_on_batch`][].
+
+    **Returns:**
+
+    A sentence for each doubt. None, if all is well.
+
+    !!! example
+
+        ```python
+        import equinox as eqx
+        import jax
+        import jax.numpy as jnp
+        import treegy as tg
+
+        network = eqx.nn.Linear(3, 4, key=jax.random.key(0))
+        model = tg.Model(network, loss=tg.losses.SparseCategoricalCrossentropy(name="it"))
+        for doubt in tg.debug.doubts(model, 3 * jnp.eye(3), jnp.array([1, 2, 4])):
+            print(doubt)
+        ```
+
+        ```text
+        loss `it_loss` (SparseCategoricalCrossentropy.call) takes probabilities, and `y_pred` ... are these logits? ...
+        loss `it_loss` (SparseCategoricalCrossentropy.call) takes class indices from 0 to 3, and `y_true` ...
+        ```
+    """
+    values = {"x": x, "y_true": y, "y_pred": model.predict_on_batch(x), "sample_weight": sample_weight}
+    values = {name: jax.tree.map(lambda a: jnp.asarray(a) if is_arraylike(a) else a, v) for name, v in values.items()}
+    given = {name: value for name, value in values.items() if value is not None}
+    others = {"parameters": model.parameters, "states": model.states, "key": jax.random.key(0)}
+    batch = Batch(
+        {**others, "training": False, "initializing": False, **given}, size_of(given), values["sample_weight"]
+    )
+    return [
+        doubt
+        for kind, terms in zip(("loss", "metric"), named_terms(model.loss, model.metrics), strict=True)
+        for name, thing in terms
+        for doubt in _doubts(kind, name, thing, batch)
+    ]
+
+
+def _doubts(kind: str, name: str, thing: Any, batch: Batch) -> list[str]:
+    term = make_term(kind, thing, name)
+    read = reads(term, batch)
+    weight = placed(term, "sample_weight", batch.sample_weight)
+    if isinstance(thing, Wrapper):
+        return _doubts(kind, name, thing.metric, Batch(read, batch.size, weight))
+    seen = {name: seen_of(name, read.get(name), weight) for name in ("y_pred", "y_true")}
+    return [f"{term.who} {doubt}" for doubt in judged(meant_by(thing), seen["y_pred"], seen["y_true"])]
