@@ -79,7 +79,8 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     for i, (name, thing) in enumerate(losses):
         term = make_term("loss", thing, name)
         term, own = _with_class_weight(term, batch)
-        found = parts(term, _with_key(own, i), reducer(getattr(thing, "reduction", "sum_over_batch_size")))
+        with jax.named_scope(f"loss {name}"):
+            found = parts(term, _with_key(own, i), reducer(getattr(thing, "reduction", "sum_over_batch_size")))
         weight = getattr(thing, "weight", 1.0)
         _add(entering, name, {k: scaled(v, weight) for k, v in found.items()})
     logs: dict[str, Accumulator] = OrderedDict()
@@ -88,7 +89,9 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
         _add(logs, "", entering)
     for i, (name, thing) in enumerate(others):
         term = make_term("metric", thing, name)
-        _add(logs, name, parts(term, _with_key(batch, len(losses) + i), Mean.of))
+        with jax.named_scope(f"metric {name}"):
+            found = parts(term, _with_key(batch, len(losses) + i), Mean.of)
+        _add(logs, name, found)
     total = logs[TOTAL].compute() if entering else jnp.zeros(())
     return total, logs
 
