@@ -65,7 +65,7 @@ def explain_nan(
 
 def explain_step(model: Any, examples: Examples) -> str | None:
     """The same for a model that is ready to be trained, and a batch."""
-    arrays, frozen = split(model)
+    arrays = split(model)[0]
     try:
         program = _traced(named(model), arrays, examples)
     except Exception:  # Names must not disturb: without them, operations and lines are still right.
