@@ -1,9 +1,11 @@
 """Every callback does what it says, through `fit`; what it writes is read by somebody else."""
 
 import csv
+import errno
 import http.server
 import json
 import math
+import os
 import re
 import threading
 import time
@@ -147,13 +149,20 @@ def test_validation_every_fraction():
 
 
 def test_validation_disturbs_nothing():
-    plain, history = fit(epochs=3)
+    """To the last bit, with random numbers in the module and in the loss."""
+
+    def noisy(y_true: Any, y_pred: Any, key: Any) -> Any:
+        return jnp.mean((y_true + jax.random.normal(key, y_true.shape) - y_pred) ** 2, axis=-1)
+
+    net = eqx.nn.Sequential([eqx.nn.Linear(3, 2, key=jax.random.key(0)), eqx.nn.Dropout(0.5)])
+    fresh = tg.Model(net, loss=noisy, optimizer=ADAM)
+    arguments = {"batch_size": BATCH, "epochs": 3, "verbose": 0, "steps_per_execution": 4}
+    plain, history = fresh.fit(X, Y, **arguments)
     for every in (1, tg.Every(steps=1), tg.Every(fraction=0.3)):
-        model, found = fit(epochs=3, validation_data=(X, Y), validation_freq=every)
-        np.testing.assert_allclose(found["loss"], history["loss"], rtol=1e-6)
-        for a, b in zip(jax.tree.leaves(model.module), jax.tree.leaves(plain.module), strict=True):
-            if eqx.is_array(a):
-                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        model, found = fresh.fit(X, Y, validation_data=(X, Y), validation_freq=every, **arguments)
+        assert found["loss"] == history["loss"]
+        assert same(model.states, plain.states)
+        assert len(found.validations) >= 3
 
 
 def test_every_is_one_of_two():
@@ -363,14 +372,58 @@ def test_csv_logger(tmp_path):
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
     assert [float(row["loss"]) for row in rows] == history["loss"]
     assert [row["val_loss"] for row in rows] == ["", repr(history["val_loss"][1]), "", repr(history["val_loss"][3])]
-    fit(callbacks.CSVLogger(path, append=True), initial_epoch=4, epochs=5)
+    fit(callbacks.CSVLogger(path, append=True), epochs=2)
     with path.open(newline="") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3", "4"]
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3", "0", "1"]
     fit(callbacks.CSVLogger(path, separator=";"), epochs=1)
     with path.open(newline="") as file:
         assert len(list(csv.DictReader(file, delimiter=";"))) == 1
     with pytest.raises(tg.DataError, match="was not written with the separator ','"):
         fit(callbacks.CSVLogger(path, append=True), epochs=1)
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_csv_logger_goes_on(tmp_path, append):
+    """The rows of the interrupted training stay, each once; of an earlier training, those that were asked for."""
+    path = tmp_path / "log.csv"
+
+    def run(*use: Any) -> tg.History:
+        backup = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=6)
+        logger = callbacks.CSVLogger(path, append=append)
+        return fit(logger, *use, backup, epochs=4, validation_data=(X, Y), validation_freq=2)[1]
+
+    def fail(step: int, logs: Any) -> None:
+        if step == 15:
+            raise RuntimeError("killed")
+
+    fit(callbacks.CSVLogger(path), epochs=2)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(callbacks.LambdaCallback(on_step_end=fail))
+    history = run()
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))[2 * append :]
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    assert [float(row["loss"]) for row in rows] == history["loss"]
+    assert [row["val_loss"] for row in rows] == ["", repr(history["val_loss"][1]), "", repr(history["val_loss"][3])]
+
+
+def test_csv_logger_that_cannot_write(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="`CSVLogger` can't write its file: .*file/log.csv'"):
+        fit(callbacks.CSVLogger(tmp_path / "file" / "log.csv"))
+    replace, path = os.replace, tmp_path / "log.csv"
+
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill(epoch: int, logs: Any) -> None:
+        monkeypatch.setattr(os, "replace", replace if epoch == 3 else full)
+
+    with pytest.warns(UserWarning, match="`CSVLogger` can't write '.*log.csv': No space left on device") as found:
+        _, history = fit(callbacks.LambdaCallback(on_epoch_begin=fill), callbacks.CSVLogger(path), epochs=4)
+    assert len(found) == 1
+    with path.open(newline="") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == history["loss"]
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -422,6 +475,14 @@ def test_lambda_callback():
         )
     )
     assert seen == ["begin", 0, 1, 2]
+    for every, steps in ((None, range(1, 13)), (5, [5, 10])):
+        seen.clear()
+        fit(callbacks.LambdaCallback(on_step_end=lambda step, logs: seen.append(step), every=every))
+        assert seen == list(steps)
+    with pytest.raises(ValueError, match="`every` is 0; at least 1"):
+        callbacks.LambdaCallback(on_step_end=print, every=0)
+    with pytest.raises(TypeError, match="`every` says how often `on_step_end` is called, which isn't given"):
+        callbacks.LambdaCallback(on_epoch_end=print, every=2)
     with pytest.raises(TypeError, match="there is no hook `on_batch_end`; there are on_"):
         callbacks.LambdaCallback(on_batch_end=print)
 
@@ -451,6 +512,31 @@ def test_history_is_there_while_training_goes_on():
 def test_profiler(tmp_path):
     fit(callbacks.Profiler(tmp_path, start=2, steps=3), epochs=3)
     assert list(tmp_path.rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize(("start", "steps", "expected"), [(2, 3, (2, 5)), (0, 1, (0, 1)), (10, 9, (10, 12))])
+def test_profiler_of_which_steps(start, steps, expected, monkeypatch, tmp_path):
+    profiler, seen = callbacks.Profiler(tmp_path, start=start, steps=steps), list[int]()
+    for name in ("start_trace", "stop_trace"):
+        monkeypatch.setattr(jax.profiler, name, lambda *args: seen.append(int(profiler.model.states.step)))
+    fit(profiler, epochs=3)
+    assert tuple(seen) == expected
+
+
+def test_profiler_of_a_training_that_goes_on(monkeypatch, tmp_path):
+    seen: list[int] = []
+
+    def run(*use: Any) -> None:
+        profiler = callbacks.Profiler(tmp_path, start=2, steps=2)
+        record = lambda *args: seen.append(int(profiler.model.states.step))  # noqa: E731
+        monkeypatch.setattr(jax.profiler, "start_trace", record)
+        monkeypatch.setattr(jax.profiler, "stop_trace", record)
+        fit(profiler, *use, callbacks.BackupAndRestore(tmp_path / "backup", save_freq=6), epochs=3)
+
+    stopping = callbacks.LambdaCallback(on_step_end=lambda step, logs: stopping.stop("later", interrupt=True), every=7)
+    run(stopping)
+    run()
+    assert seen == [2, 4, 9, 11]
 
 
 # Ctrl-C

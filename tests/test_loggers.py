@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,88 @@ def test_mlflow(tmp_path, monkeypatch):
         fit(tg.callbacks.MLflow(run_name="second"), failing())
     assert mlflow.active_run() is None
     assert {r.info.run_name: r.info.status for r in client.search_runs([experiment])}["second"] == "FAILED"
+
+
+# Going on after an interruption
+
+N_STEPS = 16  # of four epochs
+
+
+def interrupted_and_resumed(logger: Any, path: Path) -> tuple[Any, Any]:
+    """A training of four epochs that fails in its third one, after a backup of its sixth step; and the rest of it."""
+
+    def fail(step: int, logs: Any) -> None:
+        if step == 11:
+            raise RuntimeError("killed")
+
+    def run(*use: Any) -> tuple[tg.Model[Any], tg.History]:
+        net = eqx.nn.MLP(3, 2, 5, 1, key=jax.random.key(0))
+        model = tg.Model(net, loss=tg.losses.MeanSquaredError(), optimizer=SGD)
+        backup = tg.callbacks.BackupAndRestore(path, save_freq=6)
+        arguments = {"batch_size": 5, "epochs": 4, "verbose": 0, "steps_per_execution": 4}
+        return model.fit(X, Y, validation_data=(X, Y), callbacks=[logger(), *use, backup], **arguments)
+
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tg.callbacks.LambdaCallback(on_step_end=fail))
+    return run()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_goes_on(tmp_path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX isn't installed")
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard isn't installed"
+    )
+    logs = tmp_path / "logs"
+    # Another training in the same directory is nothing that was written already.
+    fit(tg.callbacks.TensorBoard(logs, update_freq=1))
+    other = {path for path in logs.rglob("*tfevents*")}
+    _, history = interrupted_and_resumed(lambda: tg.callbacks.TensorBoard(logs, update_freq=1), tmp_path / "backup")
+    for path in other:
+        path.unlink()
+
+    def read(part: str, tag: str) -> list[tuple[int, float]]:
+        events = reader.EventAccumulator(str(logs / part))
+        events.Reload()
+        return [(e.step, e.value) for e in events.Scalars(tag)]
+
+    assert read("train", "epoch_loss") == [(i, np.float32(v)) for i, v in enumerate(history["loss"])]
+    assert read("validation", "epoch_loss") == [(i, np.float32(v)) for i, v in enumerate(history["val_loss"])]
+    assert [step for step, _ in read("train", "batch_loss")] == list(range(1, N_STEPS + 1))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_goes_on(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="mlflow isn't installed")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    experiment = mlflow.set_experiment("test").experiment_id
+    logger = lambda: tg.callbacks.MLflow(params={"lr": 0.1}, run_name="night", update_freq=1)  # noqa: E731
+    _, history = interrupted_and_resumed(logger, tmp_path / "backup")
+    client = mlflow.tracking.MlflowClient((tmp_path / "runs").as_uri())
+    (run,) = client.search_runs([experiment])
+    assert (run.info.status, run.data.params, run.info.run_name) == ("FINISHED", {"lr": "0.1"}, "night")
+    for name in ("loss", "val_loss"):
+        found = sorted(client.get_metric_history(run.info.run_id, name), key=lambda m: m.step)
+        assert [(m.step, m.value) for m in found] == list(enumerate(history[name]))
+    steps = sorted(m.step for m in client.get_metric_history(run.info.run_id, "batch_loss"))
+    assert steps == list(range(1, N_STEPS + 1))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_goes_on(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="wandb isn't installed")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logger = lambda: tg.callbacks.WandB(project="test", mode="offline", dir=str(tmp_path))  # noqa: E731
+    _, history = interrupted_and_resumed(logger, tmp_path / "backup")
+    assert wandb.run is None
+    first, second = tmp_path.rglob("*.wandb")
+    assert first.name == second.name  # `run-<id>.wandb`: the same run
+    end, expected, found = time.monotonic() + 20, dict(enumerate(history["loss"])), dict[int, float]()
+    # To the same process, wandb says that a run is finished when it was so before.
+    while found != expected and time.monotonic() < end:
+        found = {row["epoch"]: row["loss"] for path in (first, second) for row in wandb_rows(path)}
+    assert found == expected
 
 
 @pytest.mark.parametrize(

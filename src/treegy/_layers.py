@@ -59,13 +59,23 @@ def _is_function(node: Any) -> bool:
     return callable(node) and not isinstance(node, type | eqx.Module) and not is_arraylike(node)
 
 
+# Calls a layer, given what is called and its arguments, and sees what happens. A static part of the module, and so
+# compared by `==`.
+Watcher = Callable[..., Any]
+
+
 class Seat:
     """Sees what one layer returns."""
 
     def __init__(self) -> None:
         self._seen: list[list[Any]] = []
 
-    def see(self, result: Any) -> None:
+    def __call__(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = fn(*args, **kwargs)
+        self._see(result)
+        return result
+
+    def _see(self, result: Any) -> None:
         try:
             if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State):
                 result = result[0]
@@ -116,37 +126,46 @@ def _axes(tree: Any) -> int:
     return sum(len(leaf.shape) for leaf in jax.tree.leaves(tree) if is_arraylike(leaf))
 
 
-def observed(node: Any, seats: dict[Path, Seat], path: Path = ()) -> Any:
-    """A module whose layers show what they return to `seats`; an ordinary one in all other respects.
+def observed(node: Any, watcher: Callable[[Path, Any], Watcher], fields: bool = False, path: Path = ()) -> Any:
+    """A module whose layers are called by watchers; an ordinary one in all other respects.
 
     Of the parts into which `eqx.partition` splits a module, each can be observed, and they combine again.
+
+    **Arguments:**
+
+    - `watcher`: gives the one of a layer.
+    - `fields`: whether functions that are fields count as layers, too.
     """
     if _is_function(node):
-        return _observed_function(node, seats.setdefault(path, Seat()))
+        return _observed_function(node, watcher(path, node))
     if not _is_tree(node):
         return node
-    node = jax.tree_util.tree_map_with_path(
-        lambda p, n: observed(n, seats, path + p) if _is_layer(p, n) else n, node, is_leaf=_next_module(node)
-    )
+
+    def inside(relative: Path, child: Any) -> Any:
+        # A function that a module has besides nothing else is the module.
+        field = fields and _is_function(child) and len(jax.tree.leaves(node)) > 1
+        if field or _is_layer(relative, child):
+            return observed(child, watcher, fields, path + relative)
+        return child
+
+    new = jax.tree_util.tree_map_with_path(inside, node, is_leaf=_next_module(node))
     if not isinstance(node, eqx.Module) or not callable(node) or isinstance(node, eqx.nn.Shared):
-        return node  # what `Shared` returns are layers
+        return new  # what `Shared` returns are layers
     try:
         cls = _observed_class(type(node))
     except Exception:  # a class that can't be subclassed: its output stays unknown
-        return node
-    new = object.__new__(cls)  # past `__init__` and `__check_init__`
-    for name, value in vars(node).items():
-        object.__setattr__(new, name, value)
-    object.__setattr__(new, _SEAT, seats.setdefault(path, Seat()))
-    return new
+        return new
+    seen = object.__new__(cls)  # past `__init__` and `__check_init__`
+    for name, value in vars(new).items():
+        object.__setattr__(seen, name, value)
+    object.__setattr__(seen, _SEAT, watcher(path, node))
+    return seen
 
 
-def _observed_function(fn: Callable[..., Any], seat: Seat) -> Callable[..., Any]:
+def _observed_function(fn: Callable[..., Any], watcher: Watcher) -> Callable[..., Any]:
     @functools.wraps(fn)
     def called(*args: Any, **kwargs: Any) -> Any:
-        result = fn(*args, **kwargs)
-        seat.see(result)
-        return result
+        return watcher(fn, *args, **kwargs)
 
     return called
 
@@ -169,11 +188,10 @@ def _observed_class(cls: Any) -> Any:
     # `__wrapped__` leads those who read signatures and annotations to the original.
     @functools.wraps(original)
     def called(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        seat = vars(self).get(_SEAT)
-        if seat is not None:
-            seat.see(result)
-        return result
+        watcher = vars(self).get(_SEAT)
+        if watcher is None:
+            return original(self, *args, **kwargs)
+        return watcher(original, self, *args, **kwargs)
 
     # A static field, so that flattening and rebuilding, as by `vmap` and `eqx.combine`, keeps the seat.
     namespace = {

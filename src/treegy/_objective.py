@@ -78,7 +78,8 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     for i, (name, thing) in enumerate(losses):
         term = make_term("loss", thing, name)
         term, own = _with_class_weight(term, batch)
-        found = parts(term, _with_key(own, i), reducer(getattr(thing, "reduction", "sum_over_batch_size")))
+        with jax.named_scope(f"loss {name}"):
+            found = parts(term, _with_key(own, i), reducer(getattr(thing, "reduction", "sum_over_batch_size")))
         weight = getattr(thing, "weight", 1.0)
         _add(entering, name, {k: scaled(v, weight) for k, v in found.items()})
     logs: dict[str, Accumulator] = OrderedDict()
@@ -88,10 +89,11 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     known: dict[Any, Accumulator] = {}
     for i, (name, thing) in enumerate(others):
         what = _accumulates(thing)
-        if what in known:
-            found = {"": thing._figure(known[what])}
-        else:
-            found = parts(make_term("metric", thing, name), _with_key(batch, len(losses) + i), Mean.of)
+        with jax.named_scope(f"metric {name}"):
+            if what in known:
+                found = {"": thing._figure(known[what])}
+            else:
+                found = parts(make_term("metric", thing, name), _with_key(batch, len(losses) + i), Mean.of)
         if what is not None:
             known[what] = _accumulated(found[""])
         _add(logs, name, found)

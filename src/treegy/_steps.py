@@ -331,8 +331,9 @@ def train_step(
         optimizer_states = optimizer.init(params)
     # Optimizers such as `optax.contrib.reduce_on_plateau` ask for the loss; others don't take it.
     update = optax.with_extra_args_support(optimizer).update
-    updates, optimizer_states = update(grads, optimizer_states, params, value=loss, grad=grads)
-    params = optax.apply_updates(params, updates)
+    with jax.named_scope("optimizer"):
+        updates, optimizer_states = update(grads, optimizer_states, params, value=loss, grad=grads)
+        params = optax.apply_updates(params, updates)
     return logs, states.update(net_params=params, optimizer_states=optimizer_states)
 
 

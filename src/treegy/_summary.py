@@ -259,7 +259,11 @@ def _outputs(model: Any, states: States, x: Any) -> dict[Path, str]:
         return model.call_pred_step(x=x, states=states, initializing=False, training=False)[0]
 
     seats: dict[Path, Seat] = {}
-    parts = {n: observed(states[n], seats) for n in ("net_params", "net_states") if n in states}
+
+    def seat(path: Path, node: Any) -> Seat:
+        return seats.setdefault(path, Seat())
+
+    parts = {n: observed(states[n], seat) for n in ("net_params", "net_states") if n in states}
     try:
         y_pred = eqx.filter_eval_shape(run, states.update(**parts), x)
     except Exception:  # either watching it disturbs it, or it can't be called at all: then a note says why

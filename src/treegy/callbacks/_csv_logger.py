@@ -2,6 +2,8 @@
 
 import csv
 import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,12 @@ class CSVLogger(Callback):
 
     Columns that come up later, such as those of a validation that isn't due in the first epoch, are added; cells
     without a figure stay empty. Figures that aren't scalars are written as lists in brackets.
+
+    A training that [`treegy.callbacks.BackupAndRestore`][] goes on with keeps its rows, and repeated epochs are there
+    once. A file that can't be written while training goes on is warned of, once, and written when it can be.
+
+    **Raises:** `OSError` if it can't be written when training begins, and [`treegy.DataError`][] if it is to be gone on
+    with and is something else.
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False):
@@ -23,36 +31,58 @@ class CSVLogger(Callback):
 
         - `filename`: of the file.
         - `separator`: between columns.
-        - `append`: whether to go on with a file that is there, as after an interruption; else it is written anew.
+        - `append`: whether the rows of a file that is there already are kept, before those of this training; else it is
+            written anew.
         """
         self._path = Path(filename)
         self._separator = separator
         self._append = append
+        self._warned = False
         self._columns: list[str] = []
+        self._kept: list[dict[str, str]] = []
         self._rows: list[dict[str, str]] = []
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._columns, self._rows = ["epoch"], []
+        self._columns, self._kept, self._rows = ["epoch"], [], []
+        self._warned = False
         if self._append and self._path.exists():
             with self._path.open(newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file, delimiter=self._separator)
-                self._rows = list(reader)
+                self._kept = list(reader)
                 self._columns = list(reader.fieldnames or ["epoch"])
             if "epoch" not in self._columns:
                 raise DataError(
                     f"'{self._path}' was not written with the separator {self._separator!r}, or is something else: it "
                     "has no column `epoch`."
                 )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._write()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._write()
+        except OSError as error:
+            text = f"`CSVLogger` can't write its file: {error.strerror}"
+            raise OSError(error.errno, text, str(self._path)) from error
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        # An epoch that is repeated after an interruption replaces what was written of it.
-        self._rows = [row for row in self._rows if int(row["epoch"]) != epoch]
         row = {"epoch": str(epoch), **{name: _cell(value) for name, value in logs.items()}}
-        new = [name for name in row if name not in self._columns]
-        self._columns += new
+        self._columns += [name for name in row if name not in self._columns]
         self._rows.append(row)
+        try:
+            self._write()
+        except OSError as error:
+            # The training is worth more than a file, and the next epoch writes all of it.
+            if not self._warned:
+                self._warned = True
+                warnings.warn(f"`CSVLogger` can't write '{self._path}': {error.strerror}", stacklevel=2)
+
+    def state(self) -> Mapping[str, Any]:
+        rows = [[row.get(name, "") for name in self._columns] for row in self._rows]
+        return {"kept": len(self._kept), "columns": self._columns, "rows": rows}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        # Of what is in the file, all after the rows of earlier trainings is of this one.
+        self._kept = self._kept[: state["kept"]]
+        self._columns += [name for name in state["columns"] if name not in self._columns]
+        self._rows = [dict(zip(state["columns"], row, strict=True)) for row in state["rows"]]
         self._write()
 
     def _write(self) -> None:
@@ -62,7 +92,7 @@ class CSVLogger(Callback):
             with part.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self._columns, restval="", delimiter=self._separator)
                 writer.writeheader()
-                writer.writerows(self._rows)
+                writer.writerows([*self._kept, *self._rows])
             os.replace(part, self._path)
         except BaseException:
             part.unlink(missing_ok=True)

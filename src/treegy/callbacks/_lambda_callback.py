@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._callback import Callback
+from ..loop._arguments import positive
 
 _HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
@@ -18,15 +19,17 @@ class LambdaCallback(Callback):
 
         losses = []
         telling = tg.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
+        often = tg.callbacks.LambdaCallback(on_step_end=lambda step, logs: losses.append(logs["loss"]), every=100)
         ```
     """
 
-    def __init__(self, **hooks: Callable[..., Any] | None):
+    def __init__(self, *, every: int | None = None, **hooks: Callable[..., Any] | None):
         """**Arguments:**
 
+        - `every`: after how many steps `on_step_end` is called, each time; 1 by default.
         - `**hooks`: functions of what the hook of that name gets.
 
-        **Raises:** `TypeError` for a name that is no hook, or what isn't callable.
+        **Raises:** `TypeError` for a name that is no hook, what isn't callable, or `every` without `on_step_end`.
         """
         for name, hook in hooks.items():
             if name not in _HOOKS:
@@ -36,3 +39,8 @@ class LambdaCallback(Callback):
             if hook is not None:
                 # On the instance: the loop asks which hooks there are.
                 setattr(self, name, hook)
+        if hooks.get("on_step_end") is not None:
+            steps = 1 if every is None else positive("every", every)
+            self.next_step = lambda step: (step // steps + 1) * steps
+        elif every is not None:
+            raise TypeError("`every` says how often `on_step_end` is called, which isn't given.")

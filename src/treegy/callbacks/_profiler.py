@@ -25,13 +25,15 @@ class Profiler(Callback):
         self._tracing = False
 
     def on_train_begin(self, logs: Logs) -> None:
-        begin = int(self.model.states.step) + self._start
-        self._window = begin, begin + self._steps
+        self._window = None
         if self._start == 0:
             self._begin()
 
     def next_step(self, step: int) -> int | None:
-        return next((s for s in self._window or () if s > step), None)
+        if self._window is None:
+            # Now: a training that goes on begins later than at its beginning.
+            self._window = step + self._start, step + self._start + self._steps
+        return next((s for s in self._window if s > step), None)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         if self._window is not None and step == self._window[0]:
@@ -48,6 +50,7 @@ class Profiler(Callback):
             jax.profiler.stop_trace()
 
     def _begin(self) -> None:
+        jax.block_until_ready(self.model.parameters)  # what has been given to the device before isn't meant
         jax.profiler.start_trace(self._log_dir)
         self._tracing = True
 

@@ -1,7 +1,11 @@
 """`TensorBoard`: figures for TensorBoard."""
 
+import importlib
 import os
-from collections.abc import Mapping
+import struct
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from .._callback import Logs
@@ -12,7 +16,8 @@ class TensorBoard(FigureLogger):
     """Write figures for TensorBoard: those of training into `log_dir/train`, of validation into `log_dir/validation`.
 
     Both have the same tags, so that they are drawn together: `epoch_loss`, and `batch_loss` with `update_freq`.
-    Needs tensorboardX: `pip install "treegy[tensorboard]"`.
+    Needs tensorboardX: `pip install "treegy[tensorboard]"`. A training that [`treegy.callbacks.BackupAndRestore`][] goes
+    on with doesn't write again what it has written.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "logs", update_freq: str | int = "epoch"):
@@ -24,27 +29,66 @@ class TensorBoard(FigureLogger):
         **Raises:** `ImportError` without tensorboardX.
         """
         super().__init__(update_freq)
-        self._log_dir = os.fspath(log_dir)
+        self._log_dir = Path(log_dir)
         self._writer_class = _writer_class()
         self._writers: dict[str, Any] = {}
+        self._begin("")
+
+    def _begin(self, training: str) -> None:
+        # In the names of the files: there may be those of other trainings beside them.
+        self._training = training
+        self._written: set[tuple[str, str, int]] = set()
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._begin(uuid.uuid4().hex[:8])
 
     def write(self, figures: Mapping[str, Any], step: int) -> None:
         for name, value in scalars(figures).items():
             part = "validation" if name.startswith("val_") else "train"
-            if part not in self._writers:
-                self._writers[part] = self._writer_class(os.path.join(self._log_dir, part))
             tag = name.removeprefix("val_")
-            self._writers[part].add_scalar(tag if tag.startswith("batch_") else f"epoch_{tag}", value, step)
+            tag = tag if tag.startswith("batch_") else f"epoch_{tag}"
+            if (part, tag, step) not in self._written:
+                self._writer(part).add_scalar(tag, value, step)
+
+    def _writer(self, part: str) -> Any:
+        if part not in self._writers:
+            # Each process has a file of its own, also if it begins within the same second.
+            suffix = f".{self._training}.{len(self._files(part))}"
+            self._writers[part] = self._writer_class(str(self._log_dir / part), filename_suffix=suffix)
+        return self._writers[part]
+
+    def _files(self, part: str) -> list[Path]:
+        return list((self._log_dir / part).glob(f"*.{self._training}.*"))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         super().on_epoch_end(epoch, logs)
         for writer in self._writers.values():
             writer.flush()
 
+    def state(self) -> Mapping[str, Any]:
+        return {"training": self._training}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._begin(state["training"])
+        for part in ("train", "validation"):
+            self._written.update((part, tag, step) for file in self._files(part) for tag, step in _scalars_in(file))
+
     def close(self) -> None:
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+
+def _scalars_in(file: Path) -> Iterator[tuple[str, int]]:
+    """The tags and steps of a file of events: records of a length (8 bytes), data, and a checksum of 4 bytes each."""
+    event = importlib.import_module("tensorboardX.proto.event_pb2").Event
+    data, at = file.read_bytes(), 0
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        at += 12 + length + 4
+        if at <= len(data):  # else the process was killed in the middle of it
+            found = event.FromString(data[at - 4 - length : at - 4])
+            yield from ((value.tag, found.step) for value in found.summary.value)
 
 
 def _writer_class() -> Any:

@@ -3,9 +3,12 @@
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from .._callback import Callback, Logs
+from .._injections import first_line
 
 
 class TerminateOnNaN(Callback):
@@ -13,9 +16,10 @@ class TerminateOnNaN(Callback):
 
     It is looked at every so many steps, which costs nothing in between; the loss of an epoch stays NaN once it was.
 
-    With `explain`, every step is looked at, and the one that went wrong is replayed from its own states, batch and key:
-    `explanation` says what [`treegy.debug.explain_nan`][] does, and so does `history.stopped`. That is slow: it is for
-    finding out, once a training has failed.
+    With `explain`, every step is looked at, its parameters too, and the one that went wrong is replayed from its own
+    states, batch and key: `explanation` says what [`treegy.debug.explain_nan`][] does, and so does `history.stopped`.
+    That is slow: it is for finding out, once a training has failed. It changes nothing in the training, and where
+    replaying fails, only the explanation is missing.
     """
 
     explanation: str | None
@@ -32,25 +36,34 @@ class TerminateOnNaN(Callback):
         self._explain = explain
         self._before: Any = None
         self.explanation = None
+        if explain:
+            # On the instance: the loop stops before every batch if there is this hook.
+            self.on_train_batch_begin = self._remember
 
     def on_train_begin(self, logs: Logs) -> None:
         self.explanation = None
-        self._before = self.model if self._explain else None
+
+    def _remember(self, batch: int, logs: Logs) -> None:
+        self._before = self.model
 
     def next_step(self, step: int) -> int:
         return (step // self._every + 1) * self._every
 
     def on_step_end(self, step: int, logs: Logs) -> None:
-        if self._explain:
-            after = self.model
-            if not _all_finite(after.parameters) or not _is_finite(logs):
-                from ..debug._explain_nan import explain_step
-
-                self.explanation = explain_step(self._before, self._run.last_batch)
-                self.stop(f"step {step} is not finite.\n{self.explanation}")
-            self._before = after
-        else:
+        if not self._explain:
             self._look(logs, f"by step {step}")
+        elif not _is_finite(logs) or _has_become_bad(self._before.parameters, self.model.parameters):
+            self.explanation = self._explained()
+            self.stop(f"step {step} is not finite.\n{self.explanation}")
+
+    def _explained(self) -> str:
+        from ..debug._explain_nan import explain_step
+
+        try:
+            found = explain_step(self._before, self._run.last_batch)
+        except Exception as error:  # The model that was trained so far is worth more than the explanation.
+            return f"It couldn't be explained: {first_line(error)}"
+        return found or "Replayed operation by operation, it is finite."
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._look(logs, f"in epoch {epoch + 1}")
@@ -67,6 +80,11 @@ def _is_finite(logs: Logs) -> bool:
     return math.isfinite(logs.get("loss", 0.0))
 
 
-def _all_finite(tree: Any) -> bool:
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
-    return all(bool(jax.numpy.isfinite(leaf).all()) for leaf in leaves)
+def _has_become_bad(before: Any, after: Any) -> bool:
+    """Whether an element isn't finite that was, or is NaN and wasn't. Infinity as in masks may stay."""
+
+    def bad(old: Any, new: Any) -> bool:
+        return bool(jnp.any((jnp.isfinite(old) & ~jnp.isfinite(new)) | (jnp.isnan(new) & ~jnp.isnan(old))))
+
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    return any(bad(old, new) for old, new in pairs if eqx.is_inexact_array(old))

@@ -12,7 +12,9 @@ class WandB(FigureLogger):
     """Log figures to a run of Weights & Biases, over `epoch` or, those with `batch_` in front, over `step`.
 
     Needs wandb: `pip install "treegy[wandb]"`. A run that is under way (`wandb.init(...)`) is used and stays open;
-    else one is made when training begins, and finished in the end.
+    else one is made with the first epoch, and finished in the end. A training that
+    [`treegy.callbacks.BackupAndRestore`][] goes on with goes on in its run, in which the figures of steps that are made
+    again are there twice, the same both times.
     """
 
     def __init__(self, update_freq: str | int = "epoch", **init: Any):
@@ -27,17 +29,36 @@ class WandB(FigureLogger):
         self._wandb = _wandb()
         self._init = init
         self._logged: Any = None
+        self._earlier: str | None = None
         self._own = False
 
     def on_train_begin(self, logs: Logs) -> None:
+        self._logged, self._earlier = None, None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        """Make the run if there is none: not before it is known whether the training goes on."""
+        if self._logged is not None:
+            return
+        again = {} if self._earlier is None else {"id": self._earlier, "resume": "allow"}
         self._own = self._wandb.run is None
-        self._logged = self._wandb.init(**self._init) if self._own else self._wandb.run
+        self._logged = self._wandb.init(**{**self._init, **again}) if self._own else self._wandb.run
         self._logged.define_metric("*", step_metric="epoch")
         self._logged.define_metric("batch_*", step_metric="step")
 
     def write(self, figures: Mapping[str, Any], step: int) -> None:
+        self._start()
         axis = "step" if any(name.startswith("batch_") for name in figures) else "epoch"
         self._logged.log({**scalars(figures), axis: step})
+
+    def state(self) -> Mapping[str, Any]:
+        return {"id": None if self._logged is None else self._logged.id}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._earlier = state["id"]
+        self._start()
 
     def close(self) -> None:
         if self._own and self._logged is not None:

@@ -1,21 +1,21 @@
 """`explain_nan`: the first place of a training step that is not a number."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .._describe import array_name, is_arraylike, path_name
+from .._describe import is_arraylike, path_name
 from .._driver import Examples, train
-from .._flat import join, split
+from .._flat import Frozen, join, split
 from .._invariants import check_can_train
 from .._prepare import prepared, without_metrics
 from ..data._arrays import as_arrays
 from ..data._class_weight import as_table
-from ._origins import Origin, origins
-
-_SHOWN = 8
+from ._named import named
+from ._origins import Given, Replay
+from ._report import Spoiled, Step, report
 
 
 def explain_nan(
@@ -30,9 +30,11 @@ def explain_nan(
 
     **Returns:**
 
-    What is not finite of the data and the parameters already; else the operation that makes NaN of numbers, with the
-    line that it comes from and whether it belongs to a gradient, and what it spoils: parts of the loss, parameters and
-    other states. `None` if all is finite.
+    The first that is not finite: an array of the data or of the states that wasn't before the step, by its name; else
+    the operation that makes infinity or NaN of numbers, the layer, the loss, the metric or the gradient of one of them
+    that it is in, or the optimizer's update, and the line that it comes from. Then what is spoiled by it: figures,
+    gradients, parameters and other states. `None` if all that the step makes is finite: infinity as in masks, values
+    that are selected away, and what had been so before and spoils nothing, are nobody's fault.
 
     !!! example
 
@@ -63,59 +65,74 @@ def explain_nan(
 
 def explain_step(model: Any, examples: Examples) -> str | None:
     """The same for a model that is ready to be trained, and a batch."""
-    already = [
-        f"{where}{path_name(path)} {counted(leaf)}"
-        for where, tree in (("the data: ", examples), ("states", model.states))
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        if is_arraylike(leaf) and not is_finite(leaf)
-    ]
-    if already:
-        return "\n".join(["Before the step, these were not finite already:", *(f"  {line}" for line in already)])
-    arrays, frozen = split(model)
+    arrays = split(model)[0]
+    try:
+        program = _traced(named(model), arrays, examples)
+    except Exception:  # Names must not disturb: without them, operations and lines are still right.
+        program = _traced(model, arrays, examples)
+    replay, names = Replay(), _names_of_states(model)
+    trained = {id(leaf) for leaf in jax.tree.leaves(model.states.get("net_params"))}
+    kinds = ["the parameter " if id(array) in trained else "" for array in arrays]
+    before = [Given(f"{k}`{n}`", a) for k, n, a in zip(kinds, names, arrays, strict=True)]
+    outputs, blames = replay.run(program.closed, [*before, *_data(examples)])
+    n = len(arrays)
+    states = [Spoiled(*found) for found in zip(names, outputs[:n], blames[:n], arrays, strict=True)]
+    logs = [Spoiled(*found) for found in zip(program.logs, outputs[n:], blames[n:], strict=True)]
+    return report(Step(logs, [Spoiled(*found) for found in replay.marked], states))
+
+
+class _Program(NamedTuple):
+    closed: Any
+    logs: list[str]
+    """The names of what it returns after the arrays of the model."""
+
+
+def _traced(model: Any, arrays: list[Any], examples: Examples) -> _Program:
+    frozen: Frozen = split(model)[1]
+    names: list[str] = []
 
     def step(arrays: list[Any], examples: Examples) -> Any:
         after, logs = train(join(arrays, frozen), examples)
-        return after.states, {name: value.compute() for name, value in logs.each.items()}
+        figures = {name: value.compute() for name, value in logs.each.items()}
+        found = jax.tree_util.tree_leaves_with_path(list(figures.values()))
+        order = list(figures)
+        names[:] = [order[path[0].idx] + path_name(path[1:]) for path, _ in found]
+        return split(after)[0], [value for _, value in found]
 
-    closed, shapes = jax.make_jaxpr(step, return_shape=True)(arrays, examples)
-    outputs, spoiled = origins(closed, jax.tree.leaves((arrays, examples)))
-    tree = jax.tree.structure(shapes)
-    states, logs = jax.tree.unflatten(tree, outputs)
-    bad_logs = {n: v for n, v in logs.items() if not is_finite(v)}
-    leaves = jax.tree_util.tree_leaves_with_path(states)
-    bad_states = [(path, leaf) for path, leaf in leaves if is_arraylike(leaf) and not is_finite(leaf)]
-    if not bad_logs and not bad_states:
-        return None
-    found = min((o for several in spoiled for o in several), default=None)
-    lines = ["The step is not finite." if found is None else f"The first that is not finite: {_told(found)}"]
-    lines += [f"  spoiled: the log `{name}`, {float(np.mean(np.asarray(value))):g}" for name, value in bad_logs.items()]
-    lines += [f"  spoiled: states{path_name(path)} {counted(value)}" for path, value in bad_states[:_SHOWN]]
-    if len(bad_states) > _SHOWN:
-        lines.append(f"  ... and {len(bad_states) - _SHOWN} more")
-    return "\n".join(lines)
+    return _Program(jax.make_jaxpr(step)(arrays, examples), names)
 
 
-def _told(origin: Origin) -> str:
-    inputs = ", ".join(f"{array_name(a)} from {_least(a)} to {_most(a)}" for a in origin.inputs if np.size(a))
-    where = f" in {origin.where}" if origin.where else ""
-    gradient = ", in the gradient" if origin.in_gradient else ""
-    return f"`{origin.operation}`{where}{gradient}\n  of: {inputs}\n  makes: {counted(origin.output)}"
+def _names_of_states(model: Any) -> list[str]:
+    """What the arrays of a model are called: `module.layers[0].weight`, `states.optimizer_states[0].mu...`."""
+    indices = _indices(model)
+
+    def name(path: Any, leaf: Any) -> str:
+        if id(leaf) in indices:
+            return f"state of {indices[id(leaf)]}"
+        return path_name(path).removeprefix(".").replace("_carried", "states", 1)
+
+    leaves = jax.tree_util.tree_leaves_with_path(model)
+    return [name(path, leaf) for path, leaf in leaves if split(leaf)[0]]
 
 
-def _least(array: Any) -> str:
-    return f"{np.min(np.asarray(array, np.float64)):.4g}"
+def _indices(model: Any) -> dict[int, str]:
+    """Where the index of an entry of the `eqx.nn.State` is in the module, by the ids of its arrays."""
+    found: dict[int, str] = {}
+    is_index = lambda n: isinstance(n, eqx.nn.StateIndex)  # noqa: E731
+    for path, index in jax.tree_util.tree_leaves_with_path(model.module, is_leaf=is_index):
+        if is_index(index) and model.state is not None:
+            try:
+                leaves = jax.tree.leaves(model.state.get(index))
+            except KeyError:  # an index of another state
+                continue
+            found.update({id(leaf): f"module{path_name(path)}" for leaf in leaves if is_arraylike(leaf)})
+    return found
 
 
-def _most(array: Any) -> str:
-    return f"{np.max(np.asarray(array, np.float64)):.4g}"
-
-
-def is_finite(leaf: Any) -> bool:
-    return not jnp.issubdtype(leaf.dtype, jnp.inexact) or bool(jnp.all(jnp.isfinite(leaf)))
-
-
-def counted(leaf: Any) -> str:
-    """`f32[2,3]: 1 of 6 is nan`."""
-    nan, inf = int(jnp.sum(jnp.isnan(leaf))), int(jnp.sum(jnp.isinf(leaf)))
-    parts = [f"{n} of {leaf.size} {'is' if n == 1 else 'are'} {what}" for n, what in ((nan, "nan"), (inf, "inf")) if n]
-    return f"{array_name(leaf)}: {', '.join(parts) or 'all finite'}"
+def _data(examples: Examples) -> list[Given]:
+    found: list[Given] = []
+    for field, tree in examples._asdict().items():
+        name = "y" if field == "y_true" else field
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+            found.append(Given(f"the data `{name}{path_name(path)}`", leaf, field != "class_weight"))
+    return found
