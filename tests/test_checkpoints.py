@@ -105,8 +105,8 @@ def test_another_model(tmp_path):
 
 def test_a_directory_of_another_training(tmp_path):
     """It is refused before a step is made; then it is replaced as a whole."""
-    best = {"monitor": "score_loss", "save_best_only": True}
-    for name, arguments, figures in (("all", {}, ()), ("best", best, (Faked(3.0, 2.0, 1.0),))):
+    best: dict[str, Any] = {"monitor": "score_loss", "save_best_only": True}
+    for name, arguments, figures in (("all", dict[str, Any](), ()), ("best", best, (Faked(3.0, 2.0, 1.0),))):
         path = tmp_path / name
         fit(*figures, tg.callbacks.ModelCheckpoint(path, **arguments))
         kept = steps_in(path)

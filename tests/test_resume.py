@@ -10,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -86,7 +87,7 @@ def check(found: tuple[tg.Model[Any], tg.History], expected: tuple[tg.Model[Any]
 
 
 def _numbers(array: Any) -> Any:
-    return jax.random.key_data(array) if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key) else array
+    return jax.random.key_data(array) if jnp.issubdtype(array.dtype, jax.dtypes.prng_key) else array
 
 
 def broken(directory: Path, failing: FailingAt, save_freq: Any, make: Callable[[], Any]) -> None:

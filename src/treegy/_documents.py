@@ -68,10 +68,10 @@ def _described(value: Any, arrays: dict[str, Any]) -> dict[str, Any]:
     key = isinstance(value, jax.Array) and is_key(value)
     stored: Any = jax.random.key_data(value) if key else value
     kind = "jax" if isinstance(value, jax.Array) else "numpy" if isinstance(value, np.ndarray) else "number"
-    meta = {_ARRAY: None, "shape": list(stored.shape), "dtype": str(stored.dtype), "kind": kind}
-    if stored.size:  # Orbax writes no others
-        meta[_ARRAY] = str(len(arrays))
-        arrays[meta[_ARRAY]] = np.asarray(stored) if kind == "number" else stored
+    index = str(len(arrays)) if stored.size else None  # Orbax writes no others
+    if index is not None:
+        arrays[index] = np.asarray(stored) if kind == "number" else stored
+    meta = {_ARRAY: index, "shape": list(stored.shape), "dtype": str(stored.dtype), "kind": kind}
     return {**meta, "key": str(jax.random.key_impl(value))} if key else meta
 
 
