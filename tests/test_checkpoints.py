@@ -103,12 +103,58 @@ def test_another_model(tmp_path):
         make_model().load(tmp_path / "saved", step=5)
 
 
+def test_a_directory_of_another_training(tmp_path):
+    """It is refused before a step is made; then it is replaced as a whole."""
+    best: dict[str, Any] = {"monitor": "score_loss", "save_best_only": True}
+    for name, arguments, figures in (("all", dict[str, Any](), ()), ("best", best, (Faked(3.0, 2.0, 1.0),))):
+        path = tmp_path / name
+        fit(*figures, tg.callbacks.ModelCheckpoint(path, **arguments))
+        kept = steps_in(path)
+        other = make_model().replace(optimizer=optax.sgd(1.0))
+        refused = r"holds checkpoints of other trainings, of step (4, 8, )?12, and this one begins at step 0\. Choose"
+        with pytest.raises(tg.CheckpointError, match=refused) as info:
+            fit(*figures, tg.callbacks.ModelCheckpoint(path, **arguments), model=other)
+        assert info.value.__notes__ == ["This happened in epoch 1, after 0 of its steps."]
+        assert steps_in(path) == kept
+        # The second one is no better than its first.
+        figures = figures and (Faked(9.0, 9.0, 9.0),)
+        fresh = tg.callbacks.ModelCheckpoint(path, overwrite=True, **arguments)
+        model, _ = fit(*figures, fresh, model=other, batch_size=10)
+        assert steps_in(path) == ([2, 4, 6] if name == "all" else [2])
+        if name == "all":
+            assert same(other.load(path).states, model.states)
+
+
+def test_models_after_a_backup_are_replaced(tmp_path):
+    """What was written after the backup from which a training goes on is of a course that it may not take again."""
+
+    def use() -> Any:
+        backup = tg.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=3)
+        return tg.callbacks.ModelCheckpoint(tmp_path / "models", save_freq=2), backup
+
+    with pytest.raises(RuntimeError, match="no"):
+        fit(FailingAt(11), *use(), steps_per_execution=1)
+    assert steps_in(tmp_path / "models") == [2, 4, 6, 8, 10]
+    shutil.rmtree(tmp_path / "backup" / "9")
+    with pytest.raises(RuntimeError, match="no"):
+        fit(FailingAt(9), *use(), steps_per_execution=1)
+    assert steps_in(tmp_path / "models") == [2, 4, 6, 8]
+    model, _ = fit(*use(), steps_per_execution=1)
+    assert steps_in(tmp_path / "models") == [2, 4, 6, 8, 10, 12]
+    assert same(make_model().load(tmp_path / "models").states, model.states)
+
+
+def test_none_can_not_be_kept(tmp_path):
+    with pytest.raises(ValueError, match="`keep` is 0; at least 1 is expected"):
+        tg.callbacks.ModelCheckpoint(tmp_path, keep=0)
+
+
 # `BackupAndRestore`
 
 
 def test_a_backup_is_removed_in_the_end(tmp_path):
-    fit(tg.callbacks.BackupAndRestore(tmp_path))
-    assert steps_in(tmp_path) == []
+    fit(tg.callbacks.BackupAndRestore(tmp_path / "removed"))
+    assert steps_in(tmp_path / "removed") == []
     fit(tg.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False))
     assert steps_in(tmp_path) == [8, 12]
     model, history = fit(tg.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False))
@@ -133,6 +179,91 @@ def test_a_damaged_backup_falls_back_to_the_one_before(tmp_path):
     expected, before = fit(steps_per_execution=1)
     assert history.history == before.history
     assert same(model.states, expected.states)
+
+
+def test_damaged_backups_are_replaced(tmp_path):
+    """When both are, training begins anew, and makes backups from the first moment."""
+    interrupted(tmp_path)
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.name != ".lock":
+            file.write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="10' is damaged.*Going on from the backup before it"),
+        pytest.warns(UserWarning, match="8' is damaged.*There is none before it: training begins anew"),
+        pytest.raises(RuntimeError, match="no"),
+    ):
+        fit(FailingAt(5), tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), steps_per_execution=1)
+    assert steps_in(tmp_path) == [2, 4]
+    model, history = fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), steps_per_execution=1)
+    expected, before = fit(steps_per_execution=1)
+    assert history.history == before.history
+    assert same(model.states, expected.states)
+
+
+# Documents
+
+
+class Remembering(tg.callbacks.Callback):
+    def __init__(self, value: Any):
+        self.value = value
+
+    def state(self):
+        return {"value": self.value}
+
+    def restore(self, state):
+        self.value = state["value"]
+
+
+def test_the_state_of_a_callback_comes_back_as_it_was(tmp_path):
+    value: dict[Any, Any] = {
+        "double": np.array([1 / 3]),
+        "long": np.array(2**40),
+        "half": np.ones(2, jnp.bfloat16),
+        "flags": np.zeros((0, 3), bool),
+        "number": np.float64(1 / 3),
+        "complex": np.complex64(1 + 2j),
+        "array": jnp.arange(3),
+        "key": jax.random.key(1),
+        "large": 2**70,
+        "list": [1, "a", None, float("inf"), (True, 2.5)],
+        1: "a number as a key",
+        ("a", 2): {"@array": 0},
+    }
+    fitted = Remembering(value)
+    with pytest.raises(RuntimeError, match="no"):
+        fit(FailingAt(3), fitted, tg.callbacks.BackupAndRestore(tmp_path, save_freq=2))
+    found = Remembering(None)
+    fit(found, tg.callbacks.BackupAndRestore(tmp_path, save_freq=2))
+    assert list(found.value) == list(value)
+    for name, expected in value.items():
+        assert type(found.value[name]) is type(expected)
+        if hasattr(expected, "dtype"):
+            assert found.value[name].dtype == expected.dtype and found.value[name].shape == expected.shape
+            assert bool((found.value[name] == expected).all())
+        else:
+            assert found.value[name] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({1, 2}, r"value'\]` is an instance of set"),
+        ([optax.EmptyState()], r"\['value'\]\[0\]` is an instance of Empty"),
+    ],
+)
+def test_what_would_not_come_back_is_refused(tmp_path, value, where):
+    with pytest.raises(tg.CheckpointError, match=rf"callbacks'\].*{where}.*can't be written into a checkpoint"):
+        fit(Remembering(value), tg.callbacks.BackupAndRestore(tmp_path, save_freq=1))
+
+
+def test_doubles_need_x64(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    with jax.enable_x64(True):
+        checkpoints.save(1, {"a": jnp.arange(2.0)})
+        checkpoints.close()
+        assert read_checkpoint(tmp_path, 1)["a"].dtype == np.float64
+    with pytest.raises(tg.CheckpointError, match="can't be read: it holds arrays of float64, which JAX only has when"):
+        read_checkpoint(tmp_path, 1)
 
 
 def test_every_damage_is_seen(tmp_path):
@@ -242,8 +373,25 @@ def test_a_backup_of_a_newer_treegy(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, {"format": "treegy run", "version": 99})
     checkpoints.close()
-    with pytest.raises(tg.CheckpointError, match="no backup that this treegy reads: it is a 'treegy run', version 99"):
+    newer = (
+        r"'.*' holds a 'treegy run' of version 99, and this treegy reads version \d+\. It was written by a newer treegy"
+    )
+    with pytest.raises(tg.CheckpointError, match=newer):
         fit(tg.callbacks.BackupAndRestore(tmp_path))
+
+
+def test_a_model_of_another_treegy(tmp_path):
+    for version, by in ((99, "a newer treegy: install that"), (0, "an older treegy")):
+        checkpoints = Checkpoints(tmp_path / str(version))
+        checkpoints.save(1, {"format": "treegy model", "version": version, "states": {}})
+        checkpoints.close()
+        with pytest.raises(tg.CheckpointError, match=rf"'treegy model' of version {version}, .* written by {by}"):
+            make_model().load(tmp_path / str(version))
+    checkpoints = Checkpoints(tmp_path / "other")
+    checkpoints.save(1, {"text": "something else"})
+    checkpoints.close()
+    with pytest.raises(tg.CheckpointError, match="holds checkpoints that treegy has not written"):
+        make_model().load(tmp_path / "other")
 
 
 def test_one_directory_for_two(tmp_path):
@@ -267,6 +415,8 @@ READ_ONLY = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import test_checkpoints as t, treegy as tg
+# Everything is imported now: another user may not be able to read where Python is installed.
+t.fit(tg.callbacks.BackupAndRestore(sys.argv[3] + "/a"), tg.callbacks.ModelCheckpoint(sys.argv[3] + "/b"))
 if os.geteuid() == 0:
     os.seteuid(65534)
 for use in (tg.callbacks.BackupAndRestore, tg.callbacks.ModelCheckpoint):
@@ -279,13 +429,13 @@ for use in (tg.callbacks.BackupAndRestore, tg.callbacks.ModelCheckpoint):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="users and what they may do are others elsewhere")
-def test_a_directory_that_is_read_only():
+def test_a_directory_that_is_read_only(tmp_path):
     """In a process of its own, which isn't root's: nothing is read-only to root."""
     # Not `tmp_path`, into which other users can't even look.
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
         Path(directory, "there").mkdir(mode=0o555)
-        command = [sys.executable, "-c", READ_ONLY, str(Path(__file__).parent), directory]
+        command = [sys.executable, "-c", READ_ONLY, str(Path(__file__).parent), directory, str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
     assert len(lines) == 4, done.stdout + done.stderr
@@ -297,26 +447,39 @@ import resource, signal, sys
 sys.path.insert(0, sys.argv[1])
 import test_checkpoints as t, treegy as tg
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-model = t.make_model()
+directory, use, epoch_of_it = sys.argv[2], getattr(tg.callbacks, sys.argv[3]), int(sys.argv[4])
 def fill(epoch, logs):
-    if epoch == 2:
+    if epoch == epoch_of_it:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 try:
-    t.fit(tg.callbacks.LambdaCallback(on_epoch_begin=fill), tg.callbacks.BackupAndRestore(sys.argv[2]), epochs=4)
+    arguments = {"delete_checkpoint": False} if sys.argv[3] == "BackupAndRestore" else {}
+    _, history = t.fit(tg.callbacks.LambdaCallback(on_epoch_begin=fill), use(directory, **arguments), epochs=4)
+    print("TRAINED", len(history.epoch), history.stopped)
 except tg.CheckpointError as error:
     print("ERROR", error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-print("STEPS", [s for s in t.steps_in(sys.argv[2]) if t.read_checkpoint(sys.argv[2], s)])
+print("STEPS", [s for s in t.steps_in(directory) if t.read_checkpoint(directory, s)])
 """
 
 
-def test_a_full_disk(tmp_path):
-    """The error says so, and the last whole backup is still there."""
-    command = [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path / "backup")]
+@pytest.mark.parametrize("use", ["BackupAndRestore", "ModelCheckpoint"])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_full_disk(tmp_path, use, epoch):
+    """The error says so, and the last whole checkpoint is still there. When training is over, its model is returned."""
+    command = [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path / "backup"), use, str(epoch)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("ERROR", "STEPS"))]
-    assert len(lines) == 2 and "can't be written into" in lines[0], done.stdout + done.stderr
-    assert lines[1] in ("STEPS [4]", "STEPS [4, 8]")  # the second may be written already when the disk is full
+    told = done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("ERROR", "TRAINED", "STEPS"))]
+    assert len(lines) == 2, told
+    if epoch == 1:
+        assert lines[0].startswith("ERROR") and "can't be written into" in lines[0], told
+        assert lines[1] in ("STEPS []", "STEPS [4]")  # the first may be not written yet when the disk is full
+    else:
+        assert lines[0] == "TRAINED 4 None", told
+        assert "can't be written into" in done.stderr and "The last checkpoint is missing." in done.stderr, told
+        assert eval(lines[1].removeprefix("STEPS "))[-1] in (8, 12)
+    # Orbax has nothing to add.
+    assert "orbax" not in done.stderr.replace("orbax-checkpoint-tmp", ""), told
 
 
 SHARDED = """
@@ -376,9 +539,9 @@ def test_nothing_is_left(tmp_path):
         tg.callbacks.ModelCheckpoint(tmp_path / "models"),
         tg.callbacks.CSVLogger(tmp_path / "log.csv"),
     ]
-    fit(*use)
     with pytest.raises(RuntimeError):
         fit(*use, FailingAt(7))
+    fit(*use)
     assert {f for f in files() - before if str(tmp_path) in f} == set()
     assert [t.name for t in set(threading.enumerate()) - threads] == []
     assert not [f for f in tmp_path.rglob("*") if "tmp" in f.name or "part" in f.name]

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from treegy._checkpoints import steps_in
+
 pytestmark = pytest.mark.once
 
 SCRIPT = Path(__file__).parent / "scripts" / "interrupted.py"
@@ -32,25 +34,33 @@ class Server:
         self,
         directory: Path,
         save_freq: str,
+        *,
         fail_at: str = "never",
-        how: signal.Signals | None = None,
-        after: float = 0.0,
+        number: int = 0,
+        steps: int | str = "never",
+        seconds: float | None = None,
     ) -> tuple[int, str]:
-        """The exit code and the output of a training, which gets a signal some time after it has begun."""
+        """The exit code and the output of a training.
+
+        **Arguments:**
+
+        - `number`: of a signal that it sends itself after so many `steps`.
+        - `seconds`: when it gets the signal from outside, if not before; counted from when training begins.
+        """
         directory.mkdir(exist_ok=True)
         output = directory / "output"
         output.write_text("")
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{directory} {save_freq} {fail_at}\n")
+        self.process.stdin.write(f"{directory} {save_freq} {fail_at} {int(number)} {steps}\n")
         self.process.stdin.flush()
         pid = int(self.process.stdout.readline())
-        if how is not None:
+        if seconds is not None:
             until = time.monotonic() + 120
             while "training" not in output.read_text():
                 assert time.monotonic() < until, output.read_text()
                 time.sleep(0.005)
-            time.sleep(after)
-            os.kill(pid, how)
+            time.sleep(seconds)
+            os.kill(pid, number)
         return int(self.process.stdout.readline()), output.read_text()
 
 
@@ -75,23 +85,39 @@ def unbroken(server, tmp_path_factory) -> dict[str, Any]:
     return found
 
 
-def interrupted(
-    server: Server, directory: Path, how: signal.Signals, times: int, save_freq: str, longest: float
-) -> Any:
-    """What comes out of a training that is interrupted at random moments, and then left alone."""
-    rng = random.Random(0)
-    for _ in range(times):
-        code, output = server.run(directory, save_freq, how=how, after=rng.uniform(0, longest))
-        assert code == (-9 if how == signal.SIGKILL else 0), output
-    return figures(directory, *server.run(directory, save_freq))
+EPOCH, STEPS = 21, 630
+
+
+def newest(directory: Path) -> int:
+    return max(steps_in(directory / "backup"), default=0)
 
 
 def test_killed_twenty_times(server, tmp_path, unbroken):
-    assert interrupted(server, tmp_path / "run", signal.SIGKILL, 20, "5", 0.5) == unbroken
+    """Ten times after so many steps, ten times at a random moment from outside, in which it may be beginning still."""
+    rng = random.Random(0)
+    directory, reached = tmp_path / "run", []
+    for i in range(20):
+        # Whatever comes first: no machine is so fast that it trains to the end.
+        steps, seconds = (rng.randint(1, 50), None) if i % 2 else (50, rng.uniform(0, 0.3))
+        code, output = server.run(directory, "5", number=signal.SIGKILL, steps=steps, seconds=seconds)
+        assert code == -9, output
+        reached.append(newest(directory))
+    # Each goes on from where the one before it was, through several epochs and in their midst.
+    assert reached == sorted(reached)
+    assert STEPS > reached[-1] >= 3 * EPOCH, reached
+    assert len({step // EPOCH for step in reached}) >= 4 and len({step % EPOCH for step in reached}) >= 4, reached
+    assert figures(directory, *server.run(directory, "5")) == unbroken
 
 
 def test_interrupted_by_ctrl_c(server, tmp_path, unbroken):
-    assert interrupted(server, tmp_path / "run", signal.SIGINT, 3, "epoch", 1.0) == unbroken
+    rng = random.Random(0)
+    directory, reached = tmp_path / "run", []
+    for steps, seconds in ((rng.randint(1, 100), None), ("never", rng.uniform(0, 0.1)), (rng.randint(1, 100), None)):
+        code, output = server.run(directory, "epoch", number=signal.SIGINT, steps=steps, seconds=seconds)
+        assert code == 0, output
+        reached.append(newest(directory))
+    assert reached == sorted(set(reached)) and reached[-1] < STEPS, reached
+    assert figures(directory, *server.run(directory, "epoch")) == unbroken
 
 
 def test_failed_in_a_callback(server, tmp_path, unbroken):

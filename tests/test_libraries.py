@@ -1,5 +1,6 @@
 """Data from other people's libraries: the same model and the same figures as from arrays."""
 
+import gc
 import threading
 import time
 import warnings
@@ -76,12 +77,74 @@ def test_grain(expected):
     check(make_model().fit(endless, epochs=2, steps_per_epoch=5, verbose=0), expected)
 
 
-def test_grain_goes_on_after_an_interruption(tmp_path):
+class Examples:
+    """What Grain's `DataLoader` reads."""
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, i: Any) -> Any:
+        return X[i], Y[i]
+
+
+@pytest.mark.parametrize("step", [18, 22])
+@pytest.mark.parametrize("kind", ["map", "iter", "repeated", "loader"])
+def test_grain_goes_on_after_an_interruption(tmp_path, kind, step):
     """Its iterators know where they are: nothing is read twice, and nothing is warned of."""
     grain = pytest.importorskip("grain", reason="grain isn't installed")
     pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
-    data = grain.MapDataset.range(N).seed(1).shuffle().map(lambda i: (X[i], Y[i])).batch(2).repeat().to_iter_dataset()
-    goes_on_after_an_interruption(tmp_path, data, "error")
+    steps = 11 if kind == "repeated" else None
+    data: Any = grain.MapDataset.range(N).seed(1).shuffle().map(lambda i: (X[i], Y[i])).batch(2)
+    if kind == "loader":
+        sampler = grain.samplers.IndexSampler(N, shuffle=True, seed=1, num_epochs=1)
+        data = grain.DataLoader(data_source=Examples(), sampler=sampler, operations=[grain.transforms.Batch(2)])
+    elif kind != "map":
+        data = (data.repeat() if kind == "repeated" else data).to_iter_dataset()
+    goes_on_after_an_interruption(tmp_path, data, "error", step, steps)
+
+
+def test_grain_leaves_no_thread():
+    grain = pytest.importorskip("grain", reason="grain isn't installed")
+    data = grain.MapDataset.range(N).map(lambda i: (X[i], Y[i])).batch(2).repeat().to_iter_dataset()
+
+    class Failing(tg.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            raise ZeroDivisionError
+
+    before = set(threading.enumerate())
+    gc.disable()
+    try:
+        make_model().fit(data, epochs=2, steps_per_epoch=5, verbose=0)
+        with pytest.raises(ZeroDivisionError):
+            make_model().fit(data, epochs=2, steps_per_epoch=5, verbose=0, callbacks=[Failing()])
+        until = time.monotonic() + 10  # they have been told to end
+        while set(threading.enumerate()) - before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not set(threading.enumerate()) - before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("step", [18, 22])
+def test_torch_goes_on_after_an_interruption(tmp_path, step):
+    torch = pytest.importorskip("torch", reason="the CPU build of PyTorch isn't installed")
+    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
+    examples = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    data = torch.utils.data.DataLoader(examples, batch_size=2)
+    goes_on_after_an_interruption(tmp_path, data, "ignore", step, None)
+
+
+def test_a_shuffling_loader_of_torch_is_warned_of(tmp_path):
+    """Its second pass would be the first of this process again: that can't be known, and is said."""
+    torch = pytest.importorskip("torch", reason="the CPU build of PyTorch isn't installed")
+    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
+    examples = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    data = torch.utils.data.DataLoader(examples, batch_size=2, shuffle=True)
+    with (
+        pytest.warns(UserWarning, match=r"DataLoader, which can't be told .*: the passes before this one \(2\) are"),
+        pytest.raises(AssertionError),
+    ):
+        goes_on_after_an_interruption(tmp_path, data, "always", 22, None)
 
 
 def test_others_are_read_up_to_where_they_were(tmp_path):
@@ -91,24 +154,32 @@ def test_others_are_read_up_to_where_they_were(tmp_path):
         def __iter__(self):
             yield from ((X[i : i + 2], Y[i : i + 2]) for i in range(0, N, 2))
 
-    with pytest.warns(UserWarning, match="which can't be told where to go on: its first 1 batches are read"):
-        goes_on_after_an_interruption(tmp_path, Batches(), "always")
+    told = r"which can't be told where to go on: the passes before this one \(1\) .*, and its first 1 batches are read"
+    with pytest.warns(UserWarning, match=told):
+        goes_on_after_an_interruption(tmp_path, Batches(), "always", 18, 11)
 
 
-def goes_on_after_an_interruption(directory: Path, data: Any, action: Any) -> None:
+def goes_on_after_an_interruption(directory: Path, data: Any, action: Any, step: int, steps: int | None) -> None:
+    """It fails after a step, and goes on from the 12th, the first of an epoch; or fails after an epoch."""
+
     class Failing(tg.callbacks.Callback):
-        def next_step(self, step):
-            return 18
+        def next_step(self, now):
+            return step if step % 11 and now < step else None
 
         def on_step_end(self, step, logs):
             raise RuntimeError("no")
 
+        def on_epoch_begin(self, epoch, logs):
+            if epoch * 11 == step:
+                raise RuntimeError("no")
+
+    arguments: dict[str, Any] = {"epochs": 3, "steps_per_epoch": steps, "verbose": 0, "steps_per_execution": 1}
+
     def fit(*use: Any) -> Any:
-        backup = tg.callbacks.BackupAndRestore(directory / "backup", save_freq=6)
-        arguments: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 11, "verbose": 0, "steps_per_execution": 1}
+        backup = tg.callbacks.BackupAndRestore(directory / "backup", save_freq=6 if step % 11 else "epoch")
         return make_model().fit(data, callbacks=[*use, backup], **arguments)
 
-    expected = make_model().fit(data, epochs=3, steps_per_epoch=11, verbose=0, steps_per_execution=1)
+    expected = make_model().fit(data, **arguments)
     with pytest.raises(RuntimeError, match="no"):
         fit(Failing())
     with warnings.catch_warnings():
@@ -138,6 +209,45 @@ def test_hugging_face(expected):
     shuffled = make_model().fit(X, Y, batch_size=BATCH, validation_split=0.25, verbose=0)
     check(make_model(module).fit(data, numpy["label"], batch_size=BATCH, validation_split=0.25, verbose=0), shuffled)
     check(make_model().fit(((b["pixels"], b["label"]) for b in numpy.iter(BATCH)), verbose=0), half(expected))
+
+
+def test_hugging_face_streamed(expected, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="Hugging Face's datasets isn't installed")
+    data = datasets.Dataset.from_dict({"pixels": X.tolist(), "label": Y.tolist()})
+    streamed = data.to_iterable_dataset().with_format("numpy")
+
+    class OfPixels(eqx.Module):
+        net: Any
+
+        def __call__(self, pixels: Any) -> Any:
+            return self.net(pixels)
+
+    def loss(x: Any, y_pred: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(y_pred, x["label"])
+
+    module = OfPixels(eqx.nn.MLP(3, 2, 5, 1, key=jax.random.key(0)))
+    model = make_model(module).replace(loss=loss, metrics=None)
+    table = {"pixels": X, "label": Y}
+    expected_of = model.fit(table, batch_size=BATCH, shuffle=False, epochs=2, verbose=0)
+    check(model.fit(streamed.batch(BATCH), epochs=2, verbose=0), expected_of)
+    check(model.fit(streamed.batch(BATCH), epochs=2, steps_per_epoch=5, verbose=0), expected_of)
+    assert np.array_equal(model.predict(streamed.batch(BATCH)), model.predict(table, batch_size=BATCH))
+    named = (
+        r"an instance of DatasetDict, which holds data sets by name: train, test. Pass one of them, as `data\['train'\]"
+    )
+    with pytest.raises(tg.DataError, match=named):
+        model.fit(datasets.DatasetDict(train=data, test=data))
+    with pytest.raises(tg.DataError, match="IterableDatasetDict, which holds data sets by name: train"):
+        model.fit(datasets.IterableDatasetDict(train=streamed))
+    pairs = streamed.batch(2).map(lambda b: {"x": b["pixels"], "y": b["label"]}, remove_columns=["pixels", "label"])
+
+    class Pairs:
+        def __iter__(self):
+            return ((batch["x"], batch["y"]) for batch in pairs)
+
+    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
+    for step in (18, 22):
+        goes_on_after_an_interruption(tmp_path / str(step), Pairs(), "ignore", step, None)
 
 
 def half(expected: tuple[Any, tg.History]) -> tuple[Any, tg.History]:

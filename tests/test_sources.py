@@ -386,6 +386,51 @@ def test_an_exception_says_where_it_was():
         yield X[:5], Y[:5]
         raise OSError("the disk is gone")
 
+    for steps in (1, 32):
+        with pytest.raises(OSError, match="the disk is gone") as info:
+            make_model().fit(broken(), epochs=3, steps_per_execution=steps, verbose=0)
+        assert info.value.__notes__ == ["This happened in epoch 1, after 2 of its steps."]
+    data = broken()
+    next(data), next(data)
     with pytest.raises(OSError, match="the disk is gone") as info:
-        make_model().fit(broken(), epochs=3, steps_per_execution=1, verbose=0)
-    assert info.value.__notes__ == ["This happened in epoch 1, after 2 of its steps."]
+        make_model().fit(data, epochs=3, verbose=0)
+    assert info.value.__notes__ == ["This happened in epoch 1, after 0 of its steps."]
+
+
+def test_an_iterator_of_somebody_else_is_left_open():
+    """What `fit` made itself it closes."""
+    closed: list[str] = []
+
+    class Watched:
+        def __init__(self, name: str):
+            self.batches, self.name = iter(Batches(X, Y)), name
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.batches)
+
+        def close(self):
+            closed.append(self.name)
+
+    class Loader:
+        def __iter__(self):
+            return Watched("made")
+
+    class Sharing:
+        def __init__(self):
+            self.shared = Watched("shared")
+
+        def __iter__(self):
+            return self.shared
+
+    make_model().fit(Watched("given"), steps_per_epoch=3, verbose=0)
+    make_model().fit(Sharing(), steps_per_epoch=3, verbose=0)
+    assert closed == []
+    make_model().fit(Loader(), steps_per_epoch=3, verbose=0)
+    make_model().evaluate(Loader(), verbose=0)
+    assert closed == ["made"] * 2
+    with pytest.raises(ValueError, match="`verbose`"):
+        make_model().fit(Loader(), verbose=7)
+    assert closed == ["made"] * 3

@@ -68,8 +68,9 @@ class Callback:
     def state(self) -> Mapping[str, Any]:
         """What the callback has to remember if the training is interrupted and goes on in another process.
 
-        A dict of numbers, strings, lists and dicts of these, and PyTrees of arrays. Overridden together with
-        `restore`.
+        A dict of numbers, strings, arrays, and lists, tuples and dicts of these: `restore` gets what is equal to it,
+        NumPy's arrays as NumPy's and with their dtypes. Of other PyTrees, their leaves; anything else is refused.
+        Overridden together with `restore`.
         """
         return {}
 

@@ -1,27 +1,30 @@
 """Checkpoints of a run in a directory, by step: each is there as a whole or not at all. Kept by Orbax.
 
-A checkpoint is a document: dicts, lists, numbers, strings, `None`, and arrays among them. Orbax writes the arrays, in a
-thread of its own while training goes on, and the rest as JSON.
+A checkpoint is a document (`_documents.py`). Orbax writes its arrays, in a thread of its own while training goes on,
+and the rest as JSON.
 """
 
 import json
 import logging
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from ._describe import array_name, is_arraylike, is_key, path_name
+from ._describe import array_name, is_arraylike, path_name
+from ._documents import decoded, encoded, stored_arrays
 from ._errors import CheckpointError
+from ._lock import Lock
 from ._save import placed_like
 
 _LOCK = ".lock"
-_ARRAY = "@array"
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint that can't be read, whoever tries: the one before it may be whole."""
 
 
 class Checkpoints:
@@ -46,7 +49,7 @@ class Checkpoints:
         ocp = _orbax()
         with _explained(self.directory, "can't be written into"):
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._lock = _Lock(self.directory / _LOCK)
+            self._lock = Lock(self.directory / _LOCK)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             best_fn=None if best is None else lambda metrics: metrics["figure"],
@@ -60,11 +63,16 @@ class Checkpoints:
         except BaseException:
             self._lock.release()
             raise
+        self._since: int | None = None
 
     @property
     def steps(self) -> list[int]:
         """The steps of which there are checkpoints, in their order."""
         return sorted(self._manager.all_steps())
+
+    def go_on_from(self, step: int) -> None:
+        """Those of later steps are damaged, or of another course of things: the next `save` removes them."""
+        self._since = step
 
     def save(self, step: int, document: Mapping[str, Any], figure: float | None = None) -> None:
         """Begin to write a checkpoint, unless there is one of that step.
@@ -77,10 +85,13 @@ class Checkpoints:
         **Raises:** [`treegy.CheckpointError`][] if this one, or the one before it, can't be written.
         """
         ocp = _orbax()
+        if self._since is not None:
+            since, self._since = self._since, None
+            self._delete([there for there in self.steps if there > since])
         if step in self._manager.all_steps():
             return
         arrays: dict[str, Any] = {}
-        text = json.dumps(_encoded(document, arrays))
+        text = json.dumps(encoded(document, arrays))
         items = {"document": ocp.args.JsonSave({"text": text, "checksum": zlib.crc32(text.encode())})}
         if arrays:
             items["arrays"] = ocp.args.StandardSave(arrays)
@@ -90,10 +101,13 @@ class Checkpoints:
             self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics)
 
     def delete_all(self) -> None:
+        self._delete(self.steps)
+
+    def _delete(self, steps: list[int]) -> None:
         with _explained(self.directory, "can't be written into"):
             # What is still being written can't be deleted.
             self._manager.wait_until_finished()
-            for step in self.steps:
+            for step in steps:
                 self._manager.delete(step)
 
     def load(self, step: int) -> dict[str, Any]:
@@ -142,15 +156,17 @@ def read_checkpoint(directory: str | os.PathLike[str], step: int) -> dict[str, A
             if zlib.crc32(text.encode()) != found["checksum"]:
                 raise ValueError("its text is not what was written")
             document = json.loads(text)
-            shapes: dict[str, Any] = {}
-            _walk(document, lambda meta: shapes.setdefault(str(meta[_ARRAY]), _stored(meta)))
-            arrays = {}
-            if shapes:
-                restored = reader.restore(path, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(shapes)))
+            arrays: Any = stored_arrays(document)
+            if arrays:
+                restored = reader.restore(path, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(arrays)))
                 arrays = restored["arrays"]
-            return _walk(document, lambda meta: _decoded(meta, arrays[str(meta[_ARRAY])]))
+            return decoded(document, arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"The checkpoint '{path}' can't be read: {error}") from None
+    except PermissionError as error:
+        raise CheckpointError(f"The checkpoint '{path}' can't be read: {error}") from error
     except Exception as error:
-        raise CheckpointError(f"The checkpoint '{path}' is damaged: {type(error).__name__}: {error}") from error
+        raise DamagedCheckpoint(f"The checkpoint '{path}' is damaged: {type(error).__name__}: {error}") from error
 
 
 def named_arrays(tree: Any) -> dict[str, Any]:
@@ -184,81 +200,6 @@ def with_named_arrays(tree: Any, arrays: Mapping[str, Any], what: str) -> Any:
     return jax.tree_util.tree_map_with_path(put, tree)
 
 
-# Documents
-
-
-def _encoded(value: Any, arrays: dict[str, Any]) -> Any:
-    """A document for JSON: arrays are put into `arrays`, and a description of them in their place."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, jax.Array | np.ndarray):
-        key = isinstance(value, jax.Array) and is_key(value)
-        stored: Any = jax.random.key_data(value) if key else value
-        meta = {_ARRAY: len(arrays), "shape": list(stored.shape), "dtype": str(stored.dtype)}
-        arrays[str(len(arrays))] = stored
-        return {**meta, "key": str(jax.random.key_impl(value))} if key else meta
-    if isinstance(value, Mapping):
-        return {str(k): _encoded(v, arrays) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encoded(v, arrays) for v in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise CheckpointError(
-        f"an instance of {type(value).__name__} can't be written into a checkpoint: expected are numbers, strings, "
-        "arrays, and lists and dicts of these."
-    )
-
-
-def _walk(value: Any, of_array: Callable[[dict[str, Any]], Any]) -> Any:
-    if isinstance(value, dict):
-        if _ARRAY in value:
-            return of_array(value)
-        return {k: _walk(v, of_array) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_walk(v, of_array) for v in value]
-    return value
-
-
-def _stored(meta: Mapping[str, Any]) -> Any:
-    # An array of NumPy's: what Orbax puts on a device is bound to that device.
-    return np.empty(tuple(meta["shape"]), jnp.dtype(meta["dtype"]))
-
-
-def _decoded(meta: Mapping[str, Any], array: Any) -> Any:
-    array = jnp.array(array)
-    return jax.random.wrap_key_data(array, impl=meta["key"]) if "key" in meta else array
-
-
-# Files
-
-
-class _Lock:
-    """What keeps other processes out of a directory. It ends with the process, however that ends."""
-
-    def __init__(self, path: Path):
-        self._file: Any = path.open("a+")
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.seek(0)
-            owner = self._file.read().strip()
-            self._file.close()
-            raise CheckpointError(
-                f"'{path.parent}' is in use by another training{f' (process {owner})' if owner else ''}: two can't "
-                "write into one directory. Give each its own."
-            ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-
-    def release(self) -> None:
-        self._file.close()
-
-
 class _explained:
     """Errors of the file system as a `CheckpointError` that names the directory."""
 
@@ -280,6 +221,10 @@ def _orbax() -> Any:
         import orbax.checkpoint as ocp
     except ImportError as error:
         raise ImportError('Checkpoints are kept by Orbax: pip install "treegy[checkpoint]"') from error
-    # It tells each of its steps.
-    logging.getLogger("absl").setLevel(max(logging.WARNING, logging.getLogger("absl").level))
+    logging.getLogger("absl").addFilter(_is_news)
     return ocp
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # Orbax tells each of its steps, and tells of errors from every thread before they are raised here.
+    return "orbax" not in record.pathname or record.levelno == logging.WARNING

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ._checkpoints import read_checkpoint, steps_in, with_named_arrays
+from ._documents import MODEL, RUN, checked
 from ._errors import CheckpointError
 from ._save import load_tree
 from ._states import States
-
-FORMAT = "treegy model"
 
 
 def load_states(like: dict[str, Any], path: str | os.PathLike[str], step: int | None) -> dict[str, Any]:
@@ -32,8 +31,5 @@ def load_states(like: dict[str, Any], path: str | os.PathLike[str], step: int | 
         raise CheckpointError(
             f"There is no checkpoint of step {step} in '{Path(path)}'; there are {', '.join(map(str, steps))}."
         )
-    document = read_checkpoint(path, steps[-1] if step is None else step)
-    arrays = document.get("states")
-    if not isinstance(arrays, dict) or document.get("format") not in (FORMAT, "treegy run"):
-        raise CheckpointError(f"'{Path(path)}' holds checkpoints that treegy has not written.")
-    return dict(with_named_arrays(States(**like), arrays, f"What is saved in '{Path(path)}'"))
+    document = checked(read_checkpoint(path, steps[-1] if step is None else step), f"'{Path(path)}'", MODEL, RUN)
+    return dict(with_named_arrays(States(**like), document["states"], f"What is saved in '{Path(path)}'"))

@@ -34,7 +34,7 @@ from .data._source import Source, check_steps
 from .loop import _arguments as arguments
 from .loop._cadence import Cadence
 from .loop._evaluate import evaluate, predict
-from .loop._fit import Run, Schedule
+from .loop._fit import Schedule, fit
 from .loop._history import History
 from .loop._hooks import Hooks
 from .loop._progress import Progress
@@ -245,9 +245,8 @@ class Model(eqx.Module, Generic[N]):
         else:
             check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
-        model = without_metrics(prepared(self, "train", source.first()._replace(class_weight=table)))
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
-        return Run(model, self, source, validation, table, schedule, callbacks, verbose).all_epochs()
+        return fit(self, source, validation, table, schedule, callbacks, verbose)
 
     def evaluate(
         self,

@@ -1,12 +1,13 @@
 """A training that is interrupted from outside, and goes on when it is run again. Prints what came out of it.
 
-Run as a script it serves: for each line `directory save_freq fail_at` on its input it runs a training in a process of
-its own, which begins with everything imported, and tells its number and then how it ended.
+Run as a script it serves: for each line `directory save_freq fail_at signal after` on its input it runs a training in
+a process of its own, which begins with everything imported, and tells its number and then how it ended.
 """
 
 import hashlib
 import json
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -42,7 +43,30 @@ class Failing(tg.callbacks.Callback):
         raise RuntimeError("something is wrong")
 
 
-def main(directory: str, save_freq: str, fail_at: str) -> None:
+class Signalling(tg.callbacks.Callback):
+    """Sends its process a signal some steps after it has begun, wherever the threads that write are then."""
+
+    def __init__(self, number: int, after: int):
+        self._number, self._after, self._step = number, after, -1
+
+    def heartbeat(self, step: int) -> None:
+        self._step = step if self._step < 0 else self._step
+        if step >= self._step + self._after:
+            os.kill(os.getpid(), self._number)
+
+
+def digest_of(states: Any) -> str:
+    """Of every array, to the last bit: the parameters, the optimizer's, steps, counts and keys."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(states):
+        if eqx.is_array(leaf):
+            is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            array = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def main(directory: str, save_freq: str, fail_at: str, number: str, after: str) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(203, 4)).astype(np.float32)
     y = (x.sum(axis=1) > 0).astype(np.int32)
@@ -70,6 +94,7 @@ def main(directory: str, save_freq: str, fail_at: str) -> None:
         frequency = save_freq if save_freq == "epoch" else int(save_freq)
         use.append(tg.callbacks.BackupAndRestore(f"{directory}/backup", save_freq=frequency))
     use += [Failing(int(fail_at), Path(directory) / "failed")] if fail_at != "never" else []
+    use += [Signalling(int(number), int(after))] if after != "never" else []
     model, history = model.fit(
         x,
         y,
@@ -80,22 +105,23 @@ def main(directory: str, save_freq: str, fail_at: str) -> None:
         callbacks=use,
         steps_per_execution=5,
     )
-    arrays = [np.asarray(a) for a in jax.tree.leaves(model.states) if eqx.is_inexact_array(a)]
-    digest = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+    digest = digest_of(model.states)
     print(json.dumps({"digest": digest, "history": history.history, "stopped": history.stopped}), flush=True)
 
 
 def serve() -> None:
     import_module("orbax.checkpoint")
     for line in sys.stdin:
-        directory, save_freq, fail_at = line.split()
+        directory, *arguments = line.split()
         pid = os.fork()
         if pid == 0:
             with open(f"{directory}/output", "w") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
+            # As in a terminal, whoever started this.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
-                main(directory, save_freq, fail_at)
+                main(directory, *arguments)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)

@@ -5,11 +5,14 @@ import warnings
 from typing import ClassVar
 
 from .._callback import Callback, Logs
-from .._checkpoints import Checkpoints
-from .._errors import CheckpointError
+from .._checkpoints import Checkpoints, DamagedCheckpoint
 from ..loop._backup import document, resume
+from ._forgiven import forgiven
 
 _KEEP = 2
+
+# The directories in which trainings of this process have ended.
+_ENDED: set[str] = set()
 
 
 class BackupAndRestore(Callback):
@@ -18,15 +21,22 @@ class BackupAndRestore(Callback):
     A backup holds the states of the model, the figures of the epoch so far, the position in it, the state of the other
     callbacks, and the history. What follows is the same, bit for bit, as if nothing had happened: in the middle of an
     epoch too. Arrays, and whatever can tell and set its position (`get_state`, `set_state`, as Grain's iterators),
-    simply go on; other iterables are read up to where they were, with a warning.
+    simply go on; other iterables are read up to where they were, with a warning. That holds for what is validated on,
+    too, if that goes on from one validation to the next.
+
+    What is passed to `fit` is to be the same as before, except `epochs`; the keys of orders and of dropout come from
+    the backup, whatever the `seed` is now. Each training needs a directory of its own, those that follow each other in
+    one script too: else the first would go on from a backup of the second. That is an error where the steps at which
+    they began tell them apart, and is warned of in the process that does so.
 
     Ctrl-C, and what interrupts a training as [`treegy.callbacks.Timer`][] does, leave a backup of that moment. When the
-    training ends by itself, backups are removed. The newest one that isn't damaged counts.
+    training ends by itself, backups are removed. The newest one that isn't damaged counts; those after it are replaced.
 
     Needs orbax-checkpoint: `pip install "treegy[checkpoint]"`.
 
-    **Raises:** [`treegy.CheckpointError`][] where the directory can't be written into or belongs to another model, or
-    another training writes into it.
+    **Raises:** [`treegy.CheckpointError`][] where the directory can't be written into or belongs to another model or
+    training, or another training writes into it. When the training is over, what can't be written any more is only
+    warned of, so that `fit` returns its model.
 
     !!! example
 
@@ -57,14 +67,23 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
-        for step in reversed(self._checkpoints.steps):
+        there = self._checkpoints.steps
+        for i in reversed(range(len(there))):
             try:
-                backup = self._checkpoints.load(step)
-            except CheckpointError as error:
-                warnings.warn(f"{error}. Going on from the backup before it.", stacklevel=2)
+                backup = self._checkpoints.load(there[i])
+            except DamagedCheckpoint as error:
+                instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
+                warnings.warn(f"{error}. {instead}.", stacklevel=2)
                 continue
-            resume(self._run, backup)
-            return
+            resume(self._run, backup, self._directory)
+            break
+        if not there and self._path in _ENDED:
+            warnings.warn(
+                f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
+                "interruption, that one will go on from this one's backup: give each a directory of its own.",
+                stacklevel=2,
+            )
+        self._checkpoints.go_on_from(self._run.step)
 
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
@@ -82,17 +101,26 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs: Logs) -> None:
         assert self._checkpoints is not None
-        if self._delete and not self._run.interrupted:
-            self._checkpoints.delete_all()
+        if not self._run.interrupted:
+            _ENDED.add(self._path)
+            if self._delete:
+                with forgiven(self._run.over):
+                    self._checkpoints.delete_all()
 
     def close(self) -> None:
         checkpoints, self._checkpoints = self._checkpoints, None
         if checkpoints is not None:
-            checkpoints.close()
+            with forgiven(True):
+                checkpoints.close()
 
     def _save(self) -> None:
         assert self._checkpoints is not None
-        self._checkpoints.save(self._run.step, document(self._run))
+        with forgiven(self._run.over):
+            self._checkpoints.save(self._run.step, document(self._run))
+
+    @property
+    def _path(self) -> str:
+        return os.path.realpath(self._directory)
 
 
 def steps_of(name: str, frequency: str | int) -> int | None:

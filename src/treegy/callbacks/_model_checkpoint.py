@@ -6,8 +6,11 @@ from typing import Any
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, named_arrays
-from .._load import FORMAT
+from .._documents import MODEL, VERSIONS
+from .._errors import CheckpointError
+from ..loop._arguments import optional
 from ._backup_and_restore import steps_of
+from ._forgiven import forgiven
 from ._monitor import Monitor
 
 
@@ -17,6 +20,9 @@ class ModelCheckpoint(Callback):
     `model.load(path)` reads the newest, which is the best with `save_best_only`; `model.load(path, step=...)` another.
     What is written is what `model.save` writes: parameters, optimizer and all other states. Writing goes on in the
     background while training does, and a checkpoint is there as a whole or not at all.
+
+    Checkpoints are named by the steps of the model, and those of another training aren't touched: one that begins at a
+    step before them refuses such a directory. One that goes on from a backup replaces what it had written after that.
 
     Needs orbax-checkpoint: `pip install "treegy[checkpoint]"`.
 
@@ -37,6 +43,7 @@ class ModelCheckpoint(Callback):
         save_best_only: bool = False,
         save_freq: str | int = "epoch",
         keep: int | None = None,
+        overwrite: bool = False,
     ):
         """**Arguments:**
 
@@ -45,13 +52,17 @@ class ModelCheckpoint(Callback):
         - `save_best_only`: whether only models are kept that are better than all before them, by default one.
         - `save_freq`: after each `"epoch"`, or after every so many steps.
         - `keep`: how many; the last ones, or the best ones. All by default, or one with `save_best_only`.
+        - `overwrite`: whether checkpoints of later steps than that at which the training begins are replaced.
 
-        **Raises:** `ImportError` without orbax-checkpoint.
+        **Raises:** `ImportError` without orbax-checkpoint; in `fit` [`treegy.CheckpointError`][] where the directory
+        can't be written into, or would have to be overwritten. When the training is over, what can't be written any
+        more is only warned of, so that `fit` returns its model.
         """
         self._path = path
         self._monitor = Monitor(monitor, mode) if save_best_only else None
         self._every = steps_of("save_freq", save_freq)
-        self._keep = 1 if keep is None and save_best_only else keep
+        self._keep = 1 if keep is None and save_best_only else optional("keep", keep)
+        self._overwrite = overwrite
         self._best = 0.0 if self._monitor is None else self._monitor.worst
         self._checkpoints: Checkpoints | None = None
 
@@ -60,6 +71,25 @@ class ModelCheckpoint(Callback):
         self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best)
         if self._monitor is not None:
             self._best = self._monitor.worst
+        self._looked = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._look_around()
+
+    def _look_around(self) -> None:
+        """See to what is there already, once it is known whether the training goes on from a backup."""
+        if self._looked:
+            return
+        assert self._checkpoints is not None
+        self._looked, run = True, self._run
+        later = [step for step in self._checkpoints.steps if step > run.since]
+        if later and run.since == run.start and not self._overwrite:
+            raise CheckpointError(
+                f"'{self._path}' holds checkpoints of other trainings, of step {', '.join(map(str, later[-3:]))}, and "
+                f"this one begins at step {run.start}. Choose another directory, remove that one, or pass "
+                "`overwrite=True`."
+            )
+        self._checkpoints.go_on_from(run.since)
 
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
@@ -72,6 +102,7 @@ class ModelCheckpoint(Callback):
             self._look(logs)
 
     def _look(self, logs: Logs) -> None:
+        self._look_around()
         assert self._checkpoints is not None
         figure = None
         if self._monitor is not None:
@@ -80,8 +111,9 @@ class ModelCheckpoint(Callback):
                 return
             self._best = figure
         states: Any = self.model.states
-        document = {"format": FORMAT, "version": 1, "states": named_arrays(states)}
-        self._checkpoints.save(int(states.step), document, figure)
+        document = {"format": MODEL, "version": VERSIONS[MODEL], "states": named_arrays(states)}
+        with forgiven(self._run.over):
+            self._checkpoints.save(int(states.step), document, figure)
 
     def state(self) -> dict[str, float]:
         return {"best": self._best}
@@ -92,4 +124,5 @@ class ModelCheckpoint(Callback):
     def close(self) -> None:
         checkpoints, self._checkpoints = self._checkpoints, None
         if checkpoints is not None:
-            checkpoints.close()
+            with forgiven(True):
+                checkpoints.close()

@@ -63,9 +63,12 @@ class ArraySource(Source):
     def first(self) -> Examples:
         return self.arrays.first(self.batch_size)
 
+    def next_pass(self) -> None: ...
+    def close(self) -> None: ...
+
     def state(self) -> dict[str, Any]:
         # The position follows from the epoch and the step, and the order from the model's key.
-        return {"examples": self.arrays.length, "batch_size": self.batch_size}
+        return {"examples": self.arrays.length, "batch_size": self.batch_size, "remainder": self.remainder}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         if dict(state) != self.state():
@@ -88,7 +91,8 @@ class ArraySource(Source):
 def _counted(state: Mapping[str, Any]) -> str:
     if "examples" not in state:
         return "something that gives batches"
-    return f"{state['examples']} examples in batches of {state['batch_size']}"
+    without = "" if state["remainder"] else ", without the remainder"
+    return f"{state['examples']} examples in batches of {state['batch_size']}{without}"
 
 
 class ArrayFeed(Feed):

@@ -11,7 +11,7 @@ from .._describe import array_name, describe, is_iterator, is_traced, path_name
 from .._driver import Examples
 from .._errors import DataError
 from .._hint import batches_explained
-from ._rows import Rows, as_rows, columns, is_column, is_table
+from ._rows import Rows, as_rows, check_is_one_table, columns, is_column, is_table
 
 # On some machines the same as those of 64 and 128 bits, which JAX has.
 _EXTENDED = {np.dtype(np.longdouble), np.dtype(np.clongdouble)} - {np.dtype(np.float64), np.dtype(np.complex128)}
@@ -26,6 +26,7 @@ def as_arrays(value: Any, name: str) -> Any:
     """
     if value is None:
         return None
+    check_is_one_table(value, name)
     if is_table(value):
         value = columns(value)
     if isinstance(value, list) and _is_numbers(value):

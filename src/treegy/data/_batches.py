@@ -1,32 +1,21 @@
-"""Anything that gives batches as a source: generators, lists wrapped in an object, PyTorch's and Grain's loaders.
-
-Batches are copied into the buffers of a chunk as they come. While the device computes a chunk, the next one is being
-filled: dispatch is asynchronous, so no thread is needed for that.
-"""
+"""Anything that gives batches as a source: generators, lists wrapped in an object, PyTorch's and Grain's loaders."""
 
 import base64
-import time
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from .._describe import describe, is_arraylike, is_key
+from .._describe import describe, is_arraylike
 from .._driver import Examples
 from .._errors import CheckpointError, DataError
 from ._arrays import as_arrays, common_length
-from ._chunk import Chunk, Stacked
-from ._ring import Ring, Slot
+from ._batch_feed import BatchFeed
 from ._rows import is_column, is_table
-from ._source import Feed, Source
-
-# A chunk isn't filled for longer than so many seconds: the device would wait for a slow source.
-_PATIENCE = 0.1
-# Buffers are kept for so many shapes of batches.
-_RINGS = 4
+from ._source import Source
 
 _OVER: Any = object()
 
@@ -74,6 +63,7 @@ class BatchSource(Source):
         held = isinstance(iterable, Generator)
         self._waiting: list[Examples] = _UNUSED.setdefault(iterable, []) if held else []
         self._given = self._position = len(self._waiting)
+        self._passes = 0
         self._structure: Any = None
         self._known: Any = None
         for examples in self._waiting:
@@ -127,8 +117,6 @@ class BatchSource(Source):
                 anew = True
             else:
                 return
-        if self.restarts and not self._goes_on:
-            self._iterator = None
 
     def drop(self) -> None:
         """Don't give what was put back."""
@@ -138,9 +126,29 @@ class BatchSource(Source):
         """Have it given again."""
         self._waiting.append(examples)
 
+    def next_pass(self) -> None:
+        if self.restarts and not self._goes_on:
+            self._begin_anew()
+
+    def close(self) -> None:
+        if self.restarts:
+            self._let_go()
+
+    def _begin_anew(self) -> None:
+        self._let_go()
+        self._passes += 1
+
+    def _let_go(self) -> None:
+        iterator, self._iterator = self._iterator, None
+        self._waiting, self._position = [], 0
+        # Two references are those of this call. If there are more, somebody else may go on with it.
+        if hasattr(iterator, "close") and sys.getrefcount(iterator) <= 2:
+            iterator.close()  # pyright: ignore
+
     def state(self) -> dict[str, Any]:
         get_state = getattr(self._iterator, "get_state", None)
         return {
+            "passes": self._passes,
             "position": self._position,
             "iterator": None if get_state is None else _as_text(get_state()),
             "waiting": [jax.tree.leaves(examples) for examples in self._waiting],
@@ -152,24 +160,29 @@ class BatchSource(Source):
                 "The backup is of a training on arrays, and now the data is something that gives batches."
             )
         tree = jax.tree.structure(self.first())
-        if state["iterator"] is not None and hasattr(self._iterator, "set_state"):
+        waiting = [jax.tree.unflatten(tree, leaves) for leaves in state["waiting"]]
+        skipped = state["position"] - len(waiting)
+        settable = hasattr(self._iterator, "set_state")
+        self._passes = state["passes"]
+        if settable and state["iterator"] is not None:
             self._iterator.set_state(_from_text(state["iterator"]))  # pyright: ignore
-            self._position = state["position"]
-            self._waiting = [jax.tree.unflatten(tree, leaves) for leaves in state["waiting"]]
+            self._position, self._waiting = state["position"], waiting
             return
-        skipped = state["position"] - len(state["waiting"])
-        if skipped:
+        past = [f"the passes before this one ({self._passes}) are unknown to it"] * (self._passes > 0 and not settable)
+        past += [f"its first {skipped} batches are read and left out"] * (skipped > 0)
+        if past:
             warnings.warn(
-                f"`{self._name}` is {describe(self._iterable)}, which can't be told where to go on: its first "
-                f"{skipped} batches are read and left out. That it gives the same ones again is up to it.",
+                f"`{self._name}` is {describe(self._iterable)}, which can't be told where to go on: "
+                f"{', and '.join(past)}. That it gives the same batches all the same is up to it.",
                 stacklevel=2,
             )
         for _ in range(skipped):
             found = self._waiting.pop() if self._waiting else self._next()
             if found is None:
-                raise CheckpointError(
-                    f"`{self._name}` has fewer batches than the backup has been trained on: {skipped}."
-                )
+                raise CheckpointError(f"`{self._name}` has fewer batches than were read of it then: {skipped}.")
+        if self.restarts and not skipped:
+            # What was looked at is from before callbacks are told of the epoch, on which its order may depend.
+            self._let_go()
 
     def feed(self, steps: int, class_weight: Any = None) -> "BatchFeed":
         return BatchFeed(self, steps, class_weight)
@@ -192,7 +205,8 @@ class BatchSource(Source):
             self._iterator = iter(self._iterable) if numpy is None else numpy()
         raw = next(self._iterator, _OVER)  # pyright: ignore[reportArgumentType]
         if raw is _OVER:
-            self._iterator = None if self.restarts else self._iterator
+            if self.restarts and self._goes_on:
+                self._begin_anew()
             return None
         examples = self._examples(raw)
         self._given += 1
@@ -241,98 +255,3 @@ def _as_text(state: Any) -> Any:
 
 def _from_text(state: Mapping[str, Any]) -> Any:
     return base64.b64decode(state["base64"]) if "base64" in state else state["plain"]
-
-
-class BatchFeed(Feed):
-    """The batches of an iterable, a pass at a time."""
-
-    def __init__(self, source: BatchSource, steps: int, class_weight: Any):
-        self._source = source
-        self.steps = steps
-        self._class_weight = None if class_weight is None else jnp.asarray(class_weight)
-        # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
-        self._usual = _signature(source.first())
-        self._rings: dict[Any, Ring] = {}
-
-    def epoch(
-        self,
-        *,
-        begin: int = 0,
-        words: Any = None,
-        start: int = 0,
-        stop: int | None = None,
-        most: Callable[[], int] | None = None,
-    ) -> Iterator[Chunk]:
-        filling: _Filling | None = None
-        for examples in self._source.take(stop, start):
-            signature = _signature(examples)
-            if filling is not None and filling.signature != signature:
-                # A backup that is made meanwhile must not miss it.
-                self._source.put_back(examples)
-                yield filling.chunk(self._class_weight)
-                examples, filling = self._source.first(), None
-                self._source.drop()
-            if filling is None:
-                room = self.steps if signature == self._usual else 1
-                limit = room if most is None else min(room, most())
-                filling = _Filling(examples, signature, self._ring(signature, examples, room).next(), room, limit)
-            filling.add(examples)
-            if filling.is_full:
-                yield filling.chunk(self._class_weight)
-                filling = None
-        if filling is not None:
-            yield filling.chunk(self._class_weight)
-
-    def _ring(self, signature: Any, examples: Examples, room: int) -> Ring:
-        ring = self._rings.pop(signature, None) or Ring(
-            [None if _stays(a) else ((room, *a.shape), a.dtype) for a in jax.tree.leaves(examples)]
-        )
-        self._rings[signature] = ring
-        if len(self._rings) > _RINGS:
-            del self._rings[next(iter(self._rings))]
-        return ring
-
-
-class _Filling:
-    """A chunk while batches are copied into it."""
-
-    def __init__(self, first: Examples, signature: Any, slot: Slot, room: int, limit: int):
-        self.signature = signature
-        self._slot = slot
-        self._room = room
-        self._limit = limit
-        self._n = 0
-        self._tree = jax.tree.structure(first)
-        self._size = jax.tree.leaves(first)[0].shape[0]
-        self._staying: list[list[Any]] = [[] for _ in slot.buffers]
-        self._until = time.perf_counter() + _PATIENCE
-
-    @property
-    def is_full(self) -> bool:
-        return self._n >= self._limit or time.perf_counter() > self._until
-
-    def add(self, examples: Examples) -> None:
-        for leaf, buffer, staying in zip(jax.tree.leaves(examples), self._slot.buffers, self._staying, strict=True):
-            if buffer is None:
-                staying.append(leaf)
-            else:
-                buffer[self._n] = leaf
-        self._n += 1
-
-    def chunk(self, class_weight: Any) -> Chunk:
-        leaves = [
-            # Room that isn't filled is never looked at.
-            jnp.stack(staying + staying[-1:] * (self._room - self._n)) if buffer is None else jax.device_put(buffer)
-            for buffer, staying in zip(self._slot.buffers, self._staying, strict=True)
-        ]
-        data = Stacked(jax.tree.unflatten(self._tree, leaves), class_weight)
-        return Chunk(data, self._n, self._size, self._slot.used)
-
-
-def _signature(examples: Examples) -> Any:
-    return tuple((a.shape, a.dtype) for a in jax.tree.leaves(examples))
-
-
-def _stays(leaf: Any) -> bool:
-    """Whether a leaf is better left where it is: on an accelerator; keys have no NumPy form."""
-    return isinstance(leaf, jax.Array) and (is_key(leaf) or next(iter(leaf.devices())).platform != "cpu")

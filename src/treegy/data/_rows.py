@@ -1,9 +1,11 @@
 """Columns of a table that are read by positions, such as those of Hugging Face's data sets."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+
+from .._errors import DataError
 
 
 class Rows:
@@ -43,13 +45,26 @@ class Rows:
 
 
 def is_table(value: Any) -> bool:
-    """Whether `value` is a data set of Hugging Face's with columns that can be read at any position."""
-    return _is_of_datasets(value) and hasattr(value, "column_names") and hasattr(value, "__getitem__")
+    """Whether `value` is a data set of Hugging Face's with columns that can be read at any position.
+
+    Not those that are streamed, which have no length, nor a dict of data sets.
+    """
+    return _is_of_datasets(value) and hasattr(value, "column_names") and hasattr(value, "__len__")
 
 
 def is_column(value: Any) -> bool:
     """Whether `value` is a column of such a data set."""
     return _is_of_datasets(value) and not hasattr(value, "column_names") and hasattr(value, "__getitem__")
+
+
+def check_is_one_table(value: Any, name: str) -> None:
+    """**Raises:** [`treegy.DataError`][] for a dict of data sets, as Hugging Face's `load_dataset` returns."""
+    if _is_of_datasets(value) and isinstance(value, Mapping):
+        splits = [str(split) for split in cast(Mapping[Any, Any], value)]
+        raise DataError(
+            f"`{name}` is an instance of {type(value).__name__}, which holds data sets by name: {', '.join(splits)}. Pass "
+            f"one of them, as `data[{(splits or ['train'])[0]!r}]`."
+        )
 
 
 def columns(table: Any) -> Mapping[str, Rows]:

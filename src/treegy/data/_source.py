@@ -65,6 +65,14 @@ class Source(abc.ABC):
         """A batch of which shapes are looked at. The next pass begins with it all the same."""
 
     @abc.abstractmethod
+    def next_pass(self) -> None:
+        """The pass is over: the next one begins anew, unless the data goes on."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """No further pass follows: let go of what was opened for them, and of nothing that is the user's."""
+
+    @abc.abstractmethod
     def state(self) -> dict[str, Any]:
         """Where the passes over the data are, for a backup."""
 

@@ -1,5 +1,6 @@
 """A run as a document of `Checkpoints`, and a run that goes on from one."""
 
+import os
 from typing import Any
 
 import jax
@@ -7,42 +8,44 @@ import numpy as np
 
 from .._assembly import with_states
 from .._checkpoints import named_arrays, with_named_arrays
+from .._documents import RUN, VERSIONS, checked
 from .._errors import CheckpointError
+from ..data._batches import BatchSource
 from ._fit import Run
 
-_FORMAT, _VERSION = "treegy run", 1
-_NUMBERS = ("epoch", "done", "begin", "step")
+_NUMBERS = ("epoch", "done", "begin", "step", "start", "unsettled")
 
 
 def document(run: Run) -> dict[str, Any]:
     """All that is needed to go on in another process, as a document of `Checkpoints`."""
     states = run.engine.copy().states
     return {
-        "format": _FORMAT,
-        "version": _VERSION,
+        "format": RUN,
+        "version": VERSIONS[RUN],
         "states": named_arrays(states),
         "logs": jax.tree.leaves(run.engine.logs),
         **{name: getattr(run, name) for name in _NUMBERS},
+        "last": run.schedule.epochs,
+        "steps_per_epoch": run.schedule.steps,
+        "words": None if run.words is None else run.words.tolist(),
         "stopped": run.hooks.ended,
         "validated": run.validated,
         "history": run.history.history,
         "epochs": run.history.epoch,
         "validations": [list(v) for v in run.history.validations],
         "data": run.source.state(),
+        "validation": None if run.validation is None else run.validation.state(),
         "callbacks": run.hooks.state(),
     }
 
 
-def resume(run: Run, document: Any) -> None:
-    """Have a run that has not begun go on from a document.
+def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
+    """Have a run that has not begun go on from a document, which comes from a directory.
 
     **Raises:** [`treegy.CheckpointError`][] if it is of another training.
     """
-    if document.get("format") != _FORMAT or document.get("version", 0) > _VERSION:
-        raise CheckpointError(
-            f"The checkpoint is no backup that this treegy reads: it is a {document.get('format')!r}, version "
-            f"{document.get('version')}."
-        )
+    checked(document, f"'{directory}'", RUN)
+    _check_is_of(run, document, directory)
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.source.resume(document["data"])
@@ -50,6 +53,12 @@ def resume(run: Run, document: Any) -> None:
     run.engine.restore(document["logs"])
     for name in _NUMBERS:
         setattr(run, name, document[name])
+    run.since = run.step
+    run.words = None if document["words"] is None else np.array(document["words"], np.uint32)
+    # What begins anew for each validation is at its beginning.
+    if isinstance(run.validation, BatchSource) and not run.validation.restarts:
+        if "position" in (document["validation"] or {}):
+            run.validation.resume(document["validation"])
     run.validated = _figures_of(document["validated"])
     run.history.history = {name: _figures_of(values) for name, values in document["history"].items()}
     run.history.epoch = document["epochs"]
@@ -58,6 +67,27 @@ def resume(run: Run, document: Any) -> None:
     if document["stopped"] is not None:
         run.hooks.stop(document["stopped"])
         run.ended = True
+
+
+def _check_is_of(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
+    """Raise unless a document is of this training, as far as that can be told."""
+    # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
+    going_on = document["epoch"] < document["last"] and document["stopped"] is None
+    if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
+        raise CheckpointError(
+            f"The backup in '{directory}' is of another training: that began at step {document['start']} of its model, "
+            f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each "
+            "training a directory of its own."
+        )
+    changed = {
+        "shuffle": (document["words"] is not None, run.schedule.shuffle),
+        "steps_per_epoch": (document["steps_per_epoch"], run.schedule.steps),
+    }
+    for name, (then, now) in changed.items():
+        if then != now:
+            raise CheckpointError(
+                f"The backup in '{directory}' is of a training with `{name}={then}`, and now it is {now}."
+            )
 
 
 def _figures_of(stored: Any) -> Any:

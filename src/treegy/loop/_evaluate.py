@@ -97,6 +97,7 @@ def _chunks(
     for chunk in source.feed(most, class_weight).epoch(stop=steps):
         yield chunk
         done += chunk.n
+    source.next_pass()
     if steps is not None and done < steps:
         raise DataError(f"`steps` is {steps}, and the data ended after {done} batches.")
 

@@ -2,13 +2,15 @@
 
 import functools
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from .._driver import Examples
 from .._hyperparameters import has_hyperparameters, hyperparameters
+from .._prepare import prepared, without_metrics
 from ..data._batches import BatchSource
 from ..data._chunk import Chunk
 from ..data._order import key_words
@@ -23,6 +25,8 @@ from ._hooks import Hooks
 from ._interrupt import Interrupt
 from ._pace import Pace
 from ._progress import Progress
+
+T = TypeVar("T")
 
 
 class Schedule(NamedTuple):
@@ -39,6 +43,34 @@ class Schedule(NamedTuple):
     validation_freq: Cadence
 
 
+def fit(
+    model: Any,
+    source: Source,
+    validation: Source | None,
+    class_weight: Any,
+    schedule: Schedule,
+    callbacks: Any,
+    verbose: Any,
+) -> tuple[Any, History]:
+    """What [`treegy.Model.fit`][] does once its arguments are understood."""
+    try:
+        try:
+            first = source.first()
+        except Exception as error:
+            error.add_note(_within(schedule.initial_epoch, 0))
+            raise
+        initialized = without_metrics(prepared(model, "train", first._replace(class_weight=class_weight)))
+        return Run(initialized, model, source, validation, class_weight, schedule, callbacks, verbose).all_epochs()
+    finally:
+        for each in (source, validation):
+            if each is not None:
+                each.close()
+
+
+def _within(epoch: int, done: int) -> str:
+    return f"This happened in epoch {epoch + 1}, after {done} of its steps."
+
+
 class Run:
     """A training while it goes on."""
 
@@ -50,6 +82,14 @@ class Run:
     """The step at which it began."""
     step: int
     """How many steps the model has made, in all its trainings."""
+    start: int
+    """The step at which the training began, in whichever process."""
+    since: int
+    """The step at which this process began with it, or went on."""
+    words: Any
+    """Of which the orders of its epochs follow; `None` for that of the data."""
+    unsettled: int | None
+    """The step before a chunk after which not everybody has been called yet."""
     validated: dict[str, Any]
     """The figures of the epoch's last validation."""
     ended: bool
@@ -85,9 +125,10 @@ class Run:
         self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
         self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
         self._feed = source.feed(self._steps_in_chunk(), class_weight)
-        self._words = key_words(states.rng) if schedule.shuffle else None
+        self.words = key_words(states.rng) if schedule.shuffle else None
         self.epoch, self.done = schedule.initial_epoch, 0
-        self.step = self.begin = int(states.step)
+        self.step = self.begin = self.start = self.since = int(states.step)
+        self.unsettled = None
         self.validated = {}
         self.history = History()
         self.show(verbose)
@@ -116,6 +157,8 @@ class Run:
                 hooks.call("on_train_begin", {})
                 while self.epoch < self.schedule.epochs and not self.ended:
                     self._one_epoch()
+                    if self._interrupt.requested:
+                        hooks.stop("interrupted", interrupt=True)
                     self.ended = hooks.stopped is not None
                 self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
                 if self.interrupted:
@@ -126,8 +169,9 @@ class Run:
                     self.history.append(self.epoch, self._part)
             except Exception as error:
                 between = self.done == 0 and self.epoch > self.schedule.initial_epoch
-                within = f"in epoch {self.epoch + 1}, after {self.done} of its steps"
-                error.add_note(f"This happened {f'after epoch {self.epoch}' if between else within}.")
+                error.add_note(
+                    f"This happened after epoch {self.epoch}." if between else _within(self.epoch, self.done)
+                )
                 raise
             finally:
                 self._progress.close()
@@ -147,6 +191,11 @@ class Run:
         hooks = self.hooks
         return hooks.interrupted is not None and hooks.ended is None and self.epoch < self.schedule.epochs
 
+    @property
+    def over(self) -> bool:
+        """Whether no further step is made, in this process."""
+        return self.hooks.stopped is not None or self.epoch >= self.schedule.epochs
+
     def _one_epoch(self) -> None:
         hooks, epoch = self.hooks, self.epoch
         if self.done == 0:
@@ -156,19 +205,19 @@ class Run:
             hooks.call("on_epoch_begin", epoch, {})
         self._progress.begin_epoch(epoch, self.steps_per_epoch)
         self._steps()
+        if self._interrupt.requested:
+            hooks.stop("interrupted", interrupt=True)
         if not self.done:
-            hooks.stop(self._over(epoch))
+            if not self.interrupted:
+                hooks.stop(self._over(epoch))
             return
         self._progress.end_steps(self.done)
         logs = self._logs = figures(self.engine.logs)
-        if self._interrupt.requested:
-            hooks.stop("interrupted", interrupt=True)
-        if self.interrupted and self.done != self.steps_per_epoch:
+        whole = self.done == self.steps_per_epoch and self.unsettled is None
+        if self.interrupted and not whole or self._cadence.after_epoch(epoch) and not self._validate():
             self._part = logs
             self._progress.end_epoch(logs)
             return
-        if self._cadence.after_epoch(epoch):
-            self._validate()
         logs.update(self.validated)
         if self._has_hyperparameters:
             logs = self._logs = {**hyperparameters(self.engine.model.states), **logs}
@@ -176,6 +225,7 @@ class Run:
         self._progress.end_epoch(logs)
         ended = self.schedule.steps is not None and self.done < self.schedule.steps and epoch + 1 < self.schedule.epochs
         self.epoch, self.done = epoch + 1, 0
+        self.source.next_pass()
         hooks.call("on_epoch_end", epoch, logs)
         if ended and hooks.stopped is None:
             hooks.stop(self._over(epoch))
@@ -183,10 +233,12 @@ class Run:
     def _steps(self) -> None:
         """The steps of one epoch, or those that are left of it."""
         hooks = self.hooks
+        if self.unsettled is not None and not self._settled():
+            return
         chunks = self._feed.epoch(
-            words=self._words, begin=self.begin, start=self.done, stop=self.schedule.steps, most=self._most
+            words=self.words, begin=self.begin, start=self.done, stop=self.schedule.steps, most=self._most
         )
-        for chunk in chunks:
+        while (chunk := self._unless_interrupted(lambda: next(chunks, None))) is not None:
             if self._every_batch:
                 hooks.call("on_train_batch_begin", self.done, {})
             seen, self._chunk = self.engine.logs, chunk
@@ -196,17 +248,37 @@ class Run:
             # What is shown is finished: nothing waits for it.
             if self.done:
                 self._progress.update(self.done, functools.partial(figures, seen))
-            before = self.step
+            self.unsettled = self.step
             self.done += chunk.n
             self.step += chunk.n
             if self._every_batch:
                 hooks.call("on_train_batch_end", self.done - 1, self._figures())
-            if self._cadence.after_step(self.step, self.done, self.steps_per_epoch):
-                self._validate()
-            hooks.step_end(before, self.step, self._figures)
-            hooks.chunk_end(self.step)
-            if self._interrupt.requested or (hooks.stopped is not None and hooks.at_once):
+            if not self._settled() or self._interrupt.requested or (hooks.stopped is not None and hooks.at_once):
                 break
+
+    def _settled(self) -> bool:
+        """What comes after a chunk; `False` if its validation was interrupted, and so all that follows it."""
+        before = self.unsettled
+        assert before is not None
+        due = self._cadence.after_step(self.step, self.done, self.steps_per_epoch)
+        if due and not self._validate():
+            return False
+        self.unsettled = None
+        self.hooks.step_end(before, self.step, self._figures)
+        self.hooks.chunk_end(self.step)
+        return True
+
+    def _unless_interrupted(self, call: Callable[[], T]) -> T | None:
+        """What `call` returns, or `None` if it fails after Ctrl-C: that reaches the processes of a loader as well."""
+        try:
+            return call()
+        except Exception as error:
+            if not self._interrupt.requested:
+                raise
+            told = f"after Ctrl-C, which loaders' processes get too, this failed: {type(error).__name__}: {error}"
+            warnings.warn(told, stacklevel=7)
+            self.hooks.stop("interrupted", interrupt=True)
+            return None
 
     def _most(self) -> int:
         """How many steps the next chunk can have before somebody wants to do something."""
@@ -216,17 +288,23 @@ class Run:
     def _figures(self) -> dict[str, Any]:
         return figures(self.engine.logs)
 
-    def _validate(self) -> None:
-        if self.validation is None:
-            return
+    def _validate(self) -> bool:
+        """Whether that could be done before an interruption."""
+        validation = self.validation
+        if validation is None:
+            return True
         model = self.hooks.validated(self.engine.model)
-        found = evaluate(model, self.validation, None, self.schedule.validation_steps, self.hooks)
+        steps = self.schedule.validation_steps
+        found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.hooks))
+        if found is None:
+            return False
         self.validated = {f"val_{name}": value for name, value in found.items()}
         self.history.validations.append((self.step, self.validated))
+        return True
 
     def _over(self, epoch: int) -> str:
         """Say that there are no more batches: the reason for which the training stops."""
         assert isinstance(self.source, BatchSource)
         text = f"the data ended in epoch {epoch + 1} of {self.schedule.epochs}"
-        warnings.warn(f"{text}: {self.source.over}", stacklevel=5)
+        warnings.warn(f"{text}: {self.source.over}", stacklevel=6)
         return text
