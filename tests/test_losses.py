@@ -188,6 +188,54 @@ def test_axis_of_categorical_crossentropy():
             np.testing.assert_allclose(loss(first[0], jnp.exp(first[1])), expected, rtol=1e-6)
 
 
+def test_axis_of_binary_crossentropies(standard_promotion: Any):
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(0)
+    y_true, y_pred = rng.integers(0, 2, (2, 4, 3)), rng.uniform(0.1, 0.9, (2, 4, 3)).astype("float32")
+    for name in ("BinaryCrossentropy", "BinaryFocalCrossentropy"):
+        for from_logits in (False, True):
+            for axis in (1, -2, 2):
+                options: dict[str, Any] = {"axis": axis, "from_logits": from_logits, "reduction": "none"}
+                with standard_promotion():
+                    expected = np.asarray(getattr(keras.losses, name)(**options)(y_true, y_pred))
+                np.testing.assert_allclose(getattr(tg.losses, name)(**options)(y_true, y_pred), expected, rtol=1e-5)
+    focal = tg.losses.SigmoidFocal(axis=1, reduction="none")(y_true, y_pred)
+    np.testing.assert_allclose(
+        focal, tg.losses.SigmoidFocal(reduction="none")(*(np.swapaxes(a, 1, 2) for a in (y_true, y_pred)))
+    )
+    swapped = [np.swapaxes(a, 1, 2) for a in (y_true, y_pred)]
+    expected = tg.losses.sigmoid_focal(*map(jnp.asarray, swapped))
+    np.testing.assert_allclose(tg.losses.SigmoidFocal(axis=1, reduction="none")(y_true, y_pred), expected)
+    for axis in (0, 3):
+        with pytest.raises(tg.ContractError, match=rf"f32\[2,4,3\] has no axis of values at `axis={axis}`"):
+            tg.losses.BinaryCrossentropy(axis=axis)(y_true, y_pred)
+    with pytest.raises(tg.ContractError, match=r"f32\[2\] has no axis of values at `axis=1`"):
+        tg.losses.BinaryCrossentropy(axis=1)(y_true[:, 0, 0], y_pred[:, 0, 0])
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_axis_of_sparse_categorical_crossentropy(from_logits: bool, standard_promotion: Any):
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(0)
+    labels, y_pred = rng.integers(0, 3, (2, 4)), rng.uniform(0.1, 0.9, (2, 3, 4)).astype("float32")
+    options: dict[str, Any] = {"from_logits": from_logits, "reduction": "none"}
+    with standard_promotion():
+        # With another axis than the last, Keras takes no labels of its shape in JAX.
+        expected = keras.losses.SparseCategoricalCrossentropy(**options)(labels, np.swapaxes(y_pred, 1, 2))
+    for axis in (1, -2):
+        loss = tg.losses.SparseCategoricalCrossentropy(axis=axis, **options)
+        np.testing.assert_allclose(loss(labels, y_pred), expected, rtol=1e-5)
+    ignoring = tg.losses.SparseCategoricalCrossentropy(axis=1, ignore_class=0, from_logits=from_logits)
+    np.testing.assert_allclose(ignoring(labels, y_pred), np.asarray(expected)[labels != 0].mean(), rtol=1e-5)
+    for axis, error in ((0, "no axis of classes at `axis=0`"), (2, "a class index for each .* are expected")):
+        with pytest.raises(tg.ContractError, match=error):
+            tg.losses.SparseCategoricalCrossentropy(axis=axis)(labels, y_pred)
+    with pytest.raises(
+        tg.ContractError, match=r"i32\[2,3\] must hold .* the shape \(2, 4\) of its other axes than 1 is"
+    ):
+        tg.losses.SparseCategoricalCrossentropy(axis=1)(labels[:, :3], y_pred)
+
+
 def test_logits_may_be_minus_infinity_where_the_label_is_zero():
     logits = jnp.array([[1.0, -jnp.inf, 2.0]])
     loss = tg.losses.CategoricalCrossentropy(from_logits=True)
@@ -392,7 +440,7 @@ def test_names_in_the_logs():
 
 def test_every_loss_has_its_row_in_the_docs():
     page = (Path(__file__).parents[1] / "docs" / "losses.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \| .* \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)`(?: \| [^|]+){4} \|$", page, re.MULTILINE)
     assert rows == sorted(rows)
     losses = {n for n, v in vars(tg.losses).items() if inspect.isclass(v) and issubclass(v, tg.Loss)} - {"Loss"}
     assert set(rows) == losses

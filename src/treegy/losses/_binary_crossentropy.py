@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
-from ._elementwise import matched, mean_over_last_axis
+from ._elementwise import matched, mean_over_axis
 
 
 def binary_crossentropy(
@@ -17,8 +17,9 @@ def binary_crossentropy(
     *,
     from_logits: bool = False,
     label_smoothing: ArrayLike = 0.0,
+    axis: int = -1,
 ) -> Float[Array, "..."]:
-    r"""The crossentropy of two classes averaged over the last axis,
+    r"""The crossentropy of two classes averaged over one axis, the last by default,
     $-\frac{1}{d}\sum_i \left(y_i \log p_i + (1 - y_i) \log (1 - p_i)\right)$.
 
     **Arguments:**
@@ -27,24 +28,25 @@ def binary_crossentropy(
     - `y_pred`: probabilities $p$ of class 1, of the same shape; they are clipped to $[10^{-7}, 1 - 10^{-7}]$.
     - `from_logits`: whether `y_pred` holds logits $z$ instead, $p = 1 / (1 + e^{-z})$.
     - `label_smoothing`: $s \in [0, 1]$ draws the labels towards one half, $y (1 - s) + s / 2$.
+    - `axis`: the axis that is averaged over, which isn't that of the batch.
 
     **Returns:**
 
     One value per example: `(batch, ..., d)` gives `(batch, ...)`, and `(batch,)` stays. In the dtype of the arguments,
     at least float32. Nothing is averaged over examples; see [`treegy.Loss`][].
 
-    **Raises:** [`treegy.ContractError`][] where the shapes differ.
+    **Raises:** [`treegy.ContractError`][] where the shapes differ, or where there is no such axis.
     """
     y_true, y_pred = matched(y_true, y_pred)
     y_true = smoothed(y_true, label_smoothing, 2)
     if from_logits:
-        return mean_over_last_axis(optax.losses.sigmoid_binary_cross_entropy(y_pred, y_true))
+        return mean_over_axis(optax.losses.sigmoid_binary_cross_entropy(y_pred, y_true), axis)
     p = clipped(y_pred)
-    return mean_over_last_axis(-y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p))
+    return mean_over_axis(-y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p), axis)
 
 
 class BinaryCrossentropy(Loss):
-    """The crossentropy of two classes averaged over the last axis: [`treegy.losses.binary_crossentropy`][].
+    """The crossentropy of two classes averaged over an axis: [`treegy.losses.binary_crossentropy`][].
 
     **Raises:** `ValueError` where `label_smoothing` isn't from 0 to 1.
 
@@ -66,9 +68,13 @@ class BinaryCrossentropy(Loss):
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards one half, from 0 to 1."""
+    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    """The axis that is averaged over."""
 
     def __check_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-        return binary_crossentropy(y_true, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing)
+        return binary_crossentropy(
+            y_true, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing, axis=self.axis
+        )

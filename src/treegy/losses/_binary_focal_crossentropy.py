@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
-from ._elementwise import absolute, matched, mean_over_last_axis
+from ._elementwise import absolute, matched, mean_over_axis
 from ._sigmoid_focal import check_balance, check_gamma, sigmoid_focal
 
 
@@ -20,8 +20,9 @@ def binary_focal_crossentropy(
     gamma: ArrayLike = 2.0,
     from_logits: bool = False,
     label_smoothing: ArrayLike = 0.0,
+    axis: int = -1,
 ) -> Float[Array, "..."]:
-    r"""The crossentropy of two classes in which what is right already counts little, averaged over the last axis,
+    r"""The crossentropy of two classes in which what is right already counts little, averaged over one axis,
 
     $$
     \frac{1}{d}\sum_i \alpha_i (1 - q_i)^\gamma \cdot -\left(y_i \log p_i + (1 - y_i) \log (1 - p_i)\right)
@@ -39,13 +40,14 @@ def binary_focal_crossentropy(
     - `gamma`: $\gamma \ge 0$, how little counts what is right; with 0 this is the crossentropy.
     - `from_logits`: whether `y_pred` holds logits $z$ instead, $p = 1 / (1 + e^{-z})$. Nothing is clipped then.
     - `label_smoothing`: $s \in [0, 1]$ draws the labels towards one half, $y (1 - s) + s / 2$.
+    - `axis`: the axis that is averaged over, which isn't that of the batch.
 
     **Returns:**
 
     One value per example: `(batch, ..., d)` gives `(batch, ...)`, and `(batch,)` stays. In the dtype of the arguments,
     at least float32. Nothing is averaged over examples; see [`treegy.Loss`][].
 
-    **Raises:** [`treegy.ContractError`][] where the shapes differ.
+    **Raises:** [`treegy.ContractError`][] where the shapes differ, or where there is no such axis.
 
     ??? cite
 
@@ -54,7 +56,7 @@ def binary_focal_crossentropy(
     y_true, y_pred = matched(y_true, y_pred)
     y_true = smoothed(y_true, label_smoothing, 2)
     if from_logits:
-        return sigmoid_focal(y_true, y_pred, alpha=alpha if apply_class_balancing else None, gamma=gamma)
+        return sigmoid_focal(y_true, y_pred, alpha=alpha if apply_class_balancing else None, gamma=gamma, axis=axis)
     p = clipped(y_pred)
     crossentropy = -y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p)
     # Negative for a label out of range: its power would be NaN, and so the gradient even where the weight is 0.
@@ -63,7 +65,7 @@ def binary_focal_crossentropy(
     if apply_class_balancing:
         alpha = jnp.asarray(alpha, p.dtype)
         values = (y_true * alpha + (1 - y_true) * (1 - alpha)) * values
-    return mean_over_last_axis(values)
+    return mean_over_axis(values, axis)
 
 
 class BinaryFocalCrossentropy(Loss):
@@ -95,6 +97,8 @@ class BinaryFocalCrossentropy(Loss):
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards one half, from 0 to 1."""
+    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    """The axis that is averaged over."""
 
     def __check_init__(self) -> None:
         check_balance(self.alpha)
@@ -110,4 +114,5 @@ class BinaryFocalCrossentropy(Loss):
             gamma=self.gamma,
             from_logits=self.from_logits,
             label_smoothing=self.label_smoothing,
+            axis=self.axis,
         )

@@ -8,21 +8,25 @@ from .._errors import ContractError
 from ._elementwise import check_same_shape, inner_axis, is_integer
 
 
-def class_labels(y_true: Array, y_pred: Array) -> Array:
-    """Labels `(batch, ...)` that are indices along the last axis of `y_pred` `(batch, ..., classes)`, signed.
+def class_labels(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
+    """Labels `(batch, ...)` that are indices along the axis of classes of `y_pred` `(batch, ..., classes)`, signed.
 
-    **Raises:** [`treegy.ContractError`][] where they can't be that, by shape or dtype.
+    **Raises:** [`treegy.ContractError`][] where they can't be that, by shape or dtype, or there is no such axis.
     """
+    front = inner_axis(y_pred, axis, "classes") if y_pred.ndim > 1 else 0
+    without, last = y_pred.shape[:front] + y_pred.shape[front + 1 :], front == y_pred.ndim - 1
     both = f"`y_true` {array_name(y_true)} must hold a class index for each `y_pred` {array_name(y_pred)}"
-    if y_true.shape == (*y_pred.shape[:-1], 1):
+    if y_true.shape == (*without, 1) and last:
         raise ContractError(f"{both}: its last axis of length 1 is one too many. Pass `y_true[..., 0]`.")
     if y_true.shape == y_pred.shape and y_true.ndim > 1:
         raise ContractError(f"{both}. For one-hot labels there is the categorical loss or metric that isn't sparse.")
-    if y_pred.ndim < 2 or y_true.shape != y_pred.shape[:-1]:
-        raise ContractError(f"{both}: shapes like (batch,) and (batch, classes) are expected.")
+    if y_pred.ndim < 2 or y_true.shape != without:
+        beside = f"the shape {without} of its other axes than {axis} is"
+        shapes = "shapes like (batch,) and (batch, classes) are" if last else beside
+        raise ContractError(f"{both}: {shapes} expected.")
     if not is_integer(y_true):
         raise ContractError(f"{both}, of an integer dtype. Pass `y_true.astype(jnp.int32)` if that is what it holds.")
-    _check_several(y_pred, y_pred.ndim - 1)
+    _check_several(y_pred, front)
     # Small and unsigned integers couldn't be compared with -1 or with the number of classes.
     return y_true if y_true.dtype == jnp.int64 else y_true.astype(jnp.int32)
 

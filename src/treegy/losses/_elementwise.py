@@ -86,7 +86,17 @@ def absolute(values: Array) -> Array:
 
 def mean_over_last_axis(values: Array) -> Array:
     """The mean over the last axis if that isn't the batch: `(batch, ..., d)` gives `(batch, ...)`, `(batch,)` stays."""
-    return jnp.mean(values, axis=-1) if values.ndim > 1 else values
+    return mean_over_axis(values, -1)
+
+
+def mean_over_axis(values: Array, axis: int) -> Array:
+    """The mean over an axis that isn't the batch. Where there is no other, the last axis is none.
+
+    **Raises:** [`treegy.ContractError`][] where there is no such axis, or where it is the batch.
+    """
+    if axis == -1 and values.ndim < 2:
+        return values
+    return jnp.mean(values, axis=inner_axis(values, axis, "values"))
 
 
 def _mend(y_true: Array, y_pred: Array) -> str:

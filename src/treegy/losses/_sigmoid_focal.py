@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
-from ._elementwise import matched, mean_over_last_axis
+from ._elementwise import matched, mean_over_axis
 from ._number import check_number
 
 
@@ -17,8 +17,9 @@ def sigmoid_focal(
     *,
     alpha: ArrayLike | None = None,
     gamma: ArrayLike = 2.0,
+    axis: int = -1,
 ) -> Float[Array, "..."]:
-    r"""The crossentropy of two classes in which what is right already counts little, averaged over the last axis,
+    r"""The crossentropy of two classes in which what is right already counts little, averaged over one axis,
 
     $$
     \frac{1}{d}\sum_i \alpha_i (1 - p_i)^\gamma \cdot -\left(y_i \log \sigma(z_i) + (1 - y_i) \log \sigma(-z_i)\right)
@@ -32,13 +33,14 @@ def sigmoid_focal(
     - `y_pred`: logits $z$ of the same shape.
     - `alpha`: the weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$. Both are 1 by default.
     - `gamma`: $\gamma \ge 0$, how little counts what is right; with 0 this is the crossentropy.
+    - `axis`: the axis that is averaged over, which isn't that of the batch.
 
     **Returns:**
 
     One value per example: `(batch, ..., d)` gives `(batch, ...)`, and `(batch,)` stays. In the dtype of the arguments,
     at least float32. Nothing is averaged over examples; see [`treegy.Loss`][].
 
-    **Raises:** [`treegy.ContractError`][] where the shapes differ.
+    **Raises:** [`treegy.ContractError`][] where the shapes differ, or where there is no such axis.
 
     ??? cite
 
@@ -47,7 +49,7 @@ def sigmoid_focal(
     y_true, y_pred = matched(y_true, y_pred)
     gamma = jnp.asarray(gamma, y_pred.dtype)
     alpha = None if alpha is None else jnp.asarray(alpha, y_pred.dtype)
-    return mean_over_last_axis(optax.losses.sigmoid_focal_loss(y_pred, y_true, alpha=alpha, gamma=gamma))
+    return mean_over_axis(optax.losses.sigmoid_focal_loss(y_pred, y_true, alpha=alpha, gamma=gamma), axis)
 
 
 def check_gamma(gamma: ArrayLike) -> None:
@@ -82,6 +84,8 @@ class SigmoidFocal(Loss):
     r"""The weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$. Both are 1 by default."""
     gamma: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """How little counts what is right already, from 0 on."""
+    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    """The axis that is averaged over."""
 
     def __check_init__(self) -> None:
         check_gamma(self.gamma)
@@ -89,4 +93,4 @@ class SigmoidFocal(Loss):
             check_balance(self.alpha)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-        return sigmoid_focal(y_true, y_pred, alpha=self.alpha, gamma=self.gamma)
+        return sigmoid_focal(y_true, y_pred, alpha=self.alpha, gamma=self.gamma, axis=self.axis)

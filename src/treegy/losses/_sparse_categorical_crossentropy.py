@@ -20,18 +20,20 @@ def sparse_categorical_crossentropy(
     from_logits: bool = False,
     ignore_class: int | None = None,
     check_bounds: bool = True,
+    axis: int = -1,
 ) -> Float[Array, "..."]:
     r"""The crossentropy of class indices, $-\log p_y$.
 
     **Arguments:**
 
     - `y_true`: integers $y$ from 0 to $C - 1$, of the shape `(batch, ...)`.
-    - `y_pred`: probabilities $p$ of the shape `(batch, ..., classes)`. They are divided by their sum over the $C$
-        classes, then clipped to $[10^{-7}, 1 - 10^{-7}]$.
+    - `y_pred`: probabilities $p$ of the shape `(batch, ..., classes)`, or with the classes along another axis. They are
+        divided by their sum over the $C$ classes, then clipped to $[10^{-7}, 1 - 10^{-7}]$.
     - `from_logits`: whether `y_pred` holds logits $z$ instead, $p = \text{softmax}(z)$.
     - `ignore_class`: a label that says that there is none, such as -1: its value is 0. To leave such values out of the
         mean as well is the class's business, [`treegy.losses.SparseCategoricalCrossentropy`][].
     - `check_bounds`: whether the value of any other label that isn't from 0 to $C - 1$ is NaN, and not 0.
+    - `axis`: the axis of the $C$ classes in `y_pred`.
 
     **Returns:**
 
@@ -39,10 +41,10 @@ def sparse_categorical_crossentropy(
     see [`treegy.Loss`][].
 
     **Raises:** [`treegy.ContractError`][] where `y_true` isn't of an integer dtype, its shape isn't that of `y_pred`
-    without the last axis, or there is one class only.
+    without the axis of classes, or there is one class only.
     """
-    labels = class_labels(y_true, y_pred)
-    _, y_pred = in_floats(y_true, y_pred)
+    labels = class_labels(y_true, y_pred, axis)
+    _, y_pred = in_floats(y_true, jnp.moveaxis(y_pred, axis, -1))
     inside, at = within(labels, y_pred.shape[-1])
     if from_logits:
         values = optax.losses.softmax_cross_entropy_with_integer_labels(y_pred, at)
@@ -79,6 +81,8 @@ class SparseCategoricalCrossentropy(Loss):
     """A label that says that there is none: such values don't count."""
     check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
     """Whether any other label out of range makes the value NaN, and not 0."""
+    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    """The axis of classes in `y_pred`."""
 
     def __check_init__(self) -> None:
         if self.ignore_class is not None and type(self.ignore_class) is not int:
@@ -93,7 +97,8 @@ class SparseCategoricalCrossentropy(Loss):
             from_logits=self.from_logits,
             ignore_class=self.ignore_class,
             check_bounds=self.check_bounds,
+            axis=self.axis,
         )
         if self.ignore_class is None:
             return values
-        return Masked(values, class_labels(y_true, y_pred) != self.ignore_class)
+        return Masked(values, class_labels(y_true, y_pred, self.axis) != self.ignore_class)

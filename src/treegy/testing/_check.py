@@ -206,8 +206,8 @@ def _check_precision(it: Subject) -> None:
         # It is about what is made of such values, not about how they meet others.
         with jax.numpy_dtype_promotion("standard"):
             tried["of a batch in float16"] = jax.eval_shape(it.of, jax.tree.map(_halved, it.examples))
-    except ContractError:
-        pass  # its annotations refuse half precision
+    except TypeError:
+        pass  # its annotations, or what it computes, refuse half precision
     for what, accumulators in tried.items():
         for path, leaf in jax.tree_util.tree_leaves_with_path(accumulators):
             if jnp.issubdtype(leaf.dtype, jnp.number) and leaf.dtype.itemsize < 4:
