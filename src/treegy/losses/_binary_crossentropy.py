@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Shaped
 from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
 from ._elementwise import matched, mean_over_last_axis
+from ._static import flag
 
 
 def binary_crossentropy(
@@ -60,7 +61,7 @@ class BinaryCrossentropy(Loss):
         ```
     """
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards one half, from 0 to 1."""
