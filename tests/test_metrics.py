@@ -212,6 +212,20 @@ def test_a_sum_of_several_parts():
     assert {k: float(v) for k, v in parts.items()} == {"a": 3, "b": 6}
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32"])
+@pytest.mark.parametrize("size", [2, 7000])
+def test_sums_of_integers_are_exact(dtype: str, size: int):
+    limits = np.iinfo(dtype)
+    values = np.random.default_rng(0).integers(limits.min, limits.max, size, dtype, endpoint=True)
+    values[:2] = limits.max, limits.min
+    total = tg.metrics.Sum()(jnp.asarray(values))
+    exact = sum(map(int, values))
+    assert int(np.float64(total.total)) + int(np.float64(total.rest)) == exact
+    assert float(tg.metrics.Sum(of="y_true")(y_true=jnp.array([16777217, 1]))) == 16777218
+    masked = tg.metrics.Sum(of=lambda y_true: tg.Masked(y_true, y_true > 3))
+    assert float(masked(y_true=jnp.array([16777217, 1, 5]))) == 16777222
+
+
 def test_the_contract_of_the_function_is_checked():
     from jaxtyping import Array, Float
 

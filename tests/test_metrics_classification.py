@@ -1,6 +1,7 @@
 """Classification metrics against Keras 3, scikit-learn and formulas in NumPy, over several batches."""
 
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -75,7 +76,7 @@ BINARY = [
     ),
     ("AUC", {"thresholds": [0.7, 0.2, 0.25]}),
     ("AUC", {"thresholds": [0.7, 0.2, 0.25], "curve": "PR"}),
-    ("AUC", {"multi_label": True, "num_thresholds": 5}),
+    ("AUC", {"multi_label": True, "num_labels": 3, "num_thresholds": 5}),
     ("AUC", {"multi_label": True, "num_thresholds": 5, "curve": "PR", "label_weights": [1.0, 0.5, 2.0]}),
     ("AUC", {"label_weights": [1.0, 0.5, 2.0]}),
     ("PrecisionAtRecall", {"recall": 0.5}),
@@ -213,6 +214,40 @@ def test_averages_equal_scikit_learn(average: str | None, zero_division: float):
     ]:
         expected = theirs(y_true, y_pred > 0.5, sample_weight=weight, **its, **options)
         np.testing.assert_allclose(figure(ours, y_true, y_pred, weight), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+def test_f_scores_of_thresholds_of_the_top_and_of_one_class(beta: float):
+    from sklearn.metrics import fbeta_score
+
+    (y_true, y_pred), weight = data("binary", 12), weights(12)
+    order = np.argsort(np.argsort(-y_pred, axis=-1), axis=-1)
+
+    def expected(chosen: Any, average: Any, column: Any = slice(None)) -> Any:
+        return fbeta_score(
+            y_true[:, column],
+            chosen[:, column],
+            beta=beta,
+            average=average,
+            sample_weight=weight,
+            zero_division=cast(Any, 0),
+        )
+
+    for average in (None, "macro"):
+        several = tg.metrics.FBetaScore(beta=beta, threshold=[0.3, 0.6], average=average)
+        reference = [expected(y_pred > t, average) for t in (0.3, 0.6)]
+        np.testing.assert_allclose(figure(several, y_true, y_pred, weight), reference, rtol=1e-6)
+    top = tg.metrics.FBetaScore(beta=beta, top_k=2, average="macro")
+    np.testing.assert_allclose(figure(top, y_true, y_pred, weight), expected(order < 2, "macro"), rtol=1e-6)
+    both = tg.metrics.FBetaScore(beta=beta, top_k=2, threshold=0.5, average="weighted")
+    reference = expected((order < 2) & (y_pred > 0.5), "weighted")
+    np.testing.assert_allclose(figure(both, y_true, y_pred, weight), reference, rtol=1e-6)
+    one = tg.metrics.FBetaScore(beta=beta, threshold=0.5, class_id=1)
+    np.testing.assert_allclose(figure(one, y_true, y_pred, weight), expected(y_pred > 0.5, "binary", 1), rtol=1e-6)
+    largest = tg.metrics.FBetaScore(beta=beta, class_id=2, average="micro")
+    np.testing.assert_allclose(figure(largest, y_true, y_pred, weight), expected(order < 1, "binary", 2), rtol=1e-6)
+    with pytest.raises(tg.ContractError, match=r"has no class 3 along its last axis"):
+        tg.metrics.F1Score(class_id=3)(y_true, y_pred)
 
 
 def test_specificity_is_the_recall_of_negatives():
@@ -564,6 +599,11 @@ def test_sums_of_any_weights(weight: float):
     np.testing.assert_allclose(found, weights[[0, 2]], rtol=1e-6)
 
 
+def test_the_gradient_of_a_histogram_is_that_of_a_sum():
+    gradient = jax.grad(lambda w: histogram(jnp.array([0, 1, 1, 2]), (2,), w).compute()[1])(jnp.array([0.3, 5, 0.7, 9]))
+    assert gradient.tolist() == [0, 1, 1, 0]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_weight_that_is_not_finite_shows_in_its_bin(bad: float):
     found = histogram(jnp.array([0, 1, 1]), (3,), jnp.array([bad, 1, 2])).merge(
@@ -678,22 +718,28 @@ def test_figures_of_a_model(getkey: Any):
         (lambda: tg.metrics.FBetaScore(average="binary"), "`average` is one of"),
         (
             lambda: tg.metrics.F1Score(threshold=2.0),
-            "`threshold` is a number from 0 to 1, or a list of them, and got 2.0",
+            "`threshold` is a number from 0 to 1, .* and got 2.0",
         ),
         (lambda: tg.metrics.AUC(curve="roc"), "`curve` is one of 'ROC', 'PR' and 'PRGAIN', and got 'roc'"),
         (lambda: tg.metrics.AUC(summation_method="mid"), "`summation_method` is one of 'interpolation'.* got 'mid'"),
-        (lambda: tg.metrics.AUC(num_thresholds=1), "`num_thresholds` is at least 2, and got 1"),
+        (
+            lambda: tg.metrics.AUC(num_thresholds=1),
+            "`num_thresholds` is how many thresholds .* 2, and got 1",
+        ),
         (lambda: tg.metrics.AUC(thresholds=[0.5, 1.5]), "`thresholds` is a list of numbers from 0 to 1, and got 1.5"),
         (lambda: tg.metrics.AUC(label_weights=[-1.0]), "`label_weights` is a list .* aren't negative, and got -1.0"),
-        (lambda: tg.metrics.RocCurve(num_thresholds=1), "`num_thresholds` is at least 2"),
-        (lambda: tg.metrics.RocCurve(class_id=-1), "`class_id` is an index along the last axis from 0 on, and got -1"),
+        (lambda: tg.metrics.RocCurve(num_thresholds=1), "`num_thresholds` is how many .* at least 2, and got 1"),
+        (
+            lambda: tg.metrics.RocCurve(class_id=-1),
+            "`class_id` is an index along .*, at least 0, and got -1",
+        ),
         (lambda: tg.metrics.PrecisionAtRecall(1.5), "`recall` is a number from 0 to 1, and got 1.5"),
         (lambda: tg.metrics.RecallAtPrecision(-0.5), "`precision` is a number from 0 to 1, and got -0.5"),
         (lambda: tg.metrics.SensitivityAtSpecificity(1.5), "`specificity` is a number from 0 to 1"),
         (lambda: tg.metrics.SpecificityAtSensitivity(1.5), "`sensitivity` is a number from 0 to 1"),
         (
             lambda: tg.metrics.SpecificityAtSensitivity(0.5, num_thresholds=0),
-            "`num_thresholds` is at least 1, and got 0",
+            "`num_thresholds` is how many .* at least 1, and got 0",
         ),
         (lambda: tg.metrics.AveragePrecision(average="binary"), "`average` is one of"),
         (lambda: tg.metrics.ConfusionMatrix(1), "`num_classes` is how many classes there are, at least 2, and got 1"),
@@ -710,6 +756,18 @@ def test_figures_of_a_model(getkey: Any):
         (lambda: tg.metrics.BinaryIoU([]), r"`target_class_ids` is a list of classes from 0 to 1, at least one"),
         (lambda: cast(Any, tg.metrics.MeanIoU)(), "missing .* argument: 'num_classes'"),
         (lambda: tg.metrics.CalibrationError(num_bins=0), "`num_bins` is how many bins .* at least 1, and got 0"),
+        (lambda: tg.metrics.AUC(num_labels=3), "`num_labels=3` is about several labels: pass `multi_label=True`"),
+        (lambda: tg.metrics.AUC(label_weights=cast(Any, "abc")), "`label_weights` is a list of numbers, and got 'abc'"),
+        (lambda: tg.metrics.F1Score(average="macro", class_id=1), "`average='macro'` is about all classes"),
+        (lambda: tg.metrics.F1Score(threshold=[]), "`threshold` is empty: give at least one"),
+        (lambda: tg.metrics.IoU(3, [True]), r"`target_class_ids` is a list of classes .* got \(True,\)"),
+        (lambda: tg.metrics.Precision(class_id=cast(Any, "a")), "`class_id` is an index .*, an integer, and got 'a'"),
+        (lambda: tg.metrics.Precision(class_id=cast(Any, 1.0)), "`class_id` is an index .*, an integer, and got 1.0"),
+        (
+            lambda: tg.metrics.ConfusionMatrix(ignore_class=cast(Any, [1])),
+            "`ignore_class` is a label, an integer, and got ",
+        ),
+        (lambda: tg.metrics.AUC(from_logits=cast(Any, "yes")), "`from_logits` is True or False, and got 'yes'"),
         (lambda: tg.metrics.CalibrationError(norm="l3"), "`norm` is one of 'l1', 'l2' and 'max', and got 'l3'"),
     ],
 )
@@ -743,6 +801,7 @@ INTEGERS, SCORES = jnp.zeros(4, jnp.int32), jnp.ones((4, 3))
         (tg.metrics.F1Score(), INTEGERS, SCORES, r"`y_true` i32\[4\].*or pass `jax.nn.one_hot\(y_true, 3\)`"),
         (tg.metrics.F1Score(average="micro"), INTEGERS, jnp.ones(4), r"f32\[4\] has no axis of classes"),
         (tg.metrics.AUC(), INTEGERS, jnp.ones((4, 1)), r"must have the same shape.*pass `y_true\[\.\.\., None\]`"),
+        (tg.metrics.AUC(multi_label=True, num_labels=2), SCORES, SCORES, r"`num_labels` is 2, .* has 3 labels"),
         (tg.metrics.AUC(multi_label=True), INTEGERS, jnp.ones(4), r"`y_pred` f32\[4\] has no axis of labels"),
         (tg.metrics.AUC(label_weights=[1.0, 2.0]), SCORES, SCORES, r"`label_weights` has 2 weights, .* has 3 labels"),
         (tg.metrics.PrecisionAtRecall(0.5, class_id=3), SCORES, SCORES, r"`y_pred` f32\[4,3\] has no class 3"),

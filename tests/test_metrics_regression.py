@@ -447,7 +447,7 @@ def test_wrong_use():
             cls(class_aggregation="macro")
         with pytest.raises(tg.ContractError, match=r"are f32\[2,3,4\]; shapes like \(batch,\) or \(batch, outputs\)"):
             cls()(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3, 4)))
-    with pytest.raises(ValueError, match="`num_regressors` is a number from 0 on, and got -1"):
+    with pytest.raises(ValueError, match="`num_regressors` is the number of regressors, at least 0, and got -1"):
         tg.metrics.R2Score(num_regressors=-1)
     for cls in (tg.metrics.PearsonCorrelation, tg.metrics.ConcordanceCorrelation):
         with pytest.raises(tg.ContractError, match=r"`y_pred` f32\[2,3\] has no axis 2"):

@@ -23,6 +23,7 @@ SCORES = [
     tg.metrics.Classwise(tg.metrics.Jaccard(average=None), name="by_class", labels=list("abcd")),
     tg.metrics.Bootstrap(tg.metrics.BalancedAccuracy(), n=2, quantiles=()),
     tg.metrics.ByGroup(tg.metrics.BalancedAccuracy(), by="y_true", num_groups=4),
+    tg.metrics.ByGroup(tg.metrics.Jaccard(average=None), by="y_true", num_groups=4),
 ]
 LABELS = [
     tg.metrics.AUC(num_thresholds=9, from_logits=True),
@@ -84,6 +85,15 @@ def test_a_histogram_is_carried_once():
     )
     many = [tg.metrics.AUC(num_thresholds=9, multi_label=True, curve=curve) for curve in ("ROC", "PR")]
     assert carried(many, y) == 4 * histogram
+
+
+def test_what_is_accumulated_by_group_is_carried_once():
+    y = jnp.zeros(4, jnp.int32)
+    one = tg.metrics.ByGroup(tg.metrics.BalancedAccuracy(), by="y_true", num_groups=3)
+    other = tg.metrics.ByGroup(tg.metrics.Jaccard(average=None), by="y_true", num_groups=3)
+    assert carried([one, other, tg.metrics.Classwise(one), tg.metrics.Classwise(other)], y) == 3 * 2 * 4 * 4 + 1
+    elsewhere = tg.metrics.ByGroup(tg.metrics.Jaccard(average=None), by="y_true", num_groups=2)
+    assert carried([one, elsewhere], y) == (3 + 2) * 2 * 4 * 4 + 2
 
 
 def test_counts_are_carried_once():

@@ -458,7 +458,7 @@ def test_unfit_groups():
 
 
 def test_unfit_numbers():
-    with pytest.raises(ValueError, match="`n` is how often data is resampled, at least 2 for a spread, and got 0"):
+    with pytest.raises(ValueError, match="`n` is how often data is resampled, at least 2, and got 0"):
         tg.metrics.Bootstrap(bias, n=0)
     for bad in (1.5, (0.5, -0.1)):
         with pytest.raises(ValueError, match="`quantiles` are numbers from 0 to 1, and got"):

@@ -148,7 +148,7 @@ def _accumulates(metric: Any) -> Any:
 
 def _accumulated(accumulator: Any) -> Accumulator:
     """What lies under the figures that are made of it."""
-    while accumulator.merges_parts:
+    while accumulator.merges_parts and hasattr(accumulator, "part"):
         accumulator = accumulator.part
     return accumulator
 

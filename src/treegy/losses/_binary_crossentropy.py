@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Shaped
 from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
 from ._elementwise import matched, mean_over_axis
+from ._static import flag, integer
 
 
 def binary_crossentropy(
@@ -64,11 +65,11 @@ class BinaryCrossentropy(Loss):
 
     predictions = "probabilities"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards one half, from 0 to 1."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis that is averaged over."""
 
     def __check_init__(self) -> None:

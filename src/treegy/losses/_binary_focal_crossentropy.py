@@ -9,6 +9,7 @@ from .._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, smoothed
 from ._elementwise import absolute, matched, mean_over_axis
 from ._sigmoid_focal import check_balance, check_gamma, sigmoid_focal
+from ._static import flag, integer
 
 
 def binary_focal_crossentropy(
@@ -87,17 +88,19 @@ class BinaryFocalCrossentropy(Loss):
 
     predictions = "probabilities"
 
-    apply_class_balancing: bool = eqx.field(default=False, kw_only=True, static=True)
+    apply_class_balancing: bool = eqx.field(
+        default=False, kw_only=True, static=True, converter=flag("apply_class_balancing")
+    )
     """Whether `alpha` is used."""
     alpha: ArrayLike = eqx.field(default=0.25, kw_only=True)
     r"""The weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$."""
     gamma: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """How little counts what is right already, from 0 on."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards one half, from 0 to 1."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis that is averaged over."""
 
     def __check_init__(self) -> None:

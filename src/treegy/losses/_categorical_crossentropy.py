@@ -10,6 +10,7 @@ from .._loss import Loss
 from ._classes import class_axis
 from ._crossentropy import check_label_smoothing, log_distribution, smoothed
 from ._elementwise import in_floats
+from ._static import flag, integer
 
 
 def categorical_crossentropy(
@@ -69,11 +70,11 @@ class CategoricalCrossentropy(Loss):
 
     predictions = "distributions"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards the uniform distribution, from 0 to 1."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes."""
 
     def __check_init__(self) -> None:

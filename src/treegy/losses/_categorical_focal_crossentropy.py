@@ -17,6 +17,7 @@ from ._crossentropy import check_label_smoothing, clipped, log_distribution, smo
 from ._elementwise import in_floats, laid_along
 from ._number import check_number
 from ._sigmoid_focal import check_gamma
+from ._static import flag, integer
 
 
 def categorical_focal_crossentropy(
@@ -100,11 +101,11 @@ class CategoricalFocalCrossentropy(Loss):
     """The weight of each class: a number, or one for each."""
     gamma: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """How little counts what is right already, from 0 on."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards the uniform distribution, from 0 to 1."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes."""
 
     def __check_init__(self) -> None:

@@ -13,6 +13,7 @@ from .._accumulator import Masked
 from .._loss import Loss
 from ._number import check_number
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
+from ._static import flag
 
 
 def circle(
@@ -88,7 +89,7 @@ class Circle(Loss):
     """The scale of the similarities."""
     margin: ArrayLike = eqx.field(default=0.4, kw_only=True)
     """From where on similarities are good enough, from 0 to 1."""
-    remove_diagonal: bool = eqx.field(default=True, kw_only=True, static=True)
+    remove_diagonal: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("remove_diagonal"))
     """Whether an example makes no pair with itself."""
 
     exempt_from: ClassVar[Mapping[str, str]] = OF_PAIRS

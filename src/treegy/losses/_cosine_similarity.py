@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from .._loss import Loss
 from ._elementwise import EPSILON, inner_axis, matched
+from ._static import integer
 
 
 def cosine_similarity(
@@ -52,7 +53,7 @@ class CosineSimilarity(Loss):
         ```
     """
 
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis along which the vectors lie."""
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:

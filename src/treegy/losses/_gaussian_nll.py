@@ -12,6 +12,7 @@ from .._loss import Loss
 from ._elementwise import mean_over_last_axis
 from ._number import check_number
 from ._several import several
+from ._static import flag
 
 
 def gaussian_nll(
@@ -74,7 +75,7 @@ class GaussianNLL(Loss):
         ```
     """
 
-    full: bool = eqx.field(default=False, kw_only=True, static=True)
+    full: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("full"))
     r"""Whether the constant $\frac12 \log 2\pi$ is added."""
     eps: ArrayLike = eqx.field(default=1e-6, kw_only=True)
     """The least variance."""

@@ -1,7 +1,5 @@
 """How little two regions overlap."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -12,6 +10,7 @@ from .._errors import ContractError
 from .._loss import Loss
 from ._elementwise import EPSILON, inner_axis, matched
 from ._number import check_number
+from ._static import integers
 
 Axes = int | tuple[int, ...] | None
 
@@ -95,8 +94,7 @@ def _inner_axes(y_pred: Array, axis: Axes) -> tuple[int, ...]:
     return tuple(range(1, y_pred.ndim))
 
 
-def _as_axes(axis: Any) -> Any:
-    return tuple(axis) if isinstance(axis, list) else axis
+_AXES = integers("axis", "an axis, or a list of them")
 
 
 class Dice(Loss):
@@ -116,7 +114,9 @@ class Dice(Loss):
 
     predictions = "probabilities"
 
-    axis: Axes = eqx.field(default=None, kw_only=True, static=True, converter=_as_axes)
+    axis: Axes = eqx.field(
+        default=None, kw_only=True, static=True, converter=integers("axis", "an axis, or a list of them")
+    )
     """The axis or axes that are summed over; by default all but that of the batch."""
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
@@ -146,7 +146,9 @@ class Tversky(Loss):
     """By how much what is predicted and isn't there counts."""
     beta: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """By how much what is there and isn't predicted counts."""
-    axis: Axes = eqx.field(default=None, kw_only=True, static=True, converter=_as_axes)
+    axis: Axes = eqx.field(
+        default=None, kw_only=True, static=True, converter=integers("axis", "an axis, or a list of them")
+    )
     """The axis or axes that are summed over; by default all but that of the batch."""
 
     def __check_init__(self) -> None:

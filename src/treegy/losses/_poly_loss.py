@@ -10,6 +10,7 @@ from .._loss import Loss
 from ._categorical_crossentropy import categorical_crossentropy
 from ._elementwise import in_floats
 from ._number import check_number
+from ._static import integer
 
 
 def poly_loss(
@@ -63,7 +64,7 @@ class PolyLoss(Loss):
 
     epsilon: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """What the probability of being wrong is multiplied with."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes."""
 
     def __check_init__(self) -> None:

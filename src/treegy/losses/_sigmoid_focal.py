@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._elementwise import matched, mean_over_axis
+from ._static import integer
 from ._number import check_number
 
 
@@ -84,7 +85,7 @@ class SigmoidFocal(Loss):
     r"""The weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$. Both are 1 by default."""
     gamma: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """How little counts what is right already, from 0 on."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis that is averaged over."""
 
     def __check_init__(self) -> None:

@@ -6,11 +6,11 @@ import optax
 from jaxtyping import Array, Float, Shaped
 
 from .._accumulator import Masked
-from .._describe import describe
 from .._loss import Loss
 from ._classes import class_labels, within
 from ._crossentropy import log_distribution
 from ._elementwise import in_floats
+from ._static import flag, integer
 
 
 def sparse_categorical_crossentropy(
@@ -75,18 +75,16 @@ class SparseCategoricalCrossentropy(Loss):
 
     predictions = "distributions"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
-    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
     """A label that says that there is none: such values don't count."""
-    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
     """Whether any other label out of range makes the value NaN, and not 0."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes in `y_pred`."""
-
-    def __check_init__(self) -> None:
-        if self.ignore_class is not None and type(self.ignore_class) is not int:
-            raise TypeError(f"`ignore_class` is a label, an integer, and got {describe(self.ignore_class)}.")
 
     def call(
         self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]

@@ -9,14 +9,14 @@ from jaxtyping import Array, Float
 from .._accumulator import Sum, safe_divide
 from .._describe import array_name, describe
 from .._errors import ContractError
-from ..losses._number import as_integer, check_integer, check_number
+from ..losses._number import check_number
+from ..losses._static import flag, integer
 from ._buckets import (
     as_numbers,
     at_thresholds,
     buckets,
     buckets_at,
     check_given_thresholds,
-    check_num_thresholds,
     spread_thresholds,
 )
 from ._confusion import Counts
@@ -38,8 +38,9 @@ class AUC(Derived):
     1, or a prediction that is NaN, makes the figure NaN.
 
     **Raises:** `ValueError` where `curve` or `summation_method` is unknown, where there are less than two thresholds,
-    or one isn't from 0 to 1. [`treegy.ContractError`][] where the shapes differ, where there is no axis of labels for
-    `multi_label`, or where `label_weights` are of another number of labels.
+    or one isn't from 0 to 1, and where there is `num_labels` without `multi_label`. [`treegy.ContractError`][] where
+    the shapes differ, where there is no axis of labels for `multi_label`, or where `num_labels` or `label_weights` are
+    of another number of labels.
 
     ??? cite "Reference"
 
@@ -61,7 +62,12 @@ class AUC(Derived):
     predictions = "probabilities"
 
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
-    num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
+    num_thresholds: int = eqx.field(
+        default=200,
+        kw_only=True,
+        static=True,
+        converter=integer("num_thresholds", "how many thresholds there are", least=2),
+    )
     """At how many thresholds the curve is known, evenly spread from 0 to 1."""
     curve: str = eqx.field(default="ROC", kw_only=True, static=True)
     """`"ROC"`, `"PR"` or `"PRGAIN"`."""
@@ -69,14 +75,19 @@ class AUC(Derived):
     """`"interpolation"` between two thresholds; or the lower (`"minoring"`) or the higher (`"majoring"`) of the two."""
     thresholds: Sequence[float] | None = eqx.field(default=None, kw_only=True, static=True, converter=as_numbers)
     """Thresholds to use instead of `num_thresholds` ones; one below 0 and one above 1 are added."""
-    multi_label: bool = eqx.field(default=False, kw_only=True, static=True)
+    multi_label: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("multi_label"))
     """Whether the last axis is that of several labels, and the figure is the mean of their areas. If not, all are
     counted as one label."""
-    num_labels: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_integer)
+    num_labels: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("num_labels", "how many labels there are", least=1, optional=True),
+    )
     """How many labels there are for `multi_label`: checked, and otherwise known by the shape of `y_pred`."""
     label_weights: Sequence[float] | None = eqx.field(default=None, kw_only=True, static=True, converter=as_numbers)
     """Weights of the labels, in that mean or else in the counts."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
 
     def __check_init__(self) -> None:
@@ -87,11 +98,8 @@ class AUC(Derived):
                 "`summation_method` is one of 'interpolation', 'minoring' and 'majoring', and got "
                 f"{describe(self.summation_method)}."
             )
-        check_num_thresholds(self.num_thresholds, 2)
-        if self.num_labels is not None:
-            check_integer("num_labels", self.num_labels, 1, "how many labels there are")
-            if not self.multi_label:
-                raise ValueError(f"`num_labels={self.num_labels}` is about several labels: pass `multi_label=True`.")
+        if self.num_labels is not None and not self.multi_label:
+            raise ValueError(f"`num_labels={self.num_labels}` is about several labels: pass `multi_label=True`.")
         check_given_thresholds(self.thresholds)
         if self.label_weights is not None:
             if not isinstance(self.label_weights, tuple):

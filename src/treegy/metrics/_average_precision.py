@@ -6,8 +6,9 @@ from jaxtyping import Array, Float
 
 from .._accumulator import Sum, safe_divide
 from ..losses._classes import class_axis
+from ..losses._static import flag, integer
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
-from ._buckets import at_thresholds, buckets, buckets_at, check_num_thresholds, spread_thresholds
+from ._buckets import at_thresholds, buckets, buckets_at, spread_thresholds
 from ._derived import Derived, Source, source
 from ._figure import Figure
 
@@ -38,18 +39,22 @@ class AveragePrecision(Derived):
     predictions = "probabilities"
 
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
-    num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
+    num_thresholds: int = eqx.field(
+        default=200,
+        kw_only=True,
+        static=True,
+        converter=integer("num_thresholds", "how many thresholds there are", least=2),
+    )
     """At how many thresholds precision and recall are known, evenly spread from 0 to 1."""
     average: str | None = eqx.field(default="micro", kw_only=True, static=True)
     """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the figure is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
 
     def __check_init__(self) -> None:
-        check_num_thresholds(self.num_thresholds, 2)
         check_average(self.average)
         check_zero_division(self.zero_division)
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._accumulator import Sum, safe_divide
+from ..losses._static import flag
 from ._confusion_matrix import OfConfusionMatrix
 from ._figure import Figure
 
@@ -25,7 +26,7 @@ class BalancedAccuracy(OfConfusionMatrix):
         ```
     """
 
-    adjusted: bool = eqx.field(default=False, kw_only=True, static=True)
+    adjusted: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("adjusted"))
     r"""Whether to show $(b - 1/K) / (1 - 1/K)$ instead: 0 is chance, and 1 perfect."""
 
     def _figure(self, accumulated: Sum) -> Figure:

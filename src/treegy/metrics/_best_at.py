@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from .._accumulator import Sum, safe_divide
 from ..losses._number import check_number
-from ._buckets import at_thresholds, buckets_at, check_num_thresholds, even_thresholds
-from ._confusion import check_index
+from ..losses._static import flag, integer
+from ._buckets import at_thresholds, buckets_at, even_thresholds
 from ._derived import Derived, Source
 from ._figure import Figure
 
@@ -25,21 +25,27 @@ class BestAt(Derived):
     predictions = "probabilities"
 
     # Static, since they fix the shape of what is accumulated.
-    num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
+    num_thresholds: int = eqx.field(
+        default=200,
+        kw_only=True,
+        static=True,
+        converter=integer("num_thresholds", "how many thresholds there are", least=1),
+    )
     """How many thresholds there are to choose from, evenly spread from 0 to 1."""
-    class_id: int | None = eqx.field(default=None, kw_only=True, static=True)
+    class_id: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
+    )
     """The only class that is looked at, an index along the last axis. All are counted as one by default."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
 
     best: ClassVar[tuple[str, str]]
     """Of what the share is shown, and what is added to it in the denominator."""
     given: ClassVar[tuple[str, str]]
     """Of what the share has to be high enough."""
-
-    def __check_init__(self) -> None:
-        check_num_thresholds(self.num_thresholds, 1)
-        check_index("class_id", self.class_id)
 
     @abc.abstractmethod
     def _least(self) -> float:

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Shaped
 from .._metric import Metric
 from ..losses._binary_crossentropy import binary_crossentropy
 from ..losses._crossentropy import check_label_smoothing
+from ..losses._static import flag
 
 
 class BinaryCrossentropy(Metric):
@@ -28,7 +29,7 @@ class BinaryCrossentropy(Metric):
 
     predictions = "probabilities"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards one half, from 0 to 1."""

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from .._accumulator import Accumulator, as_summand
 from .._describe import describe
 from .._term import Batch, default_name
+from ..losses._static import integer
 from ._stacked import Stacked
 from ._wrapper import Parameters, Wrapper, check_weighs, reweighted
 
@@ -45,8 +46,13 @@ class Replicates(Accumulator):
         return found
 
 
-def as_quantiles(quantiles: float | Sequence[float]) -> tuple[float, ...]:
-    return (quantiles,) if isinstance(quantiles, int | float) else tuple(quantiles)
+def as_quantiles(quantiles: Any) -> Any:
+    """A tuple of Python numbers; what isn't numbers stays, to be refused by name."""
+    if isinstance(quantiles, np.ndarray | np.number):
+        quantiles = quantiles.tolist()
+    if isinstance(quantiles, int | float):
+        return (quantiles,)
+    return tuple(quantiles) if isinstance(quantiles, Sequence) and not isinstance(quantiles, str) else quantiles
 
 
 class Bootstrap(Wrapper):
@@ -87,7 +93,9 @@ class Bootstrap(Wrapper):
     """
 
     # Static, as it is a shape.
-    n: int = eqx.field(default=100, kw_only=True, static=True)
+    n: int = eqx.field(
+        default=100, kw_only=True, static=True, converter=integer("n", "how often data is resampled", least=2)
+    )
     """How often data is resampled."""
     # Static, since figures are named after them.
     quantiles: Any = eqx.field(default=(0.025, 0.975), kw_only=True, static=True, converter=as_quantiles)
@@ -98,9 +106,9 @@ class Bootstrap(Wrapper):
     )
 
     def __check_init__(self) -> None:
-        if self.n < 2:
-            raise ValueError(f"`n` is how often data is resampled, at least 2 for a spread, and got {self.n}.")
-        for quantile in self.quantiles:
+        for quantile in self.quantiles if isinstance(self.quantiles, tuple) else (self.quantiles,):
+            if not isinstance(quantile, int | float):
+                raise TypeError(f"`quantiles` are numbers from 0 to 1, and got {describe(quantile)}.")
             if not 0 <= quantile <= 1:
                 raise ValueError(f"`quantiles` are numbers from 0 to 1, and got {describe(quantile)}.")
         check_weighs("Bootstrap", self.metric)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._accumulator import Sum
@@ -97,16 +98,11 @@ def even_thresholds(num_thresholds: int) -> tuple[float, ...]:
 
 def as_numbers(values: Any) -> Any:
     """A tuple of Python floats, hashable."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
     if isinstance(values, Sequence) and all(isinstance(v, int | float) for v in values):
         return tuple(float(v) for v in values)
     return values
-
-
-def check_num_thresholds(num_thresholds: Any, least: int) -> None:
-    if not isinstance(num_thresholds, int) or isinstance(num_thresholds, bool):
-        raise TypeError(f"`num_thresholds` is an integer, and got {describe(num_thresholds)}.")
-    if num_thresholds < least:
-        raise ValueError(f"`num_thresholds` is at least {least}, and got {num_thresholds}.")
 
 
 def check_given_thresholds(thresholds: Any) -> None:

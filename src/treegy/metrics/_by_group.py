@@ -1,6 +1,6 @@
 """A metric by group."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,6 +12,9 @@ from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError
 from .._inject import inject, request
 from .._term import Batch, default_name
+from ..losses._static import flag, integer
+from ._derived import Derived
+from ._extremum import Extremum
 from ._of import Of, asking, check_of
 from ._stacked import Stacked
 from ._wrapper import Parameters, Wrapper, check_weighs, reweighted, weights_times
@@ -20,20 +23,21 @@ from ._wrapper import Parameters, Wrapper, check_weighs, reweighted, weights_tim
 class Groups(Accumulator):
     """An accumulator for each group, and whether there were examples of none."""
 
-    groups: Stacked
-    outside: Array
-    """1 if an example that counts was in no group, else 0."""
+    groups: Any
+    outside: Extremum
+    """The largest of 1 for each example that counts and was in no group, and 0 for others."""
+
+    merges_parts: ClassVar[bool] = True
 
     def empty(self) -> "Groups":
-        return Groups(self.groups.empty(), jnp.zeros_like(self.outside))
+        return Groups(self.groups.empty(), self.outside.empty())
 
     def merge(self, other: Any) -> "Groups":
-        return Groups(self.groups.merge(other.groups), jnp.maximum(self.outside, other.outside))
+        return Groups(self.groups.merge(other.groups), self.outside.merge(other.outside))
 
     def compute(self) -> Any:
-        return jax.tree.map(
-            lambda figures: jnp.where(self.outside > 0, jnp.nan, as_summand(figures)), self.groups.compute()
-        )
+        outside = self.outside.compute() > 0
+        return jax.tree.map(lambda figures: jnp.where(outside, jnp.nan, as_summand(figures)), self.groups.compute())
 
 
 class ByGroup(Wrapper):
@@ -69,15 +73,15 @@ class ByGroup(Wrapper):
     """The group of each example: the name of a value, or a function that asks for values by name. Integers `(batch,)`,
     or `(batch, time)` if the metric has values of that shape; or booleans."""
     # Static, as it is the shape of the figure.
-    num_groups: int = eqx.field(kw_only=True, static=True)
+    num_groups: int = eqx.field(
+        kw_only=True, static=True, converter=integer("num_groups", "the number of groups", least=1)
+    )
     """How many groups there are."""
-    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
     """Whether a group that isn't from 0 to `num_groups - 1` makes all figures NaN, and isn't left out."""
 
     def __check_init__(self) -> None:
         check_of(self.by, "by")
-        if self.num_groups < 1:
-            raise ValueError(f"`num_groups` is the number of groups, at least 1, and got {self.num_groups}.")
         check_weighs("ByGroup", self.metric)
 
     def _wrapped_name(self) -> str:
@@ -101,7 +105,16 @@ class ByGroup(Wrapper):
             raise ContractError(f"{e} These weights are those of a group, for each that `by` gives, {shape}.") from None
         astray = (labels < 0) | (labels >= self.num_groups)
         outside = jnp.any(weights_times(term, batch, astray) != 0) if self.check_bounds else jnp.zeros((), bool)
-        return {name: Groups(Stacked(one), outside.astype(jnp.float32)) for name, one in found.items()}
+        outside = Extremum(outside.astype(jnp.float32), largest=True)
+        return {name: Groups(Stacked.of(one), outside) for name, one in found.items()}
+
+    def _accumulates(self) -> Any:
+        what = self.metric._accumulates() if issubclass(type(self.metric), Derived) else None
+        return None if what is None else (ByGroup, what, self.by, self.num_groups, self.check_bounds, self.on)
+
+    def _figure(self, accumulated: Groups) -> Groups:
+        # A figure of what is stacked is only wrapped around it, as `Stacked.of` expects it.
+        return Groups(Stacked.of(self.metric._figure(accumulated.groups.part.each)), accumulated.outside)
 
     def _labels(self, batch: Batch) -> Array:
         labels = inject(asking(self.by, "ByGroup"), **batch.available)

@@ -10,6 +10,7 @@ from .._describe import describe
 from .._metric import Metric
 from ..losses._classes import class_labels
 from ..losses._elementwise import in_floats, matched
+from ..losses._static import flag, integer
 from ._class_indices import holds_class_indices, scored_class
 from ._confusion import is_binary
 from ._counting import element_weights, histogram, spoiled, weighted_at_all
@@ -52,16 +53,16 @@ class CalibrationError(Metric):
     predictions = "probabilities"
 
     # Static, since it fixes the shape of what is accumulated.
-    num_bins: int = eqx.field(default=15, kw_only=True, static=True)
+    num_bins: int = eqx.field(
+        default=15, kw_only=True, static=True, converter=integer("num_bins", "how many bins there are", least=1)
+    )
     """How many bins of equal width there are from 0 to 1. A confidence between two is in the lower one."""
     norm: str = eqx.field(default="l1", kw_only=True, static=True)
     """`"l1"`, `"l2"` or `"max"`."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits: of classes for class indices, and else of the probability of 1."""
 
     def __check_init__(self) -> None:
-        if not isinstance(self.num_bins, int) or self.num_bins < 1:
-            raise ValueError(f"`num_bins` is how many bins there are, at least 1, and got {describe(self.num_bins)}.")
         if self.norm not in ("l1", "l2", "max"):
             raise ValueError(f"`norm` is one of 'l1', 'l2' and 'max', and got {describe(self.norm)}.")
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Shaped
 from .._metric import Metric
 from ..losses._categorical_crossentropy import categorical_crossentropy
 from ..losses._crossentropy import check_label_smoothing
+from ..losses._static import flag, integer
 
 
 class CategoricalCrossentropy(Metric):
@@ -28,11 +29,11 @@ class CategoricalCrossentropy(Metric):
 
     predictions = "distributions"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
     label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
     """How far labels are drawn towards the uniform distribution, from 0 to 1."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes."""
 
     def __check_init__(self) -> None:

@@ -1,13 +1,13 @@
 """Labels and predictions as class indices, from whatever form they come in."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._accumulator import as_summand
-from .._describe import array_name, describe
+from .._describe import array_name
 from .._errors import ContractError
 from ..losses._classes import class_axis, class_labels
 from ..losses._elementwise import check_same_shape, is_integer, matched
@@ -111,10 +111,3 @@ def _check_scores(y_true: Array, y_pred: Array) -> None:
             f"`y_pred` {array_name(y_pred)} has no scores of several classes along its last axis. For two classes that "
             "are predicted by one number, pass `threshold=0.5` to the metric."
         )
-
-
-def check_num_classes(num_classes: Any) -> None:
-    if not isinstance(num_classes, int) or isinstance(num_classes, bool):
-        raise TypeError(f"`num_classes` is how many classes there are, and got {describe(num_classes)}.")
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` is how many classes there are, at least 2, and got {num_classes}.")

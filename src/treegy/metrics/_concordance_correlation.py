@@ -5,6 +5,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from .._accumulator import safe_divide
 from .._metric import Metric
+from ..losses._static import integer
 from ._correlation import along, correlated
 from ._figure import Figure
 from ._moments import Statistics
@@ -63,7 +64,7 @@ class ConcordanceCorrelation(Metric):
         ```
     """
 
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis along which labels and predictions vary; 0 is that of the examples."""
 
     def call(

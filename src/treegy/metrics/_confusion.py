@@ -163,11 +163,6 @@ def check_thresholds(thresholds: Any, name: str = "thresholds") -> None:
             check_number(name, threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
 
 
-def check_index(name: str, index: int | None) -> None:
-    if index is not None and index < 0:
-        raise ValueError(f"`{name}` is an index along the last axis from 0 on, and got {index}.")
-
-
 def check_class_id(y_pred: Array, class_id: int | None) -> None:
     if class_id is not None and (y_pred.ndim < 2 or class_id >= y_pred.shape[-1]):
         raise ContractError(f"`y_pred` {array_name(y_pred)} has no class {class_id} along its last axis.")

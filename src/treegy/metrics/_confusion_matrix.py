@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 from .._accumulator import Sum, safe_divide
 from .._describe import describe
 from ..losses._number import check_number
-from ._class_indices import Indices, check_num_classes, class_indices
+from ..losses._static import flag, integer
+from ._class_indices import Indices, class_indices
 from ._counting import element_weights, histogram, spoiled, weighted_at_all
 from ._derived import Derived, Source, source
 from ._figure import Figure
@@ -59,18 +60,22 @@ class OfConfusionMatrix(Derived):
 
     predictions = "scores"
 
-    num_classes: int | None = eqx.field(default=None, static=True)
+    num_classes: int | None = eqx.field(
+        default=None,
+        static=True,
+        converter=integer("num_classes", "how many classes there are", least=2, optional=True),
+    )
     """How many classes there are. Needed where `y_pred` holds class indices, and known by its shape otherwise."""
     threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
     """For two classes that are predicted by one number: what is above it stands for class 1."""
-    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
     """A label that says that there is none: such examples don't count."""
-    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
     """Whether any other label or prediction that isn't a class makes the figure NaN. If not, it doesn't count."""
 
     def __check_init__(self) -> None:
-        if self.num_classes is not None:
-            check_num_classes(self.num_classes)
         if self.threshold is not None:
             check_number("threshold", self.threshold, lambda t: t == t, "a number")
             if self.num_classes not in (None, 2):

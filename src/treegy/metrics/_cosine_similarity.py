@@ -5,6 +5,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
 from ..losses._cosine_similarity import cosine_similarity
+from ..losses._static import integer
 
 
 class CosineSimilarity(Metric):
@@ -22,7 +23,7 @@ class CosineSimilarity(Metric):
         ```
     """
 
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis along which the vectors lie."""
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:

@@ -74,9 +74,12 @@ def _weighted_histogram(bins: Array, length: int, weights: Array) -> Sum:
     log_size = (block - 1).bit_length()
     bits = 30 - log_size
     finite = jnp.isfinite(weights)
-    largest = jnp.max(jnp.where(finite, jnp.abs(weights), jnp.zeros_like(weights)), initial=2.0**-60)
-    # The power of 2 above all weights, divided by 2^bits. Halved first, or it might be infinite.
-    unit = largest / (2 * jnp.frexp(largest)[0]) * 2.0 ** (1 - bits)
+    # Gradients are those of what is left over, and so of the weights.
+    fixed = jax.lax.stop_gradient(weights)
+    largest = jnp.max(jnp.where(finite, jnp.abs(fixed), jnp.zeros_like(fixed)), initial=2.0**-60)
+    # A power of 2, found by rounding alone: not every device divides exactly.
+    exponent_bits = jnp.finfo(weights.dtype).nexp
+    unit = 2 * jax.lax.reduce_precision(largest * 2.0**-bits, exponent_bits, mantissa_bits=0)
     found: list[Sum] = []
     for _ in range(1 if log_size <= bits else 2):
         units = jnp.where(finite, jnp.round(weights / unit), jnp.zeros_like(weights))
@@ -107,6 +110,21 @@ def counted(counts: Array, dtype: Any = jnp.float32) -> Sum:
         return Sum(total)
     # What the float rounds away of an integer beyond 2^24.
     return Sum(total, (counts - total.astype(counts.dtype)).astype(total.dtype))
+
+
+def sum_of_integers(values: Array) -> Sum:
+    """The sum of integers, exact also where floats or 32 bits aren't enough for it."""
+    size, width = max(1, values.size), 8 * values.dtype.itemsize
+    # As many bits at a time as can be added up without overflowing.
+    bits = max(1, min(16, 31 - size.bit_length()))
+    found: list[Sum] = []
+    for low in range(0, width, bits):
+        piece = jnp.right_shift(values, jnp.asarray(low, values.dtype))
+        if low + bits < width:
+            piece = jnp.bitwise_and(piece, jnp.asarray(2 ** min(bits, width - 1) - 1, values.dtype))
+        exact = counted(jnp.sum(piece.astype(jnp.int32), dtype=jnp.int32))
+        found.append(Sum(exact.total * 2.0**low, exact.rest * 2.0**low))
+    return functools.reduce(lambda a, b: a.merge(b), found)
 
 
 def spoiled(sums: Sum, invalid: Array) -> Sum:

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._accumulator import Sum, safe_divide
-from ._buckets import at_thresholds, buckets_at, check_num_thresholds, spread_thresholds
-from ._confusion import check_index
+from ..losses._static import flag, integer
+from ._buckets import at_thresholds, buckets_at, spread_thresholds
 from ._derived import Derived, Source
 from ._figure import Figure
 
@@ -17,16 +17,22 @@ class Curve(Derived):
     predictions = "probabilities"
 
     # Static, since they fix the shape of what is accumulated.
-    num_thresholds: int = eqx.field(default=200, kw_only=True, static=True)
+    num_thresholds: int = eqx.field(
+        default=200,
+        kw_only=True,
+        static=True,
+        converter=integer("num_thresholds", "how many thresholds there are", least=2),
+    )
     """At how many thresholds the curve is known, evenly spread from 0 to 1; the first is below 0, the last above 1."""
-    class_id: int | None = eqx.field(default=None, kw_only=True, static=True)
+    class_id: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
+    )
     """The only class that is looked at, an index along the last axis. All are counted as one by default."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
-
-    def __check_init__(self) -> None:
-        check_num_thresholds(self.num_thresholds, 2)
-        check_index("class_id", self.class_id)
 
     def _source(self) -> Source:
         thresholds = spread_thresholds(self.num_thresholds)

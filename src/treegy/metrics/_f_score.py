@@ -6,12 +6,12 @@ import equinox as eqx
 from jaxtyping import Array
 
 from .._accumulator import Sum
-from ..losses._number import as_integer, check_number
+from ..losses._number import check_number
+from ..losses._static import integer
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
-from ._confusion import Counts, Thresholds, as_thresholds, check_index, check_thresholds, counts_at
+from ._confusion import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
 from ._derived import Derived, Source
 from ._figure import Figure
-from ._top_k import check_k
 
 
 def _f_beta(counts: Array, average: str | None, beta: float, zero_division: float) -> Array:
@@ -32,9 +32,19 @@ class FScore(Derived):
     threshold: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """What is above it is predicted as 1; or a list of them, for a figure at each, along a first axis. By default it is
     the largest prediction along the last axis: all of equal ones, and none where that is 0."""
-    top_k: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_integer)
+    top_k: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("top_k", "how many of the largest predictions count", least=1, optional=True),
+    )
     """Only the `top_k` largest predictions along the last axis can be positive; without `threshold`, they all are."""
-    class_id: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_integer)
+    class_id: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
+    )
     """The only class that is looked at, an index along the last axis: the figure is that of this class."""
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
@@ -42,11 +52,8 @@ class FScore(Derived):
 
     def __check_init__(self) -> None:
         check_thresholds(self.threshold, "threshold")
-        check_index("class_id", self.class_id)
         check_average(self.average, self.class_id, of_one=(None, "micro"))
         check_zero_division(self.zero_division)
-        if self.top_k is not None:
-            check_k("top_k", self.top_k)
 
     def _average(self) -> str | None:
         # Of one class, there is nothing to tell apart.
@@ -70,11 +77,13 @@ class FBetaScore(FScore):
 
     `y_true` is 0 or 1 (or boolean), one-hot for several classes, and of the shape of `y_pred`,
     `(batch, ..., classes)`. With `average="micro"` and a `threshold`, any shape will do. For labels that are class
-    indices, pass `jax.nn.one_hot(y_true, classes)`. A label that is neither 0 nor 1, or a prediction that is NaN, makes
-    the figure NaN.
+    indices, pass `jax.nn.one_hot(y_true, classes)`. With several thresholds there is an axis of them before that of the
+    classes. A label that is neither 0 nor 1, or a prediction that is NaN, makes the figure NaN.
 
-    **Raises:** `ValueError` where `beta` isn't positive, `threshold` isn't from 0 to 1, or `average` or `zero_division`
-    is unknown. [`treegy.ContractError`][] where the shapes differ, or where there is no axis of several classes.
+    **Raises:** `ValueError` where `beta` isn't positive, a threshold isn't from 0 to 1, `average` or `zero_division` is
+    unknown, `top_k` is less than 1, or where both `class_id` and an average over classes are given.
+    [`treegy.ContractError`][] where the shapes differ, where there is no axis of several classes, or they have no class
+    `class_id` or fewer than `top_k`.
 
     !!! example
 

@@ -1,11 +1,13 @@
 """How much labels and predictions of classes overlap, as segmentation has it: intersection over union."""
 
 import abc
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -14,10 +16,10 @@ from .._describe import array_name, describe
 from .._errors import ContractError
 from ..losses._elementwise import check_same_shape
 from ..losses._number import check_number
+from ..losses._static import flag, integer
 from ._class_indices import (
     Indices,
     as_indices,
-    check_num_classes,
     check_width,
     labeled_class,
     scored_class,
@@ -59,14 +61,19 @@ def _read(y_true: Array, y_pred: Array, *, sparse: tuple[bool, bool], num_classe
 
 
 def _as_classes(classes: Any) -> Any:
-    return tuple(classes) if isinstance(classes, Sequence) and not isinstance(classes, str) else classes
+    """A tuple of Python integers; what isn't a list of integers stays, to be refused by name."""
+    if isinstance(classes, np.ndarray):
+        classes = classes.tolist()
+    if not isinstance(classes, Sequence) or isinstance(classes, str):
+        return classes
+    return tuple(operator.index(c) if isinstance(c, np.integer) else c for c in classes)
 
 
 def _check_targets(classes: Any, num_classes: int) -> None:
     expected = f"`target_class_ids` is a list of classes from 0 to {num_classes - 1}, at least one,"
     if not isinstance(classes, tuple):
         raise TypeError(f"{expected} and got {describe(classes)}.")
-    if not classes or not all(isinstance(c, int) and 0 <= c < num_classes for c in classes):
+    if not classes or not all(type(c) is int and 0 <= c < num_classes for c in classes):
         raise ValueError(f"{expected} and got {describe(classes)}.")
 
 
@@ -90,17 +97,16 @@ class OfIndices(Derived):
 
     predictions = "indices"
 
-    num_classes: int = eqx.field(static=True)
+    num_classes: int = eqx.field(static=True, converter=integer("num_classes", "how many classes there are", least=2))
     """How many classes there are."""
-    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
     """A label that says that there is none: such examples don't count."""
-    axis: int = eqx.field(default=-1, kw_only=True, static=True)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes, where there is one."""
-    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
     """Whether any other label or prediction that isn't a class makes the figure NaN. If not, it doesn't count."""
-
-    def __check_init__(self) -> None:
-        check_num_classes(self.num_classes)
 
     @abc.abstractmethod
     def _sparse(self) -> tuple[bool, bool]:
@@ -149,9 +155,9 @@ class IoU(OfIndices):
 
     target_class_ids: Sequence[int] = eqx.field(static=True, converter=_as_classes)
     """The classes that are looked at."""
-    sparse_y_true: bool = eqx.field(default=True, kw_only=True, static=True)
+    sparse_y_true: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("sparse_y_true"))
     """Whether `y_true` holds class indices, and is not one-hot."""
-    sparse_y_pred: bool = eqx.field(default=True, kw_only=True, static=True)
+    sparse_y_pred: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("sparse_y_pred"))
     """Whether `y_pred` holds class indices, and not scores."""
 
     def __check_init__(self) -> None:
@@ -180,9 +186,9 @@ class MeanIoU(OfIndices):
         ```
     """
 
-    sparse_y_true: bool = eqx.field(default=True, kw_only=True, static=True)
+    sparse_y_true: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("sparse_y_true"))
     """Whether `y_true` holds class indices, and is not one-hot."""
-    sparse_y_pred: bool = eqx.field(default=True, kw_only=True, static=True)
+    sparse_y_pred: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("sparse_y_pred"))
     """Whether `y_pred` holds class indices, and not scores."""
 
     def _sparse(self) -> tuple[bool, bool]:
@@ -215,7 +221,7 @@ class OneHotIoU(OfIndices):
 
     target_class_ids: Sequence[int] = eqx.field(static=True, converter=_as_classes)
     """The classes that are looked at."""
-    sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True)
+    sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("sparse_y_pred"))
     """Whether `y_pred` holds class indices, and not scores."""
 
     def __check_init__(self) -> None:
@@ -249,7 +255,7 @@ class OneHotMeanIoU(OfIndices):
 
     predictions = "scores"
 
-    sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True)
+    sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("sparse_y_pred"))
     """Whether `y_pred` holds class indices, and not scores."""
 
     def _sparse(self) -> tuple[bool, bool]:

@@ -8,6 +8,7 @@ from .._accumulator import Mean
 from .._metric import Metric
 from ..losses._classes import class_labels
 from ..losses._sparse_categorical_crossentropy import sparse_categorical_crossentropy
+from ..losses._static import flag, integer
 from ._figure import Figure
 
 
@@ -34,9 +35,11 @@ class Perplexity(Metric):
 
     predictions = "distributions"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
-    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
     """A label that says that there is none: such values don't count."""
 
     def call(

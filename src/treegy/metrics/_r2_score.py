@@ -8,6 +8,7 @@ from jaxtyping import Array, Num, Shaped
 
 from .._accumulator import Accumulator, Sum, safe_divide, weigh
 from .._metric import Metric
+from ..losses._static import integer
 from ._moments import Moments
 from ._outputs import ClassAggregation, aggregated, check_class_aggregation, explained, outputs
 
@@ -76,14 +77,14 @@ class R2Score(Metric):
     class_aggregation: ClassAggregation = eqx.field(default="uniform_average", kw_only=True, static=True)
     """How the scores of several outputs become one figure: `"uniform_average"`, `"variance_weighted_average"`, or
     `None` for a vector of them."""
-    num_regressors: int = eqx.field(default=0, kw_only=True, static=True)
+    num_regressors: int = eqx.field(
+        default=0, kw_only=True, static=True, converter=integer("num_regressors", "the number of regressors", least=0)
+    )
     r"""The number $p$ of regressors for the adjusted score $1 - (1 - R^2)\frac{n - 1}{n - p - 1}$ of the $n$ examples
     whose weight isn't 0. Up to $p + 1$ examples there is no such score, and $R^2$ itself is shown."""
 
     def __check_init__(self) -> None:
         check_class_aggregation(self.class_aggregation)
-        if self.num_regressors < 0:
-            raise ValueError(f"`num_regressors` is a number from 0 on, and got {self.num_regressors}.")
 
     def call(
         self,

@@ -6,11 +6,11 @@ import equinox as eqx
 from jaxtyping import Array
 
 from .._accumulator import Sum
+from ..losses._static import integer
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
-from ._confusion import Counts, Thresholds, as_thresholds, check_index, check_thresholds, counts_at
+from ._confusion import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
 from ._derived import Derived, Source
 from ._figure import Figure
-from ._top_k import check_k
 
 
 class RatioOfCounts(Derived):
@@ -20,9 +20,19 @@ class RatioOfCounts(Derived):
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """A number, 0.5 by default; or a list of them, for a vector of figures."""
-    top_k: int | None = eqx.field(default=None, kw_only=True, static=True)
+    top_k: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("top_k", "how many of the largest predictions count", least=1, optional=True),
+    )
     """Only the `top_k` largest predictions along the last axis can be positive; without `thresholds`, they all are."""
-    class_id: int | None = eqx.field(default=None, kw_only=True, static=True)
+    class_id: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
+    )
     """The only class that is looked at, an index along the last axis. All of them by default."""
     average: str | None = eqx.field(default="micro", kw_only=True, static=True)
     """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
@@ -36,11 +46,8 @@ class RatioOfCounts(Derived):
 
     def __check_init__(self) -> None:
         check_thresholds(self.thresholds)
-        check_index("class_id", self.class_id)
         check_average(self.average, self.class_id)
         check_zero_division(self.zero_division)
-        if self.top_k is not None:
-            check_k("top_k", self.top_k)
 
     def _source(self) -> Source:
         per_class = self.average != "micro"

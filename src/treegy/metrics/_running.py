@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from .._accumulator import Accumulator
 from .._term import Batch, default_name
+from ..losses._static import integer
 from ._stacked import Stacked
 from ._wrapper import Wrapper, parts_of
 
@@ -80,17 +81,13 @@ class Running(Wrapper):
     """
 
     # Static, as it is a shape.
-    k: int = eqx.field(kw_only=True, static=True)
+    k: int = eqx.field(kw_only=True, static=True, converter=integer("k", "the number of batches", least=1))
     """How many batches."""
 
     exempt_from: ClassVar[Mapping[str, str]] = {
         "batching": "It is about the last batches.",
         "merging": "Which batches are the last depends on their order: it doesn't commute.",
     }
-
-    def __check_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"`k` is the number of batches, at least 1, and got {self.k}.")
 
     def _wrapped_name(self) -> str:
         return f"running_{default_name('metric', self.metric)}"

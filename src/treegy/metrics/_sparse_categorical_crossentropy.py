@@ -7,6 +7,7 @@ from .._accumulator import Masked
 from .._metric import Metric
 from ..losses._classes import class_labels
 from ..losses._sparse_categorical_crossentropy import sparse_categorical_crossentropy
+from ..losses._static import flag, integer
 
 
 class SparseCategoricalCrossentropy(Metric):
@@ -28,11 +29,13 @@ class SparseCategoricalCrossentropy(Metric):
 
     predictions = "distributions"
 
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
-    ignore_class: int | None = eqx.field(default=None, kw_only=True, static=True)
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
     """A label that says that there is none: such values don't count."""
-    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True)
+    check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
     """Whether any other label out of range makes the value NaN, and not 0."""
 
     def call(

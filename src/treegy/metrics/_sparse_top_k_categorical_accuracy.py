@@ -9,7 +9,8 @@ from .._errors import ContractError
 from .._metric import Metric
 from ..losses._classes import class_labels
 from ..losses._elementwise import is_integer
-from ._top_k import check_classes, check_k, is_among_top
+from ..losses._static import flag, integer
+from ._top_k import check_classes, is_among_top
 
 
 def sparse_top_k_categorical_accuracy(
@@ -65,13 +66,12 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     predictions = "scores"
 
-    k: int = eqx.field(default=5, static=True)
+    k: int = eqx.field(
+        default=5, static=True, converter=integer("k", "how many of the largest predictions count", least=1)
+    )
     """How many of the largest predictions count."""
-    from_sorted_ids: bool = eqx.field(default=False, kw_only=True, static=True)
+    from_sorted_ids: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_sorted_ids"))
     """Whether `y_pred` holds the classes of the largest scores, from the largest on, instead of scores."""
-
-    def __check_init__(self) -> None:
-        check_k("k", self.k)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return sparse_top_k_categorical_accuracy(y_true, y_pred, k=self.k, from_sorted_ids=self.from_sorted_ids)

@@ -12,6 +12,7 @@ from .._describe import array_name
 from .._errors import ContractError
 from .._metric import Metric
 from ..losses._elementwise import matched
+from ..losses._static import integer
 from ._moments import Moments
 from ._pearson_correlation import correlation_of
 
@@ -105,14 +106,13 @@ class SpearmanCorrelation(Metric):
         ```
     """
 
-    capacity: int = eqx.field(default=4096, kw_only=True, static=True)
+    capacity: int = eqx.field(
+        default=4096,
+        kw_only=True,
+        static=True,
+        converter=integer("capacity", "the number of examples to make room for", least=1),
+    )
     """How many examples there is room for."""
-
-    def __check_init__(self) -> None:
-        if self.capacity < 1:
-            raise ValueError(
-                f"`capacity` is the number of examples to make room for, at least 1, and got {self.capacity}."
-            )
 
     def call(
         self,

@@ -1,10 +1,12 @@
 """Several accumulators of the same kind, as one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from .._accumulator import Accumulator
+from ._figure import Figure
 
 
 class Stacked(Accumulator):
@@ -15,6 +17,13 @@ class Stacked(Accumulator):
 
     each: Any
 
+    @staticmethod
+    def of(each: Accumulator) -> Accumulator:
+        """What `jax.vmap` gave; of figures, the figures of what these are made of, which others may share."""
+        if not isinstance(each, Figure):
+            return Stacked(each)
+        return Figure(Stacked(each.part), _of_each, of=each.function, options=each.options)
+
     def empty(self) -> "Stacked":
         return Stacked(jax.vmap(lambda one: one.empty())(self.each))
 
@@ -23,3 +32,7 @@ class Stacked(Accumulator):
 
     def compute(self) -> Any:
         return jax.vmap(lambda one: one.compute())(self.each)
+
+
+def _of_each(computed: Any, of: Callable[..., Any], options: tuple[tuple[str, Any], ...]) -> Any:
+    return jax.vmap(lambda one: of(one, **dict(options)))(computed)

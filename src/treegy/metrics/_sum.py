@@ -4,14 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from .._accumulator import Sum as Summed
+from .._accumulator import lined_up
 from .._metric import Metric
+from ._counting import sum_of_integers
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
 
 
 class Sum(Metric):
     r"""The sum of any value over all examples and axes, $\sum_i w_i v_i$.
+
+    Integers without weights are added up exactly; a sum beyond $2^{24}$ is shown as the nearest float.
 
     **Raises:** `ValueError` where `of` asks for none of `x`, `y_true`, `y_pred` and `sample_weight`: how often such
     a value were added would depend on how the examples are cut into batches.
@@ -38,7 +43,16 @@ class Sum(Metric):
 
     def call(self, values: Any, sample_weight: Any = None) -> Any:
         """The sum of the values; a dict of them for a dict of values."""
-        return accumulated(values, sample_weight, Summed.of)
+        return accumulated(values, sample_weight, _sum_of)
 
     def _function(self) -> Callable[..., Any]:
         return asking_weights_too(self.of, "Sum", self.call)
+
+
+def _sum_of(values: Any, weight: Any, mask: Any) -> Summed:
+    values = jnp.asarray(values)
+    if weight is not None or not jnp.issubdtype(values.dtype, jnp.integer):
+        return Summed.of(values, weight, mask)
+    if mask is not None:
+        values = jnp.where(lined_up(jnp.asarray(mask).astype(bool), values, "mask"), values, jnp.zeros_like(values))
+    return sum_of_integers(values)

@@ -1,12 +1,10 @@
 """The largest predictions along the axis of classes."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._describe import array_name, describe
+from .._describe import array_name
 from .._errors import ContractError
 
 
@@ -29,13 +27,6 @@ def is_among_top(y_pred: Array, labels: Array, k: int) -> Array:
     own = jnp.take_along_axis(y_pred, jnp.where(inside, labels, jnp.zeros_like(labels))[..., None], axis=-1)
     larger = jnp.sum(~(y_pred <= own), axis=-1, dtype=jnp.int32)
     return inside & (larger < k)
-
-
-def check_k(name: str, k: Any) -> None:
-    if not isinstance(k, int) or isinstance(k, bool):
-        raise TypeError(f"`{name}` is how many of the largest predictions count, and got {describe(k)}.")
-    if k < 1:
-        raise ValueError(f"`{name}` is how many of the largest predictions count, at least 1, and got {k}.")
 
 
 def check_classes(name: str, k: int, y_pred: Array) -> None:

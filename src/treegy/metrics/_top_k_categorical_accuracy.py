@@ -6,7 +6,8 @@ from jaxtyping import Array, Bool, Shaped
 
 from .._metric import Metric
 from ..losses._classes import class_axis
-from ._top_k import check_classes, check_k, is_among_top
+from ..losses._static import integer
+from ._top_k import check_classes, is_among_top
 
 
 def top_k_categorical_accuracy(
@@ -57,11 +58,10 @@ class TopKCategoricalAccuracy(Metric):
 
     predictions = "scores"
 
-    k: int = eqx.field(default=5, static=True)
+    k: int = eqx.field(
+        default=5, static=True, converter=integer("k", "how many of the largest predictions count", least=1)
+    )
     """How many of the largest predictions count."""
-
-    def __check_init__(self) -> None:
-        check_k("k", self.k)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return top_k_categorical_accuracy(y_true, y_pred, k=self.k)
