@@ -7,7 +7,6 @@ from typing import Any
 from .._callback import Logs
 from ._figure_logger import FigureLogger, scalars
 
-
 # Arguments of `mlflow.start_run` that make a new run, and not one that goes on.
 _OF_NEW_RUNS = ("run_id", "experiment_id", "run_name", "parent_run_id", "tags", "description")
 
