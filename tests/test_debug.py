@@ -296,6 +296,14 @@ def test_which_loss(loss, scale, expected):
     assert explained(make_model(loss, module))[0].endswith(f" in the {expected}")
 
 
+def test_a_figure():
+    """Neither the loss overflows nor a gradient: only what is shown, 1e30 times the weight."""
+    module = eqx.tree_at(lambda n: n.weight, linear(), jnp.full((2, 3), 1e15))
+    first, *more = explained(make_model(tg.losses.MeanSquaredError(weight=1e10), module))
+    assert first == "`mul` in the log `loss`"
+    assert not any("gradient" in line for line in more)
+
+
 def test_a_metric():
     first, *more = explained(make_model(metrics={"m": square_root}))
     assert first == "`sqrt` in the metric `m/square_root`"
