@@ -156,7 +156,7 @@ def test_validation_disturbs_nothing():
 
     net = eqx.nn.Sequential([eqx.nn.Linear(3, 2, key=jax.random.key(0)), eqx.nn.Dropout(0.5)])
     fresh = tg.Model(net, loss=noisy, optimizer=ADAM)
-    arguments = {"batch_size": BATCH, "epochs": 3, "verbose": 0, "steps_per_execution": 4}
+    arguments: dict[str, Any] = {"batch_size": BATCH, "epochs": 3, "verbose": 0, "steps_per_execution": 4}
     plain, history = fresh.fit(X, Y, **arguments)
     for every in (1, tg.Every(steps=1), tg.Every(fraction=0.3)):
         model, found = fresh.fit(X, Y, validation_data=(X, Y), validation_freq=every, **arguments)
@@ -271,6 +271,17 @@ def test_optimizer_takes_what_makes_one():
         tg.Optimizer(optax.adam(1e-3), 1e-3)
     with pytest.raises(ValueError, match="needs `steps_per_epoch`"):
         tg.Optimizer(optax.adam, lambda step, epoch: 0.1)
+
+
+def test_optimizer_made_for_other_epochs():
+    optimizer = tg.Optimizer(optax.sgd, lambda step, epoch: 0.1, steps_per_epoch=938)
+    match = "made with `steps_per_epoch=938`, and an epoch of this training has 4 steps.*steps_per_epoch=4"
+    with pytest.raises(ValueError, match=match):
+        fit(optimizer=optimizer)
+    with pytest.raises(ValueError, match="an epoch of this training has 2 steps"):
+        fit(optimizer=optimizer, steps_per_epoch=2)
+    with pytest.raises(ValueError, match="an epoch of this training has 2 steps"):
+        fit(optimizer=optimizer, validation_split=0.5)
 
 
 @pytest.mark.parametrize("optimizer", [INJECTED, optax.chain(optax.clip(1.0), INJECTED), tg.Optimizer(optax.sgd, 0.1)])

@@ -127,7 +127,7 @@ def interrupted_and_resumed(logger: Any, path: Path) -> tuple[Any, Any]:
         net = eqx.nn.MLP(3, 2, 5, 1, key=jax.random.key(0))
         model = tg.Model(net, loss=tg.losses.MeanSquaredError(), optimizer=SGD)
         backup = tg.callbacks.BackupAndRestore(path, save_freq=6)
-        arguments = {"batch_size": 5, "epochs": 4, "verbose": 0, "steps_per_execution": 4}
+        arguments: dict[str, Any] = {"batch_size": 5, "epochs": 4, "verbose": 0, "steps_per_execution": 4}
         return model.fit(X, Y, validation_data=(X, Y), callbacks=[logger(), *use, backup], **arguments)
 
     with pytest.raises(RuntimeError, match="killed"):

@@ -38,6 +38,7 @@ from .loop._fit import Schedule, fit
 from .loop._history import History
 from .loop._hooks import Hooks
 from .loop._progress import Progress
+from .optimizers._optimizer import check_steps_per_epoch
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -245,6 +246,7 @@ class Model(eqx.Module, Generic[N]):
         else:
             check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
+        check_steps_per_epoch(self.optimizer, source.batches if steps is None else steps)
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
         return fit(self, source, validation, table, schedule, callbacks, verbose)
 

@@ -9,10 +9,7 @@ from .._callback import Callback, Logs
 
 
 class FigureLogger(Callback):
-    """Figures of every epoch, and of every so many steps within it, given to `write`.
-
-    A training that goes on in another process makes some of its steps again: what was `written` then isn't again.
-    """
+    """Figures of every epoch, and of every so many steps within it, given to `write`."""
 
     def __init__(self, update_freq: str | int = "epoch"):
         if update_freq == "batch":

@@ -16,8 +16,9 @@ class TensorBoard(FigureLogger):
     """Write figures for TensorBoard: those of training into `log_dir/train`, of validation into `log_dir/validation`.
 
     Both have the same tags, so that they are drawn together: `epoch_loss`, and `batch_loss` with `update_freq`.
-    Needs tensorboardX: `pip install "treegy[tensorboard]"`. A training that [`treegy.callbacks.BackupAndRestore`][] goes
-    on with doesn't write again what it has written.
+    Needs tensorboardX: `pip install "treegy[tensorboard]"`.
+
+    A training that [`treegy.callbacks.BackupAndRestore`][] goes on with doesn't write again what it has written.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "logs", update_freq: str | int = "epoch"):

@@ -15,6 +15,7 @@ from ..data._arrays import as_arrays
 from ..data._class_weight import as_table
 from ._named import named
 from ._origins import Given, Replay
+from ._place import LOG
 from ._report import Spoiled, Step, report
 
 
@@ -93,7 +94,10 @@ def _traced(model: Any, arrays: list[Any], examples: Examples) -> _Program:
 
     def step(arrays: list[Any], examples: Examples) -> Any:
         after, logs = train(join(arrays, frozen), examples)
-        figures = {name: value.compute() for name, value in logs.each.items()}
+        figures: dict[str, Any] = {}
+        for name, value in logs.each.items():
+            with jax.named_scope(LOG + name):
+                figures[name] = value.compute()
         found = jax.tree_util.tree_leaves_with_path(list(figures.values()))
         order = list(figures)
         names[:] = [order[path[0].idx] + path_name(path[1:]) for path, _ in found]

@@ -14,8 +14,9 @@ from ._place import Place
 
 # How many origins one value is followed back to: the earliest ones.
 _MOST = 6
-# What stands for a value that isn't finite where it is asked what becomes of the others: few functions mind it.
-_HARMLESS = 0.5
+# What stands for a value that isn't finite where it is asked what becomes of the others. Few functions mind the first,
+# and large factors not the second.
+_HARMLESS, _SMALL = 0.5, 1e-3
 # Equations that only call a program, and under which of their parameters it is.
 _CALLS = {
     **dict.fromkeys(("pjit", "jit", "checkpoint", "remat", "remat2"), "jaxpr"),
@@ -119,7 +120,7 @@ class Replay:
             return list(found) if eqn.primitive.multiple_results else [found]
 
         if name == "scan":
-            return self._block(run, functools.partial(self._scan, params), values, blames, place)
+            return self._block(run, functools.partial(self._scan, eqn), values, blames, place)
         if name == "while":
             outs = run(*values)
             if all(is_finite(out) for out in outs):
@@ -142,20 +143,27 @@ class Replay:
             return self._operation(run, values, blames, place)
         return inside(values, blames, place)
 
-    def _scan(self, params: Any, values: list[Any], blames: list[Blame], place: Place) -> tuple[list[Any], list[Blame]]:
-        n, m, length = params["num_consts"], params["num_consts"] + params["num_carry"], params["length"]
-        closed, count = params["jaxpr"], params["num_carry"]
+    def _scan(self, eqn: Any, values: list[Any], blames: list[Blame], place: Place) -> tuple[list[Any], list[Blame]]:
+        closed, length = eqn.params["jaxpr"], eqn.params["length"]
+        # Told by their shapes, as versions of JAX don't agree on how else: what has one more axis has a row for each
+        # iteration, of the values after those that are the same in all of them and those that are carried.
+        rows_in, rows_out = (
+            sum(len(outer.aval.shape) > len(inner.aval.shape) for outer, inner in zip(*both, strict=True))
+            for both in ((eqn.invars, closed.jaxpr.invars), (eqn.outvars, closed.jaxpr.outvars))
+        )
+        m, count = len(values) - rows_in, len(eqn.outvars) - rows_out
+        n = m - count
         body, inside = _compiled(closed), functools.partial(self._called, closed)
         carry, of_carry = values[n:m], blames[n:m]
         rows: list[tuple[list[Any], list[Blame]]] = []
-        order = reversed(range(length)) if params["reverse"] else range(length)
+        order = reversed(range(length)) if eqn.params["reverse"] else range(length)
         for i in order:
             given = [*values[:n], *carry, *(v[i] for v in values[m:])]
             of_given = [*blames[:n], *of_carry, *(_picked(b, i) for b in blames[m:])]
             outs, found = self._block(body, inside, given, of_given, place.at_iteration(i))
             carry, of_carry = outs[:count], found[:count]
             rows.append((outs[count:], found[count:]))
-        if params["reverse"]:
+        if eqn.params["reverse"]:
             rows.reverse()
         columns = range(len(closed.jaxpr.outvars) - count)
         stacked = [jnp.stack([outs[k] for outs, _ in rows]) for k in columns]
@@ -188,14 +196,18 @@ class Replay:
             return outs, [{} for _ in outs]
         before = sorted({o for b in blames for o in b}, key=lambda o: o.number)[:_MOST]
         repeatable = repeatable and bool(before)
-        clean = [not_finite(v) for v in run(*_only(values, blames, None))] if repeatable else bad
+        clean = bad
+        for instead in (_HARMLESS, _SMALL) if repeatable else ():
+            if any(np.any(b) for b in clean):
+                again = run(*_only(values, blames, None, instead))
+                clean = [b & not_finite(v) for b, v in zip(clean, again, strict=True)]
         alone = {o: bad for o in before}
         if repeatable and len(before) > 1:
             alone = {o: [not_finite(v) for v in run(*_only(values, blames, o))] for o in before}
         new = Origin(self._count, place, tuple(v for v in values if _is_float(v)))
         found: list[Blame] = []
         for i, out in enumerate(outs):
-            fresh = bad[i] & clean[i] if repeatable or not before else np.zeros_like(bad[i])
+            fresh = clean[i] if repeatable or not before else np.zeros_like(bad[i])
             blame = {new: fresh}
             blame.update({o: bad[i] & alone[o][i] & ~fresh for o in before})
             rest = bad[i] & ~functools.reduce(np.logical_or, blame.values())
@@ -216,14 +228,14 @@ def _is_nan_first(origin: Origin, mask: Any, out: Any, values: list[Any], blames
     return not any(np.any(_is_nan(v) & b[origin]) for v, b in zip(values, blames, strict=True) if origin in b)
 
 
-def _only(values: list[Any], blames: list[Blame], origin: Origin | None) -> list[Any]:
+def _only(values: list[Any], blames: list[Blame], origin: Origin | None, instead: float = _HARMLESS) -> list[Any]:
     """The values, in which nothing but what an origin is to blame for is not finite."""
 
     def one(value: Any, blame: Blame) -> Any:
         bad = not_finite(value)
         if origin is not None and origin in blame:
             bad = bad & ~blame[origin]
-        return jnp.asarray(np.where(bad, np.asarray(_HARMLESS, value.dtype), value)) if np.any(bad) else value
+        return jnp.asarray(np.where(bad, np.asarray(instead, value.dtype), value)) if np.any(bad) else value
 
     return [one(v, b) for v, b in zip(values, blames, strict=True)]
 

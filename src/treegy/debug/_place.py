@@ -13,7 +13,8 @@ _LIBRARIES = ("jax", "equinox", "optax", "treegy", "jaxtyping", "beartype", "num
 _BETWEEN = ("_layers.py", "_named.py")
 
 # What the names begin with that are given to parts of a step, for `jax.named_scope`.
-LAYER, LOSS, METRIC, OPTIMIZER, GRADIENT = "layer ", "loss ", "metric ", "optimizer", "gradient of "
+LAYER, LOSS, METRIC, LOG = "layer ", "loss ", "metric ", "log "
+OPTIMIZER, GRADIENT = "optimizer", "gradient of "
 
 
 class Place(NamedTuple):
@@ -60,7 +61,7 @@ class Place(NamedTuple):
         if self.is_update:
             return "in the optimizer's update"
         for name in reversed(self.names):
-            for start, words in ((LAYER, "the layer"), (LOSS, "the loss"), (METRIC, "the metric")):
+            for start, words in ((LAYER, "the layer"), (LOSS, "the loss"), (METRIC, "the metric"), (LOG, "the log")):
                 if name.startswith(start):
                     what = name.removeprefix(start)
                     inside = f"{words} {what if start == LAYER else f'`{what}`'}"

@@ -51,14 +51,16 @@ def report(step: Step) -> str | None:
     if not spoiled:
         return None
     of_logs, of_gradients = ({o for s in found for o in s.origins} for found in (logs, gradients))
-    told: dict[tuple[str, ...], None] = {}
+    told: dict[Any, list[str]] = {}
     for origin in sorted({o for s in spoiled for o in s.origins}, key=lambda o: o.number):
         # Of a derivative, some is computed on the way forward.
         backward = origin in of_gradients and origin not in of_logs
         updated = next((f" of `{s.name}`" for s in states if origin in s.origins), "")
-        told.setdefault(tuple(_told(origin, backward, updated)))
+        # Once for all iterations of a loop, and for all updates by the same operation.
+        where = origin.nan_since if origin.constant and origin.nan_since is not None else origin.place
+        told.setdefault((where._replace(iterations=()), origin.given), _told(origin, backward, updated))
     lines: list[str] = []
-    for i, (first, *more) in enumerate(list(told)[: _ALSO + 1]):
+    for i, (first, *more) in enumerate(list(told.values())[: _ALSO + 1]):
         lines += [f"{'The first that is not finite' if i == 0 else 'Not finite, too'}: {first}", *more]
     if not logs:
         lines.append("  not spoiled: the figures of the step, which are finite")

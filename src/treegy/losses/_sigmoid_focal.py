@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._elementwise import matched, mean_over_axis
-from ._static import integer
 from ._number import check_number
+from ._static import integer
 
 
 def sigmoid_focal(

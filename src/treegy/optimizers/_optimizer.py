@@ -29,6 +29,7 @@ class Optimizer(eqx.Module):
     """
 
     _transform: Any
+    _steps_per_epoch: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -42,7 +43,9 @@ class Optimizer(eqx.Module):
 
         - `optimizer`: what makes the optimizer of a `learning_rate`, such as `optax.adam`; not one that is made.
         - `learning_rate`: a number, a function of the step (as optax's schedules), or of the step and the epoch.
-        - `steps_per_epoch`: how many steps an epoch has; needed for a function of the epoch.
+        - `steps_per_epoch`: how many steps an epoch has; needed for a function of the epoch. Where `fit` knows how many
+            it really has before it begins, and sees the optimizer (not one inside of `optax.chain` and the like), it
+            compares.
         - `**arguments`: more of what `optimizer` takes.
 
         **Raises:** `TypeError` for an optimizer that is made already, `ValueError` where `steps_per_epoch` is missing.
@@ -52,6 +55,7 @@ class Optimizer(eqx.Module):
                 f"`optimizer` is {describe(optimizer)}; the function that makes it is expected: "
                 "`tg.Optimizer(optax.adam, 1e-3)`, not `tg.Optimizer(optax.adam(1e-3))`."
             )
+        self._steps_per_epoch = steps_per_epoch
         rate = learning_rate
         if callable(learning_rate) and _positional(learning_rate) > 1:
             if steps_per_epoch is None:
@@ -74,6 +78,18 @@ class Optimizer(eqx.Module):
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """`(updates, state)` of one step."""
         return self._transform.update(updates, state, params, **extra)
+
+
+def check_steps_per_epoch(optimizer: Any, steps: int | None) -> None:
+    """**Raises:** `ValueError` if the epochs of a training have another length than its optimizer was made for."""
+    if not isinstance(optimizer, Optimizer):
+        return
+    told = optimizer._steps_per_epoch  # pyright: ignore[reportPrivateUsage]
+    if told is not None and steps is not None and told != steps:
+        raise ValueError(
+            f"the optimizer was made with `steps_per_epoch={told}`, and an epoch of this training has {steps} steps: "
+            f"its learning rate would follow other epochs. Make it with `tg.Optimizer(..., steps_per_epoch={steps})`."
+        )
 
 
 def _positional(fn: Callable[..., Any]) -> int:
