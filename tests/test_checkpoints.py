@@ -18,6 +18,7 @@ import pytest
 
 import treegy as tg
 from treegy._checkpoints import Checkpoints, read_checkpoint, steps_in
+from treegy._lock import Lock
 
 pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
 
@@ -402,6 +403,30 @@ def test_one_directory_for_two(tmp_path):
     finally:
         checkpoints.close()
     fit(tg.callbacks.BackupAndRestore(tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are made by forking on POSIX only")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore:This process:DeprecationWarning")
+def test_the_workers_of_a_loader_hold_no_directory(tmp_path):
+    """They live on for a while after a training was killed, which then begins again."""
+    lock = Lock(tmp_path / ".lock")
+    (read, write), (runs, tell) = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.write(tell, b"x")
+        os.read(read, 1)
+        os._exit(0)
+    try:
+        os.read(runs, 1)
+        with pytest.raises(tg.CheckpointError, match="in use by another training"):
+            Lock(tmp_path / ".lock")
+        lock.release()
+        Lock(tmp_path / ".lock").release()
+    finally:
+        for file in (read, write, runs, tell):
+            os.close(file)
+        os.waitpid(pid, 0)
 
 
 def test_a_directory_that_is_a_file(tmp_path):

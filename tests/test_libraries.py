@@ -161,16 +161,17 @@ def test_others_are_read_up_to_where_they_were(tmp_path):
 
 def goes_on_after_an_interruption(directory: Path, data: Any, action: Any, step: int, steps: int | None) -> None:
     """It fails after a step, and goes on from the 12th, the first of an epoch; or fails after an epoch."""
+    fails_at = step
 
     class Failing(tg.callbacks.Callback):
-        def next_step(self, now):
-            return step if step % 11 and now < step else None
+        def next_step(self, step):
+            return fails_at if fails_at % 11 and step < fails_at else None
 
         def on_step_end(self, step, logs):
             raise RuntimeError("no")
 
         def on_epoch_begin(self, epoch, logs):
-            if epoch * 11 == step:
+            if epoch * 11 == fails_at:
                 raise RuntimeError("no")
 
     arguments: dict[str, Any] = {"epochs": 3, "steps_per_epoch": steps, "verbose": 0, "steps_per_execution": 1}

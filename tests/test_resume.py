@@ -176,7 +176,8 @@ def test_what_must_be_as_it_was(tmp_path):
     check(fit(backup), fit())
 
 
-def test_order_depends_on_what_callbacks_are_told(tmp_path):
+@pytest.mark.parametrize("failing", [FailingAt(epoch=2), FailingAt(step=11)], ids=["between", "within"])
+def test_order_depends_on_what_callbacks_are_told(tmp_path, failing):
     """As `set_epoch` of many a loader: what is looked at before training is no part of the pass."""
 
     class Seeded(Batches, tg.callbacks.Callback):
@@ -185,13 +186,19 @@ def test_order_depends_on_what_callbacks_are_told(tmp_path):
         def on_epoch_begin(self, epoch, logs):
             self.epoch = epoch
 
+        def state(self):
+            return {"epoch": self.epoch}
+
+        def restore(self, state):
+            self.epoch = state["epoch"]
+
         def __iter__(self):
             for i in np.random.default_rng(self.epoch).permutation(N).reshape(-1, SIZE):
                 yield X[i], Y[i]
 
-    data, backup = Seeded(), tg.callbacks.BackupAndRestore(tmp_path)
+    data, backup = Seeded(), tg.callbacks.BackupAndRestore(tmp_path, save_freq="epoch" if failing.epoch else 2)
     with pytest.raises(ZeroDivisionError):
-        fit(data, FailingAt(epoch=2), backup, x=data)
+        fit(data, failing, backup, x=data)
     data, again = Seeded(), Seeded()
     with pytest.warns(UserWarning, match="the passes before this one"):
         found = fit(data, backup, x=data)

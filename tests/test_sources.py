@@ -391,7 +391,8 @@ def test_an_exception_says_where_it_was():
             make_model().fit(broken(), epochs=3, steps_per_execution=steps, verbose=0)
         assert info.value.__notes__ == ["This happened in epoch 1, after 2 of its steps."]
     data = broken()
-    next(data), next(data)
+    for _ in range(2):
+        next(data)
     with pytest.raises(OSError, match="the disk is gone") as info:
         make_model().fit(data, epochs=3, verbose=0)
     assert info.value.__notes__ == ["This happened in epoch 1, after 0 of its steps."]

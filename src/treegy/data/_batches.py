@@ -176,13 +176,13 @@ class BatchSource(Source):
                 f"{', and '.join(past)}. That it gives the same batches all the same is up to it.",
                 stacklevel=2,
             )
+        if self.restarts:
+            # What was looked at is from before callbacks were told of the epoch, on which its order may depend.
+            self._let_go()
         for _ in range(skipped):
             found = self._waiting.pop() if self._waiting else self._next()
             if found is None:
                 raise CheckpointError(f"`{self._name}` has fewer batches than were read of it then: {skipped}.")
-        if self.restarts and not skipped:
-            # What was looked at is from before callbacks are told of the epoch, on which its order may depend.
-            self._let_go()
 
     def feed(self, steps: int, class_weight: Any = None) -> "BatchFeed":
         return BatchFeed(self, steps, class_weight)

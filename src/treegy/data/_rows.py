@@ -62,8 +62,8 @@ def check_is_one_table(value: Any, name: str) -> None:
     if _is_of_datasets(value) and isinstance(value, Mapping):
         splits = [str(split) for split in cast(Mapping[Any, Any], value)]
         raise DataError(
-            f"`{name}` is an instance of {type(value).__name__}, which holds data sets by name: {', '.join(splits)}. Pass "
-            f"one of them, as `data[{(splits or ['train'])[0]!r}]`."
+            f"`{name}` is an instance of {type(value).__name__}, which holds data sets by name: {', '.join(splits)}. "
+            f"Pass one of them, as `data[{(splits or ['train'])[0]!r}]`."
         )
 
 

@@ -48,22 +48,22 @@ def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
     _check_is_of(run, document, directory)
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
-    run.source.resume(document["data"])
     run.engine.replace(with_states(model, states))
     run.engine.restore(document["logs"])
     for name in _NUMBERS:
         setattr(run, name, document[name])
     run.since = run.step
     run.words = None if document["words"] is None else np.array(document["words"], np.uint32)
-    # What begins anew for each validation is at its beginning.
-    if isinstance(run.validation, BatchSource) and not run.validation.restarts:
-        if "position" in (document["validation"] or {}):
-            run.validation.resume(document["validation"])
     run.validated = _figures_of(document["validated"])
     run.history.history = {name: _figures_of(values) for name, values in document["history"].items()}
     run.history.epoch = document["epochs"]
     run.history.validations = [(step, _figures_of(found)) for step, found in document["validations"]]
     run.hooks.restore(document["callbacks"])
+    # After what a callback may tell it of the epoch. What begins anew for each validation is at its beginning.
+    run.source.resume(document["data"])
+    if isinstance(run.validation, BatchSource) and not run.validation.restarts:
+        if "position" in (document["validation"] or {}):
+            run.validation.resume(document["validation"])
     if document["stopped"] is not None:
         run.hooks.stop(document["stopped"])
         run.ended = True
