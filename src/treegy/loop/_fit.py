@@ -120,7 +120,8 @@ class Run:
             Engine(model, TEST, validation.first())
         self.hooks = Hooks(callbacks, self.engine.copy, self.engine.replace, self)
         self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
-        states = model.states  # assembled each time
+        # Not `model.states`, which takes the module apart.
+        states = model._carried
         self._has_hyperparameters = has_hyperparameters(states)
         self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
         self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
