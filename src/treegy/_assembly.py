@@ -94,4 +94,8 @@ def bound_to(model: Any, states: States) -> Any:
     # What a step sees as `self.states` is what it was given. Only inside steps: to Equinox, a model with an
     # attribute more is one of another structure.
     object.__setattr__(new, "_bound", states)
+    # A class whose steps are watched has its instances prepared for it.
+    prepare = getattr(type(new), "_prepare_bound", None)
+    if prepare is not None:
+        prepare(new)
     return new

@@ -35,14 +35,11 @@ class _NoHook:
 # Once for each class: Equinox registers every class of modules with JAX, for good.
 @functools.cache
 def _named_class(cls: Any) -> Any:
-    bound_to, grad_step = cls._bound_to, cls.grad_step
+    grad_step = cls.grad_step
 
-    def _bound_to(self: Any, states: Any) -> Any:
-        new = bound_to(self, states)
-        if new is not self:
-            object.__setattr__(new, "module", observed(new.module, _Name, fields=True))
-            object.__setattr__(new, "optimizer", _named_optimizer(new.optimizer))
-        return new
+    def prepare(new: Any) -> None:
+        object.__setattr__(new, "module", observed(new.module, _Name, fields=True))
+        object.__setattr__(new, "optimizer", _named_optimizer(new.optimizer))
 
     @functools.wraps(grad_step)
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -53,7 +50,7 @@ def _named_class(cls: Any) -> Any:
     namespace = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
-        "_bound_to": _bound_to,
+        "_prepare_bound": staticmethod(prepare),
         "grad_step": marking,
     }
     return type(cls)(cls.__name__, (_NoHook, cls), namespace)
