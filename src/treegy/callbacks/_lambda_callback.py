@@ -41,6 +41,6 @@ class LambdaCallback(Callback):
                 setattr(self, name, hook)
         if hooks.get("on_step_end") is not None:
             steps = 1 if every is None else positive("every", every)
-            self.next_step = lambda step: (step // steps + 1) * steps
+            setattr(self, "next_step", lambda step: (step // steps + 1) * steps)  # noqa: B010
         elif every is not None:
             raise TypeError("`every` says how often `on_step_end` is called, which isn't given.")

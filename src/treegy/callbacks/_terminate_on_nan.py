@@ -38,7 +38,7 @@ class TerminateOnNaN(Callback):
         self.explanation = None
         if explain:
             # On the instance: the loop stops before every batch if there is this hook.
-            self.on_train_batch_begin = self._remember
+            setattr(self, "on_train_batch_begin", self._remember)  # noqa: B010
 
     def on_train_begin(self, logs: Logs) -> None:
         self.explanation = None

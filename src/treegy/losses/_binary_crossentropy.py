@@ -1,5 +1,7 @@
 """The crossentropy of two classes."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 import optax
@@ -63,7 +65,7 @@ class BinaryCrossentropy(Loss):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""

@@ -1,5 +1,7 @@
 """The focal crossentropy of two classes."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -86,7 +88,7 @@ class BinaryFocalCrossentropy(Loss):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     apply_class_balancing: bool = eqx.field(
         default=False, kw_only=True, static=True, converter=flag("apply_class_balancing")

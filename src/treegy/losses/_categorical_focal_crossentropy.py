@@ -1,7 +1,7 @@
 """The focal crossentropy of several classes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -95,7 +95,7 @@ class CategoricalFocalCrossentropy(Loss):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     alpha: ArrayLike | Sequence[ArrayLike] = eqx.field(default=0.25, kw_only=True, converter=_as_alpha)
     """The weight of each class: a number, or one for each."""

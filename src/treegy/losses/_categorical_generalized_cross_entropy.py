@@ -1,5 +1,7 @@
 """A crossentropy of class indices that bears wrong labels."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -64,7 +66,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     q: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """How well wrong labels are borne, between 0 and 1."""

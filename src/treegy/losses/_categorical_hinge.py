@@ -1,5 +1,7 @@
 """The hinge loss of several classes."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -47,7 +49,7 @@ class CategoricalHinge(Loss):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return categorical_hinge(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The loss of sequences of labels whose alignment to the predictions isn't known."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -110,7 +112,7 @@ class CTC(Loss):
         ```
     """
 
-    predictions = "logits"
+    predictions: ClassVar[str | None] = "logits"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
         return ctc(y_true, y_pred)

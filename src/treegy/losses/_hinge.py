@@ -1,5 +1,7 @@
 """The hinge losses of two classes."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, Shaped
@@ -57,7 +59,7 @@ class Hinge(Loss):
         ```
     """
 
-    predictions = "margins"
+    predictions: ClassVar[str | None] = "margins"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return hinge(y_true, y_pred)
@@ -76,7 +78,7 @@ class SquaredHinge(Loss):
         ```
     """
 
-    predictions = "margins"
+    predictions: ClassVar[str | None] = "margins"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return squared_hinge(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The Kullback-Leibler divergence."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Shaped
@@ -48,7 +50,7 @@ class KLDivergence(Loss):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return kl_divergence(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The squared error of logarithms."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, Shaped
@@ -42,7 +44,7 @@ class MeanSquaredLogarithmicError(Loss):
         ```
     """
 
-    predictions = "rates"
+    predictions: ClassVar[str | None] = "rates"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_squared_logarithmic_error(y_true, y_pred)

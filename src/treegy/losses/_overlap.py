@@ -1,5 +1,7 @@
 """How little two regions overlap."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -112,7 +114,7 @@ class Dice(Loss):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     axis: Axes = eqx.field(
         default=None, kw_only=True, static=True, converter=integers("axis", "an axis, or a list of them")
@@ -140,7 +142,7 @@ class Tversky(Loss):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     alpha: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """By how much what is predicted and isn't there counts."""

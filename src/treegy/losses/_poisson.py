@@ -1,5 +1,7 @@
 """The loss of counts that are Poisson distributed."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -42,7 +44,7 @@ class Poisson(Loss):
         ```
     """
 
-    predictions = "rates"
+    predictions: ClassVar[str | None] = "rates"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return poisson(y_true, y_pred)

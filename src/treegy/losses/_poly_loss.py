@@ -1,5 +1,7 @@
 """The crossentropy with another coefficient of its first power, of logits."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -60,7 +62,7 @@ class PolyLoss(Loss):
         ```
     """
 
-    predictions = "logits"
+    predictions: ClassVar[str | None] = "logits"
 
     epsilon: ArrayLike = eqx.field(default=2.0, kw_only=True)
     """What the probability of being wrong is multiplied with."""

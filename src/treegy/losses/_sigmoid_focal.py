@@ -1,5 +1,7 @@
 """The focal loss of two classes, of logits."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 import optax
@@ -79,7 +81,7 @@ class SigmoidFocal(Loss):
         ```
     """
 
-    predictions = "logits"
+    predictions: ClassVar[str | None] = "logits"
 
     alpha: ArrayLike | None = eqx.field(default=None, kw_only=True)
     r"""The weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$. Both are 1 by default."""

@@ -1,5 +1,7 @@
 """The crossentropy of several classes, of labels that are class indices."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 import optax
@@ -73,7 +75,7 @@ class SparseCategoricalCrossentropy(Loss):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""

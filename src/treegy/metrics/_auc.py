@@ -1,6 +1,7 @@
 """The area under the ROC curve, or under that of precision and recall."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -59,7 +60,7 @@ class AUC(Derived):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
     num_thresholds: int = eqx.field(

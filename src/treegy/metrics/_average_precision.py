@@ -1,5 +1,7 @@
 """The precision at every threshold, averaged over the recall that is gained there."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -36,7 +38,7 @@ class AveragePrecision(Derived):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
     num_thresholds: int = eqx.field(

@@ -22,7 +22,7 @@ SPECIFICITY = ("true_negatives", "false_positives")
 class BestAt(Derived):
     """The highest share of one count, over the thresholds at which another share is high enough."""
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     # Static, since they fix the shape of what is accumulated.
     num_thresholds: int = eqx.field(

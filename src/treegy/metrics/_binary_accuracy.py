@@ -1,5 +1,7 @@
 """How often predictions of two classes are right."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -46,7 +48,7 @@ class BinaryAccuracy(Metric):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """Predictions above it stand for class 1."""

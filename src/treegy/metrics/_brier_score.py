@@ -1,5 +1,7 @@
 """How far predicted probabilities are from what happened."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
@@ -55,7 +57,7 @@ class BrierScore(Metric):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return brier_score(y_true, y_pred)

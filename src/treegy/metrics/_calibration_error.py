@@ -1,5 +1,7 @@
 """How far the confidence of predictions is from how often they are right."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -50,7 +52,7 @@ class CalibrationError(Metric):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     # Static, since it fixes the shape of what is accumulated.
     num_bins: int = eqx.field(

@@ -1,5 +1,7 @@
 """How often predictions of several classes are right, of one-hot labels or distributions."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
@@ -44,7 +46,7 @@ class CategoricalAccuracy(Metric):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return categorical_accuracy(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The mean crossentropy of several classes, of one-hot labels or distributions."""
 
+from typing import ClassVar
+
 import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
@@ -27,7 +29,7 @@ class CategoricalCrossentropy(Metric):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""

@@ -1,5 +1,7 @@
 """The mean hinge loss of several classes."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
@@ -20,7 +22,7 @@ class CategoricalHinge(Metric):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return categorical_hinge(y_true, y_pred)

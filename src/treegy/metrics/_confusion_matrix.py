@@ -1,5 +1,7 @@
 """How often each class was predicted, by label."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -58,7 +60,7 @@ def matrix_of(
 class OfConfusionMatrix(Derived):
     """A figure of a confusion matrix."""
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     num_classes: int | None = eqx.field(
         default=None,

@@ -1,5 +1,7 @@
 """Curves of two figures that depend on a threshold."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -14,7 +16,7 @@ from ._figure import Figure
 class Curve(Derived):
     """A curve of predictions of two classes, known at some thresholds."""
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     # Static, since they fix the shape of what is accumulated.
     num_thresholds: int = eqx.field(

@@ -1,5 +1,7 @@
 """How often all labels of an example are predicted."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -45,7 +47,7 @@ class ExactMatch(Metric):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """Predictions above it stand for class 1."""

@@ -1,6 +1,7 @@
 """The harmonic mean of precision and recall, of which one may count more than the other."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 from jaxtyping import Array
@@ -24,7 +25,7 @@ def _f_beta(counts: Array, average: str | None, beta: float, zero_division: floa
 class FScore(Derived):
     """What `FBetaScore` and `F1Score` share."""
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     average: str | None = eqx.field(default=None, kw_only=True, static=True)
     """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,

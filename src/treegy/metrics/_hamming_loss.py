@@ -1,5 +1,7 @@
 """How many of an example's labels are predicted wrongly."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -44,7 +46,7 @@ class HammingLoss(Metric):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
     """Predictions above it stand for class 1."""

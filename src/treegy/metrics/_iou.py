@@ -3,7 +3,7 @@
 import abc
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ def _matrix_of(
 class OfIndices(Derived):
     """The overlap of some classes, of labels and predictions in the form that is said."""
 
-    predictions = "indices"
+    predictions: ClassVar[str | None] = "indices"
 
     num_classes: int = eqx.field(static=True, converter=integer("num_classes", "how many classes there are", least=2))
     """How many classes there are."""
@@ -217,7 +217,7 @@ class OneHotIoU(OfIndices):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     target_class_ids: Sequence[int] = eqx.field(static=True, converter=_as_classes)
     """The classes that are looked at."""
@@ -253,7 +253,7 @@ class OneHotMeanIoU(OfIndices):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     sparse_y_pred: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("sparse_y_pred"))
     """Whether `y_pred` holds class indices, and not scores."""
@@ -284,7 +284,7 @@ class BinaryIoU(Derived):
         ```
     """
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     target_class_ids: Sequence[int] = eqx.field(default=(0, 1), static=True, converter=_as_classes)
     """The classes that are looked at."""

@@ -1,5 +1,7 @@
 """The mean Kullback-Leibler divergence."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Shaped
 
 from .._metric import Metric
@@ -20,7 +22,7 @@ class KLDivergence(Metric):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return kl_divergence(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The mean squared error of logarithms."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
@@ -20,7 +22,7 @@ class MeanSquaredLogarithmicError(Metric):
         ```
     """
 
-    predictions = "rates"
+    predictions: ClassVar[str | None] = "rates"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_squared_logarithmic_error(y_true, y_pred)

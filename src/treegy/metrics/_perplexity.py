@@ -1,5 +1,7 @@
 """The perplexity of predicted tokens."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
@@ -33,7 +35,7 @@ class Perplexity(Metric):
         ```
     """
 
-    predictions = "distributions"
+    predictions: ClassVar[str | None] = "distributions"
 
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""

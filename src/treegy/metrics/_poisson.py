@@ -1,5 +1,7 @@
 """The mean Poisson loss."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
@@ -20,7 +22,7 @@ class Poisson(Metric):
         ```
     """
 
-    predictions = "rates"
+    predictions: ClassVar[str | None] = "rates"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return poisson(y_true, y_pred)

@@ -14,7 +14,7 @@ from ._figure import Figure
 class CountOf(Derived):
     """One of the four counts."""
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """A number, 0.5 by default; or a list of them, for a vector of counts."""

@@ -16,7 +16,7 @@ from ._figure import Figure
 class RatioOfCounts(Derived):
     """The share of one count in the sum of two."""
 
-    predictions = "probabilities"
+    predictions: ClassVar[str | None] = "probabilities"
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """A number, 0.5 by default; or a list of them, for a vector of figures."""

@@ -1,5 +1,7 @@
 """How often predictions of several classes are right, of labels that are class indices."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
@@ -44,7 +46,7 @@ class SparseCategoricalAccuracy(Metric):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return sparse_categorical_accuracy(y_true, y_pred)

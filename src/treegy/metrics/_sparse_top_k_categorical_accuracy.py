@@ -1,5 +1,7 @@
 """How often the label is among the largest predictions, of labels that are class indices."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
@@ -64,7 +66,7 @@ class SparseTopKCategoricalAccuracy(Metric):
         ```
     """
 
-    predictions = "scores"
+    predictions: ClassVar[str | None] = "scores"
 
     k: int = eqx.field(
         default=5, static=True, converter=integer("k", "how many of the largest predictions count", least=1)

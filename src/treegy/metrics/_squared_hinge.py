@@ -1,5 +1,7 @@
 """The mean squared hinge loss of two classes."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
@@ -20,7 +22,7 @@ class SquaredHinge(Metric):
         ```
     """
 
-    predictions = "margins"
+    predictions: ClassVar[str | None] = "margins"
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return squared_hinge(y_true, y_pred)
