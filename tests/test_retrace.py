@@ -52,6 +52,14 @@ def test_a_number():
     assert "`model.module.scale` was 1.125 and is 2.125. A number that is to change is made an array" in text
 
 
+def test_it_is_said_of_the_users_line():
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for i in range(3):
+            fit(scale=0.375 + i)
+    assert [w.filename for w in found] == [__file__]
+
+
 def test_an_array_is_none():
     assert explained(lambda i: fit(scale=jnp.asarray(0.125 + i))) == []
 

@@ -1,11 +1,11 @@
 """`BackupAndRestore`: a training that goes on where it was interrupted."""
 
 import os
-import warnings
 from typing import ClassVar
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, DamagedCheckpoint
+from .._warn import warn
 from ..loop._backup import document, resume
 from ._forgiven import forgiven
 
@@ -73,15 +73,14 @@ class BackupAndRestore(Callback):
                 backup = self._checkpoints.load(there[i])
             except DamagedCheckpoint as error:
                 instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
-                warnings.warn(f"{error}. {instead}.", stacklevel=2)
+                warn(f"{error}. {instead}.")
                 continue
             resume(self._run, backup, self._directory)
             break
         if not there and self._path in _ENDED:
-            warnings.warn(
+            warn(
                 f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
                 "interruption, that one will go on from this one's backup: give each a directory of its own.",
-                stacklevel=2,
             )
         self._checkpoints.go_on_from(self._run.step)
 

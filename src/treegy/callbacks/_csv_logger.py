@@ -2,7 +2,6 @@
 
 import csv
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from .._callback import Callback, Logs
 from .._errors import DataError
+from .._warn import warn
 
 
 class CSVLogger(Callback):
@@ -72,7 +72,7 @@ class CSVLogger(Callback):
             # The training is worth more than a file, and the next epoch writes all of it.
             if not self._warned:
                 self._warned = True
-                warnings.warn(f"`CSVLogger` can't write '{self._path}': {error.strerror}", stacklevel=2)
+                warn(f"`CSVLogger` can't write '{self._path}': {error.strerror}")
 
     def state(self) -> Mapping[str, Any]:
         rows = [[row.get(name, "") for name in self._columns] for row in self._rows]

@@ -1,10 +1,10 @@
 """What happens where a checkpoint can't be written and the training is over."""
 
 import contextlib
-import warnings
 from collections.abc import Generator
 
 from .._errors import CheckpointError
+from .._warn import warn
 
 
 @contextlib.contextmanager
@@ -18,4 +18,4 @@ def forgiven(over: bool) -> Generator[None]:
     except CheckpointError as error:
         if not over:
             raise
-        warnings.warn(f"{error}. The last checkpoint is missing.", stacklevel=3)
+        warn(f"{error}. The last checkpoint is missing.")

@@ -1,13 +1,13 @@
 """`RemoteMonitor`: the figures of every epoch, sent to a server."""
 
 import json
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .._callback import Callback, Logs
+from .._warn import warn
 
 
 class RemoteMonitor(Callback):
@@ -54,7 +54,7 @@ class RemoteMonitor(Callback):
         except OSError as error:
             if not self._warned:
                 self._warned = True
-                warnings.warn(f"`RemoteMonitor` can't send to {self._url}: {error}", stacklevel=2)
+                warn(f"`RemoteMonitor` can't send to {self._url}: {error}")
 
 
 def _plain(value: Any) -> Any:

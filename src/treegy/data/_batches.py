@@ -2,7 +2,6 @@
 
 import base64
 import sys
-import warnings
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import jax
 from .._describe import describe, is_arraylike
 from .._driver import Examples
 from .._errors import CheckpointError, DataError
+from .._warn import warn
 from ._arrays import as_arrays, common_length
 from ._batch_feed import BatchFeed
 from ._rows import is_column, is_table
@@ -171,10 +171,9 @@ class BatchSource(Source):
         past = [f"the passes before this one ({self._passes}) are unknown to it"] * (self._passes > 0 and not settable)
         past += [f"its first {skipped} batches are read and left out"] * (skipped > 0)
         if past:
-            warnings.warn(
+            warn(
                 f"`{self._name}` is {describe(self._iterable)}, which can't be told where to go on: "
                 f"{', and '.join(past)}. That it gives the same batches all the same is up to it.",
-                stacklevel=2,
             )
         if self.restarts:
             # What was looked at is from before callbacks were told of the epoch, on which its order may depend.

@@ -7,7 +7,6 @@ slower than one. Here the traced program is given that order before it is compil
 """
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ import jax
 import jax.extend.core as jex
 
 from .._device import default_device
+from .._warn import warn
 
 _conv_p = jex.primitives.conv_general_dilated_p
 
@@ -55,10 +55,9 @@ def channels_last(fn: Callable[..., Any]) -> Callable[..., Any]:
         try:
             jaxpr = with_channels_last(jaxpr)
         except Exception as e:  # Whatever a later JAX changes: it may cost speed, and must not cost the training.
-            warnings.warn(
+            warn(
                 "The convolutions of this step can't be rewritten for loops on the CPU, where they will be slow: "
                 f"{e!r}. Has jax {jax.__version__} changed its jaxprs? `TREEGY_REWRITE_CONVOLUTIONS=0` silences this.",
-                stacklevel=2,
             )
         leaves = jex.jaxpr_as_fun(jaxpr)(*jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(out), leaves)

@@ -1,7 +1,6 @@
 """Epochs: training, validation, callbacks, progress, history."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from .._driver import Examples
 from .._hyperparameters import has_hyperparameters, hyperparameters
 from .._prepare import prepared, without_metrics
+from .._warn import warn
 from ..data._batches import BatchSource
 from ..data._chunk import Chunk
 from ..data._order import key_words
@@ -277,7 +277,7 @@ class Run:
             if not self._interrupt.requested:
                 raise
             told = f"after Ctrl-C, which loaders' processes get too, this failed: {type(error).__name__}: {error}"
-            warnings.warn(told, stacklevel=7)
+            warn(told)
             self.hooks.stop("interrupted", interrupt=True)
             return None
 
@@ -307,5 +307,5 @@ class Run:
         """Say that there are no more batches: the reason for which the training stops."""
         assert isinstance(self.source, BatchSource)
         text = f"the data ended in epoch {epoch + 1} of {self.schedule.epochs}"
-        warnings.warn(f"{text}: {self.source.over}", stacklevel=6)
+        warn(f"{text}: {self.source.over}")
         return text

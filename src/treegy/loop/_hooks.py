@@ -1,12 +1,12 @@
 """Calling the callbacks: which hooks somebody listens to, and what they are told."""
 
 import contextlib
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._callback import Callback
 from .._describe import describe
+from .._warn import warn
 
 
 class Hooks:
@@ -104,7 +104,7 @@ class Hooks:
                 callback.restore(found[1])
         if waiting:
             names = ", ".join(name for name, _ in waiting)
-            warnings.warn(f"the backup holds the state of callbacks that aren't there now: {names}.", stacklevel=2)
+            warn(f"the backup holds the state of callbacks that aren't there now: {names}.")
 
     def validated(self, model: Any) -> Any:
         """The model that is to be validated."""

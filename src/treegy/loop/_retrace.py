@@ -1,7 +1,6 @@
 """Saying why steps are compiled again, where that could have been avoided: it takes seconds each time, silently."""
 
 import dataclasses
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import jax
 from .._describe import array_name, describe, path_name
 from .._errors import RetraceWarning
 from .._flat import Frozen, join
+from .._warn import warn
 
 # Two different models of the same shapes are nothing to talk about. When a third comes, something makes them.
 _TIMES = 3
@@ -54,11 +54,10 @@ def note_model(step: str, frozen: Frozen, arrays: list[Any], shapes: Any) -> Non
     if known.times + 1 != _TIMES:
         return
     where, old, new = found
-    warnings.warn(
+    warn(
         f"the {step} step was compiled again, for the third model of the same class and shapes: `{where}` was "
         f"{_spelled(old)} and is {_spelled(new)}. {_mend(where, new)} This is said once.",
         RetraceWarning,
-        stacklevel=2,
     )
 
 
@@ -74,12 +73,11 @@ def note_batch(step: str, old: Any, new: Any) -> None:
     after = {_argument(p): a for p, a in jax.tree_util.tree_leaves_with_path(new)}
     changes = [f"`{n}` was {array_name(before[n])} and is {array_name(a)}" for n, a in after.items() if n in before]
     changes = [c for n, c in zip(after, changes, strict=False) if array_name(before[n]) != array_name(after[n])]
-    warnings.warn(
+    warn(
         f"the {step} step is compiled again for batches of other shapes: {', '.join(changes)}. Each new shape or dtype "
         "takes as long as the first: give batches a few shapes only, by padding or by grouping examples. This is said "
         "once.",
         RetraceWarning,
-        stacklevel=2,
     )
 
 
