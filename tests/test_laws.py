@@ -183,8 +183,9 @@ def variants() -> list[tuple[Any, Data]]:
 
 
 def every(test: Any) -> Any:
+    """A test of all variants; those with options, on one Python."""
     params = [
-        pytest.param(cls, options, id=cls.__name__ + ("" if not options else "-" + "-".join(options)))
+        pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[pytest.mark.once] if options else [])
         for cls, options in variants()
     ]
     return pytest.mark.parametrize("cls, options", params)(test)
@@ -214,6 +215,7 @@ def test_few_are_exempt_and_for_a_reason():
     assert all(reason for cls in CLASSES for reason in cls.exempt_from.values())
 
 
+@pytest.mark.once
 @every
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype: Any):
