@@ -1,5 +1,6 @@
 """Checkpoints: what is kept, what is read, and what happens when a directory isn't what it should be."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -505,6 +506,18 @@ def test_a_full_disk(tmp_path, use, epoch):
         assert eval(lines[1].removeprefix("STEPS "))[-1] in (8, 12)
     # Orbax has nothing to add.
     assert "orbax" not in done.stderr.replace("orbax-checkpoint-tmp", ""), told
+
+
+def test_what_orbax_logs(tmp_path, caplog):
+    """What fails in one of its threads while another's error is raised here is told by asyncio, sometimes."""
+    Checkpoints(tmp_path).close()
+    for file, told in [(os.path.join("site-packages", "orbax", "checkpoint", "a.py"), 0), ("users.py", 1)]:
+        caplog.clear()
+        try:
+            exec(compile("raise OSError('File too large')", file, "exec"))
+        except OSError:
+            logging.getLogger("asyncio").exception("Future exception was never retrieved")
+        assert len(caplog.records) == told
 
 
 SHARDED = """

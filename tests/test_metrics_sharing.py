@@ -13,6 +13,8 @@ import treegy as tg
 from treegy import _objective
 from treegy._accumulator import Scaled, Total
 from treegy._logs import Logs
+from treegy._objective import evaluate
+from treegy._term import Batch
 
 SCORES = [
     tg.metrics.ConfusionMatrix(),
@@ -69,9 +71,39 @@ def test_a_confusion_matrix_is_carried_once():
     assert carried(SCORES[:2] + SCORES[3:6], y) == matrix
     # Other options are other matrices.
     assert carried([tg.metrics.ConfusionMatrix(), tg.metrics.Jaccard(ignore_class=0)], y) == 2 * matrix
+    # However it is said that there are four classes.
+    overlaps = [
+        tg.metrics.MeanIoU(4, sparse_y_pred=False),
+        tg.metrics.IoU(4, [1], sparse_y_pred=False, axis=1),
+        tg.metrics.Jaccard(num_classes=4),
+    ]
+    assert carried([*SCORES[:2], *overlaps], y) == matrix
     assert (
-        carried([tg.metrics.MeanIoU(4, sparse_y_pred=False), tg.metrics.IoU(4, [1], sparse_y_pred=False)], y) == matrix
+        carried([*SCORES[:2], *overlaps[:2], tg.metrics.MeanIoU(4, sparse_y_pred=False, ignore_class=0)], y)
+        == 2 * matrix
     )
+
+
+def test_overlaps_share_the_matrix_that_they_would_make():
+    key = jax.random.key(0)
+    y, scores = jax.random.randint(key, (3, 5), 0, 4), jax.random.normal(key, (3, 5, 4))
+    one_hot, classes = jax.nn.one_hot(y, 4), jnp.argmax(scores, axis=-1)
+    for metrics, y_true, y_pred, n in [
+        ([tg.metrics.ConfusionMatrix(), tg.metrics.OneHotMeanIoU(4), tg.metrics.OneHotIoU(4, [0])], one_hot, scores, 1),
+        ([tg.metrics.ConfusionMatrix(4), tg.metrics.MeanIoU(4), tg.metrics.IoU(4, [0])], y, classes, 1),
+        ([tg.metrics.ConfusionMatrix(4), tg.metrics.MeanIoU(5), tg.metrics.IoU(4, [0])], y, classes, 2),
+    ]:
+        _, logs = evaluate(None, metrics, Batch({"y_true": y_true, "y_pred": y_pred}, 3))
+        assert len(Logs.of(logs).parts) == n
+        for metric, shared in zip(metrics, logs.values(), strict=True):
+            np.testing.assert_array_equal(shared.compute(), metric(y_true, y_pred).compute())
+    # Where classes are along another axis, the shapes don't say so.
+    elsewhere = tg.metrics.MeanIoU(4, sparse_y_pred=False, axis=1)
+    batch = Batch({"y_true": y, "y_pred": jnp.moveaxis(scores, -1, 1)}, 3)
+    _, logs = evaluate(None, [elsewhere, elsewhere], batch)
+    assert len(Logs.of(logs).parts) == 1
+    with pytest.raises(tg.ContractError, match="metric `confusion_matrix`"):
+        evaluate(None, [elsewhere, tg.metrics.ConfusionMatrix()], batch)
 
 
 def test_a_histogram_is_carried_once():
@@ -125,7 +157,7 @@ def test_figures_are_those_of_each_metric_alone(kind: str, metrics: Any, monkeyp
         if "bootstrap" not in name:  # whose draws are others
             np.testing.assert_allclose(figure, together[f"val_{name}"][0], rtol=1e-5, atol=1e-6)
 
-    monkeypatch.setattr(_objective, "_accumulates", lambda metric: None)
+    monkeypatch.setattr(_objective, "_accumulates", lambda metric, term, batch: None)
     # Nested otherwise, so that it isn't served by the programs above.
     _, apart = make_model(kind, [metrics]).fit(x, y, validation_data=(x, y, weight), shuffle=False, **whole)
     assert list(together) == list(apart)

@@ -7,6 +7,7 @@ and the rest as JSON.
 import json
 import logging
 import os
+import traceback
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from ._lock import Lock
 from ._save import placed_like
 
 _LOCK = ".lock"
+_ORBAX = os.path.join("orbax", "checkpoint")
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -222,9 +224,14 @@ def _orbax() -> Any:
     except ImportError as error:
         raise ImportError('Checkpoints are kept by Orbax: pip install "treegy[checkpoint]"') from error
     logging.getLogger("absl").addFilter(_is_news)
+    logging.getLogger("asyncio").addFilter(_is_news)
     return ocp
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # Orbax tells each of its steps, and tells of errors from every thread before they are raised here.
-    return "orbax" not in record.pathname or record.levelno == logging.WARNING
+    # Orbax tells each of its steps. When several of its threads fail, one error is raised here, and of all of them
+    # Orbax or asyncio tells.
+    files = [record.pathname]
+    if record.exc_info:
+        files += [frame.filename for frame in traceback.extract_tb(record.exc_info[2])]
+    return record.levelno == logging.WARNING or not any(_ORBAX in file for file in files)

@@ -11,7 +11,7 @@ from ._accumulator import Accumulator, Mean, Total, lined_up, unique
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError
 from ._inject import request
-from ._term import Batch, Term, default_name, make_term, parts, placed, reads, reducer, scaled, weighted
+from ._term import Batch, Term, default_name, make_term, parts, placed, reads, reducer, scaled, seen, weighted
 
 TOTAL = "loss"
 
@@ -88,12 +88,13 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
         _add(logs, "", entering)
     known: dict[Any, Accumulator] = {}
     for i, (name, thing) in enumerate(others):
-        what = _accumulates(thing)
+        term = make_term("metric", thing, name)
+        what = _accumulates(thing, term, batch)
         with jax.named_scope(f"metric {name}"):
             if what in known:
                 found = {"": thing._figure(known[what])}
             else:
-                found = parts(make_term("metric", thing, name), _with_key(batch, len(losses) + i), Mean.of)
+                found = parts(term, _with_key(batch, len(losses) + i), Mean.of)
         if what is not None:
             known[what] = _accumulated(found[""])
         _add(logs, name, found)
@@ -132,13 +133,13 @@ def _add(logs: dict[str, Accumulator], name: str, found: Mapping[str, Accumulato
         logs[_unique("/".join(p for p in (name, part) if p), taken)] = accumulator
 
 
-def _accumulates(metric: Any) -> Any:
+def _accumulates(metric: Any, term: Term, batch: Batch) -> Any:
     """What a metric accumulates, equal for those that accumulate the same; None if that is its own.
 
-    A metric may say so by two methods: `_accumulates()`, and `_figure(accumulated)`, which makes its accumulator of
-    what another has accumulated.
+    A metric may say so by two methods: `_accumulates(batch)` of the batch as it sees it, and `_figure(accumulated)`,
+    which makes its accumulator of what another has accumulated.
     """
-    what = metric._accumulates() if hasattr(metric, "_accumulates") else None
+    what = metric._accumulates(seen(term, batch)) if hasattr(metric, "_accumulates") else None
     try:
         hash(what)
     except TypeError:  # an option that is an array, and arrays can't be compared under a trace

@@ -140,17 +140,19 @@ def reads(term: Term, batch: Batch) -> dict[str, Any]:
 
     A loss, which is differentiated, gets no examples that aren't finite where their weight is 0.
     """
-    wanted = request(term.fn)
-    _check_on(term, wanted)
-    available = dict(batch.available)
-    for name in available:
-        if name in wanted:
-            available[name] = placed(term, name, available[name])
-    values = bind(term.fn, available, term.who, _ABSENT)
+    _check_on(term, request(term.fn))
+    values = bind(term.fn, seen(term, batch).available, term.who, _ABSENT)
     weight = placed(term, "sample_weight", batch.sample_weight)
     if term.kind != "loss" or not is_arraylike(weight):
         return values
     return {k: cleared(v, jnp.asarray(weight)) if k in OF_EXAMPLES else v for k, v in values.items()}
+
+
+def seen(term: Term, batch: Batch) -> Batch:
+    """A batch with the parts that `on=` says of what the term asks for."""
+    wanted = request(term.fn)
+    available = {k: placed(term, k, v) if k in wanted else v for k, v in batch.available.items()}
+    return batch._replace(available=available)
 
 
 def placed(term: Term, name: str, value: Any) -> Any:

@@ -108,7 +108,7 @@ class AUC(Derived):
             for weight in self.label_weights:
                 check_number("label_weights", weight, lambda w: w >= 0, "a list of numbers that aren't negative")
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         thresholds = spread_thresholds(self.num_thresholds, self.thresholds)
         if not self.multi_label and self.label_weights is None:
             return buckets_at(thresholds, from_logits=self.from_logits)

@@ -60,7 +60,7 @@ class AveragePrecision(Derived):
         check_average(self.average)
         check_zero_division(self.zero_division)
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         thresholds = spread_thresholds(self.num_thresholds)
         if self.average == "micro":
             return buckets_at(thresholds, from_logits=self.from_logits)

@@ -51,7 +51,7 @@ class BestAt(Derived):
     def _least(self) -> float:
         """How high is high enough."""
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         thresholds = even_thresholds(self.num_thresholds)
         return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
 

@@ -11,7 +11,7 @@ from .._accumulator import Accumulator, as_summand
 from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError
 from .._inject import inject, request
-from .._term import Batch, default_name
+from .._term import Batch, default_name, seen
 from ..losses._static import flag, integer
 from ._derived import Derived
 from ._extremum import Extremum
@@ -108,8 +108,8 @@ class ByGroup(Wrapper):
         outside = Extremum(outside.astype(jnp.float32), largest=True)
         return {name: Groups(Stacked.of(one), outside) for name, one in found.items()}
 
-    def _accumulates(self) -> Any:
-        what = self.metric._accumulates() if issubclass(type(self.metric), Derived) else None
+    def _accumulates(self, batch: Batch) -> Any:
+        what = self.metric._accumulates(seen(self._term(), batch)) if issubclass(type(self.metric), Derived) else None
         return None if what is None else (ByGroup, what, self.by, self.num_groups, self.check_bounds, self.on)
 
     def _figure(self, accumulated: Groups) -> Groups:

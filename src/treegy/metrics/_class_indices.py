@@ -68,6 +68,17 @@ def holds_class_indices(y_true: Array, y_pred: Array) -> bool:
     return is_integer(y_true) and y_true.ndim > 0 and y_true.shape == y_pred.shape[:-1] and y_pred.shape[-1] > 1
 
 
+def indices_or_scores(y_true: Array, y_pred: Array) -> tuple[bool, bool] | None:
+    """Whether labels, and whether predictions, hold class indices to `class_indices` without a threshold; None where
+    they fit no form of it."""
+    if not jnp.issubdtype(y_pred.dtype, jnp.floating):
+        exact = all(is_integer(a) or a.dtype == bool for a in (y_true, y_pred))
+        return (True, True) if exact and y_true.shape == y_pred.shape else None
+    if holds_class_indices(y_true, y_pred):
+        return True, False
+    return (False, False) if y_true.shape == y_pred.shape and y_pred.ndim > 1 and y_pred.shape[-1] > 1 else None
+
+
 def as_indices(values: Array, name: str, mend: str = "") -> Array:
     """Class indices in a signed dtype.
 

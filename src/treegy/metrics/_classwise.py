@@ -11,7 +11,7 @@ from jaxtyping import Array
 from .._accumulator import Accumulator
 from .._describe import array_name, describe
 from .._errors import ContractError
-from .._term import Batch, default_name
+from .._term import Batch, default_name, seen
 from ._wrapper import Wrapper, parts_of
 
 
@@ -76,8 +76,8 @@ class Classwise(Wrapper):
     def _over(self, batch: Batch) -> dict[str, Accumulator]:
         return {name: self._named(one) for name, one in parts_of(self._term(), batch).items()}
 
-    def _accumulates(self) -> Any:
-        what = self.metric._accumulates() if hasattr(self.metric, "_accumulates") else None
+    def _accumulates(self, batch: Batch) -> Any:
+        what = self.metric._accumulates(seen(self._term(), batch)) if hasattr(self.metric, "_accumulates") else None
         # What the metric reads is a part of what is read here.
         return what if what is None or not self.on else (*what, self.on)
 

@@ -57,6 +57,26 @@ def matrix_of(
     return confusion_matrix(indices, sample_weight, ignore_class=ignore_class, check_bounds=check_bounds)
 
 
+def matrix_at(
+    y_pred: Array,
+    *,
+    num_classes: int | None,
+    threshold: ArrayLike | None = None,
+    ignore_class: int | None,
+    check_bounds: bool,
+) -> Source:
+    """The confusion matrix as what metrics accumulate."""
+    if threshold is None and jnp.issubdtype(y_pred.dtype, jnp.floating) and y_pred.shape[-1:] == (num_classes,):
+        num_classes = None  # which the shape says, too
+    return source(
+        matrix_of,
+        num_classes=num_classes,
+        threshold=threshold,
+        ignore_class=ignore_class,
+        check_bounds=check_bounds,
+    )
+
+
 class OfConfusionMatrix(Derived):
     """A figure of a confusion matrix."""
 
@@ -83,9 +103,9 @@ class OfConfusionMatrix(Derived):
             if self.num_classes not in (None, 2):
                 raise ValueError(f"`threshold` is about two classes, and `num_classes` is {self.num_classes}.")
 
-    def _source(self) -> Source:
-        return source(
-            matrix_of,
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        return matrix_at(
+            y_pred,
             num_classes=self.num_classes,
             threshold=self.threshold,
             ignore_class=self.ignore_class,

@@ -36,7 +36,7 @@ class Curve(Derived):
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         thresholds = spread_thresholds(self.num_thresholds)
         return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Num, Shaped
 
 from .._accumulator import Accumulator
+from .._describe import is_arraylike
 from .._metric import Metric
+from .._term import Batch
 from ._figure import Figure
 
 
@@ -27,8 +29,8 @@ class Derived(Metric):
     """A metric whose figure is made of what others may accumulate too: within a model they share it."""
 
     @abc.abstractmethod
-    def _source(self) -> Source:
-        """What is accumulated."""
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        """What is accumulated of such labels and predictions: of their shapes and dtypes, whether they fit or not."""
 
     @abc.abstractmethod
     def _figure(self, accumulated: Any) -> Figure:
@@ -41,9 +43,12 @@ class Derived(Metric):
         sample_weight: Num[Array, "batch ..."] | None = None,
     ) -> Figure:
         """The figure, whose part is what is accumulated."""
-        function, options = self._source()
+        function, options = self._source(y_true, y_pred)
         return self._figure(function(y_true, y_pred, sample_weight, **dict(options)))
 
-    def _accumulates(self) -> Any:
-        # What a user's own `call` accumulates is not known.
-        return (self._source(), self.on) if type(self).call is Derived.call else None
+    def _accumulates(self, batch: Batch) -> Any:
+        given: list[Any] = [batch.available.get(name) for name in ("y_true", "y_pred")]
+        # What a user's own `call` accumulates is not known, and what is no array is refused there.
+        if type(self).call is not Derived.call or not all(is_arraylike(one) for one in given):
+            return None
+        return self._source(*given), self.on

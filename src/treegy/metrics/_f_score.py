@@ -60,7 +60,7 @@ class FScore(Derived):
         # Of one class, there is nothing to tell apart.
         return "micro" if self.class_id is not None else self.average
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         per_class = self._average() != "micro"
         return counts_at(self.threshold, top_k=self.top_k, class_id=self.class_id, per_class=per_class, largest=True)
 

@@ -21,10 +21,11 @@ from ._class_indices import (
     Indices,
     as_indices,
     check_width,
+    indices_or_scores,
     labeled_class,
     scored_class,
 )
-from ._confusion_matrix import confusion_matrix, matrix_of
+from ._confusion_matrix import confusion_matrix, matrix_at
 from ._derived import Derived, Source, source
 from ._figure import Figure
 
@@ -116,15 +117,13 @@ class OfIndices(Derived):
     def _classes(self) -> tuple[int, ...] | None:
         """The classes that are looked at; None for all."""
 
-    def _source(self) -> Source:
-        return source(
-            _matrix_of,
-            sparse=self._sparse(),
-            num_classes=self.num_classes,
-            axis=self.axis,
-            ignore_class=self.ignore_class,
-            check_bounds=self.check_bounds,
-        )
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        sparse = self._sparse()
+        options: Any = {"ignore_class": self.ignore_class, "check_bounds": self.check_bounds}
+        last = self.axis in (-1, y_pred.ndim - 1) and y_pred.shape[-1:] == (self.num_classes,)
+        if sparse == indices_or_scores(y_true, y_pred) and (sparse == (True, True) or last):
+            return matrix_at(y_pred, num_classes=self.num_classes, **options)
+        return source(_matrix_of, sparse=sparse, num_classes=self.num_classes, axis=self.axis, **options)
 
     def _figure(self, accumulated: Sum) -> Figure:
         return Figure(accumulated, _mean_iou, classes=self._classes())
@@ -295,8 +294,8 @@ class BinaryIoU(Derived):
         _check_targets(self.target_class_ids, 2)
         check_number("threshold", self.threshold, lambda t: t == t, "a number")
 
-    def _source(self) -> Source:
-        return source(matrix_of, num_classes=None, threshold=self.threshold, ignore_class=None, check_bounds=True)
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        return matrix_at(y_pred, num_classes=None, threshold=self.threshold, ignore_class=None, check_bounds=True)
 
     def _figure(self, accumulated: Sum) -> Figure:
         return Figure(accumulated, _mean_iou, classes=tuple(self.target_class_ids))

@@ -25,7 +25,7 @@ class CountOf(Derived):
     def __check_init__(self) -> None:
         check_thresholds(self.thresholds)
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         return counts_at(self.thresholds)
 
     def _figure(self, accumulated: Sum) -> Figure:

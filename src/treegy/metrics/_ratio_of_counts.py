@@ -49,7 +49,7 @@ class RatioOfCounts(Derived):
         check_average(self.average, self.class_id)
         check_zero_division(self.zero_division)
 
-    def _source(self) -> Source:
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
         per_class = self.average != "micro"
         return counts_at(self.thresholds, top_k=self.top_k, class_id=self.class_id, per_class=per_class)
 
