@@ -1,16 +1,20 @@
 """How chunks are compiled: what makes them faster changes no result."""
 
+import re
 from collections.abc import Generator
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.extend.core as jex
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import treegy as tg
 from treegy.loop import _engine
+from treegy.loop._convolutions import with_channels_last
 
 X = np.random.default_rng(0).normal(size=(22, 3)).astype(np.float32)
 SGD = optax.sgd(0.05, momentum=0.9)
@@ -41,15 +45,43 @@ def test_options_change_not_a_bit(options):
     assert run() == expected
 
 
-def test_an_option_that_there_is_not(options):
-    """As where a later XLA has dropped it: chunks are compiled without."""
-    expected = run()
+def test_options_that_there_are_not(options):
+    """As where a later XLA has dropped them, or a value of one: chunks are compiled without these."""
+    expected, known = run(), dict(options)
     options["xla_cpu_that_was_dropped"] = True
+    options["xla_cpu_experimental_xnn_fusion_type"] = "LIBRARY_FUSION_TYPE_DROPPED"
     _engine._program.cache_clear()
     assert run() == expected
-    assert options == {}
+    assert options == known
 
 
-def test_the_option_is_there_now():
+def test_the_options_are_there_now():
+    before = dict(_engine._OPTIONS)
     run()
-    assert _engine._OPTIONS
+    assert _engine._OPTIONS == before
+
+
+def gradient_of_convolutions(x: jax.Array, kernel: jax.Array) -> Any:
+    """In the order that the CPU wants them in."""
+
+    def total(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jnp.sum(jax.lax.conv_general_dilated(x, kernel, (2, 2), "VALID", dimension_numbers=numbers) ** 2)
+
+    return with_channels_last(jax.make_jaxpr(jax.grad(total, (0, 1)))(x, kernel))
+
+
+def test_no_convolution_is_given_to_another_library(options):
+    """Inside of a fusion it would be, and take longer."""
+    rng = np.random.default_rng(0)
+    x, kernel = (
+        jnp.asarray(rng.normal(size=(8, 13, 13, 4)), "float32"),
+        jnp.asarray(rng.normal(size=(3, 3, 4, 8)), "float32"),
+    )
+    jaxpr = gradient_of_convolutions(x, kernel)
+    both = jax.jit(jex.jaxpr_as_fun(jaxpr))
+    program = both.lower(x, kernel).compile(compiler_options=dict(options))
+    entry, *others = (part for part in reversed(re.split(r"\n(?=%|ENTRY )", program.as_text())))
+    assert entry.count(" convolution(") == 3 and not any(" convolution(" in part for part in others)
+    for one, other in zip(program(x, kernel), both(x, kernel), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)

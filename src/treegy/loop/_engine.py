@@ -43,9 +43,16 @@ def _flat(
     return carried, result, marker
 
 
-# On the CPU, a loop would copy an array in every step if it is read after its successor is there, as weights are in the
-# backward pass. XLA looks closer if told so; on other backends it does by itself.
-_OPTIONS: dict[str, Any] = {"xla_cpu_copy_insertion_use_region_analysis": True}
+# Of XLA, for the CPU; others don't look at them.
+_OPTIONS: dict[str, Any] = {
+    # A loop would copy an array in every step if it is read after its successor is there, as weights are in the
+    # backward pass. XLA looks closer if told so.
+    "xla_cpu_copy_insertion_use_region_analysis": True,
+    # What is given to YNNPACK: by default these and convolutions, whose gradients take up to three times as long there.
+    "xla_cpu_experimental_ynn_fusion_type": ",".join(
+        f"LIBRARY_FUSION_TYPE_{what}" for what in ("DOT", "REDUCE", "INDIVIDUAL_DOT")
+    ),
+}
 
 
 @functools.cache
@@ -59,12 +66,14 @@ def _run(donates: bool, *args: Any) -> Any:
     try:
         return _program(donates)(*args)
     except jax.errors.JaxRuntimeError as error:
-        # Raised before anything is donated: an XLA that doesn't have the option, or not any more, does without.
-        if not _OPTIONS or "compile option" not in str(error):
+        # Raised before anything is donated: an XLA that doesn't have an option, or not any more, does without.
+        unknown = [name for name in _OPTIONS if name in str(error)]
+        if not unknown:
             raise
-        _OPTIONS.clear()
+        for name in unknown:
+            del _OPTIONS[name]
         _program.cache_clear()
-        return _program(donates)(*args)
+        return _run(donates, *args)
 
 
 @jax.jit
