@@ -1,5 +1,7 @@
 """Warnings that point at the line of whoever uses treegy, however deep below it something is noticed."""
 
+import contextlib
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -10,7 +12,8 @@ import jaxtyping
 
 # What may lie between that line and ours, with the checks that beartype writes.
 _BETWEEN = (
-    *(str(Path(path).parent) for path in (__file__, eqx.__file__, jax.__file__, jaxtyping.__file__)),
+    *(str(Path(path).parent) + os.sep for path in (__file__, eqx.__file__, jax.__file__, jaxtyping.__file__)),
+    contextlib.__file__,
     "<@beartype",
 )
 
