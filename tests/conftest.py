@@ -28,6 +28,10 @@ def pytest_configure(config: pytest.Config):
         "once: takes long and depends little on versions, such as figures against references; `tox` runs it on one "
         "Python, and the others without it",
     )
+    config.addinivalue_line(
+        "markers",
+        "slow: exhaustive, such as every byte of every file flipped; run by `tox -e slow`, and by no other environment",
+    )
 
 
 @contextlib.contextmanager
