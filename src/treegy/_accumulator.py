@@ -124,20 +124,36 @@ def weigh(values: Any, weight: Any = None, mask: Any = None) -> tuple[Array, Arr
 
 
 def cleared(examples: Any, weight: Any) -> Any:
-    """`examples` with 0 for what isn't finite where the weight is 0.
+    """Return `examples` with 0 for what isn't finite where the weight is 0.
 
-    The value of such an example is selected away, but differentiating it would still give 0 times NaN.
+    The value of such an example is selected away, but differentiating it would still give 0 times NaN. Where the
+    weights have more axes than line up with an array, what they are about is absent if all of them are 0.
     """
+    absent = jnp.logical_not(weight)
 
     def clear(leaf: Any) -> Any:
         if not is_arraylike(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             return leaf
-        if leaf.shape[: weight.ndim] != weight.shape:
+        pairs = zip(leaf.shape, absent.shape, strict=False)
+        shared = next((i for i, (a, b) in enumerate(pairs) if a != b), min(leaf.ndim, absent.ndim))
+        if shared == 0:
             return leaf
-        unweighted = lined_up(weight, leaf, "sample_weight") == 0
-        return jnp.where(unweighted & ~jnp.isfinite(leaf), jnp.zeros_like(leaf), leaf)
+        gone = jnp.all(absent, axis=tuple(range(shared, absent.ndim)))
+        gone = gone.reshape(gone.shape + (1,) * (leaf.ndim - shared))
+        return jnp.where(gone & ~jnp.isfinite(leaf), jnp.zeros_like(leaf), leaf)
 
     return jax.tree.map(clear, examples)
+
+
+def cleared_where_unweighted(examples: Any, weights: Any) -> Any:
+    """Return `examples` with 0 for what isn't finite where every one of `weights`, a PyTree of them, is 0."""
+    leaves = [jnp.asarray(w) for w in jax.tree.leaves(weights) if is_arraylike(w) and len(w.shape) > 0]
+    if not leaves or any(leaf.shape[0] != leaves[0].shape[0] for leaf in leaves):
+        return examples
+    if len(leaves) == 1:
+        return cleared(examples, leaves[0])
+    present = [jnp.any(leaf.astype(bool), axis=tuple(range(1, leaf.ndim))) for leaf in leaves]
+    return cleared(examples, functools.reduce(operator.or_, present))
 
 
 def safe_divide(numerator: Array, denominator: Array) -> Array:
@@ -195,6 +211,11 @@ class Sum(Accumulator):
         """
         weighted, _, _ = weigh(values, weight, mask)
         return Sum(jnp.sum(weighted))
+
+    def times(self, factor: Any) -> "Sum":
+        """The sum of all values times a number."""
+        factor = jnp.asarray(factor).astype(self.total.dtype)
+        return Sum(self.total * factor, self.rest * factor)
 
     def empty(self) -> "Sum":
         return Sum(jnp.zeros_like(self.total))
@@ -262,6 +283,11 @@ class Mean(Accumulator):
         value = as_summand(value)
         size = jnp.asarray(size, value.dtype)
         return Mean(value * size, size)
+
+    def times(self, factor: Any) -> "Mean":
+        """The mean of all values times a number: it multiplies the numerator."""
+        factor = jnp.asarray(factor).astype(self.total.dtype)
+        return Mean(self.total * factor, self.count, (self.rest[0] * factor, self.rest[1]))
 
     def empty(self) -> "Mean":
         return Mean(jnp.zeros_like(self.total), jnp.zeros_like(self.count))

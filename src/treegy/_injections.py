@@ -9,13 +9,13 @@ from ._describe import describe
 from ._errors import InjectionError
 from ._forward import inputs_of
 from ._inject import function_name, places, request
-from ._objective import named_terms
+from ._naming import named_terms
 from ._states import States
 from ._steps import for_module, for_terms, is_default
 from ._term import INJECTED, Batch, Term, make_term, reads
 
 # What the table says about these is that they are read; their shapes are in the table already, or are none.
-_WITHOUT_SHAPE = ("training", "initializing", "parameters", "states", "state", "key")
+_WITHOUT_SHAPE = ("training", "initializing", "parameters", "states", "state", "key", "module", "step")
 
 
 class Injection(NamedTuple):
@@ -47,7 +47,7 @@ def injections(model: Any, states: States, x: Any, y: Any, notes: list[str]) -> 
                 values["y_pred"] = bound.pred_step(x=x, states=states, initializing=False, training=False)[0]
             except Exception as e:
                 notes.append(f"nothing is predicted: `pred_step` raises {first_line(e)}")
-        available = for_terms(values, None, None, states, False, False)
+        available = for_terms(values, None, None, states, False, False, bound.module)
         found.extend(_of_term(term, available) for term in _terms(model))
 
     eqx.filter_eval_shape(run, states, x, y)

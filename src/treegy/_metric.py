@@ -47,6 +47,9 @@ class Metric(eqx.Module):
     """Whether the axis names in the annotations of `call`, except `batch`, are its own and not the model's."""
     predictions: ClassVar[str | None] = None
     """What `y_pred` is meant to hold, if anything in particular: one of those that [`treegy.debug.doubts`][] lists."""
+    elementwise: ClassVar[bool] = False
+    """Whether `call` compares `y_true` and `y_pred` element by element and averages the last axis, if there is one
+    besides the batch. A `sample_weight` of the shape of `y_true` then weighs the elements before they are averaged."""
     exempt_from: ClassVar[Mapping[str, str]] = {}
     """The laws of [`treegy.testing`][] that it can't keep by what it means, each with the reason."""
 

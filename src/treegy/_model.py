@@ -1,6 +1,5 @@
 """`Model`: what users hold. Each public method is a few lines over the floors below."""
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -10,7 +9,8 @@ import jax.numpy as jnp
 
 from . import _load, _save, _steps
 from ._assembly import partitioned, states_of, with_states
-from ._describe import describe, is_iterator, is_traced
+from ._class_weight import as_used_table
+from ._describe import describe, is_iterator, is_traced, path_name
 from ._driver import (
     Examples,
     Seen,
@@ -21,6 +21,7 @@ from ._driver import (
 )
 from ._errors import CheckpointError, DataError
 from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
+from ._label_check import check_labels
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
 from ._replace import replaced
@@ -29,7 +30,7 @@ from ._summary import Summary, summarize, summary_step
 from .data._array_source import ArraySource
 from .data._arrays import as_arrays, common_length
 from .data._as_source import as_source, as_validation_source, refuse
-from .data._class_weight import as_table, check_labels
+from .data._in_32_bits import in_32_bits
 from .data._source import Source, check_steps
 from .loop import _arguments as arguments
 from .loop._cadence import Cadence
@@ -38,7 +39,6 @@ from .loop._fit import Schedule, fit
 from .loop._history import History
 from .loop._hooks import Hooks
 from .loop._progress import Progress
-from .optimizers._optimizer import check_steps_per_epoch
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -192,10 +192,12 @@ class Model(eqx.Module, Generic[N]):
         - `validation_data`: `(x, y)` or `(x, y, sample_weight)` to validate on; `(x,)` where there are no labels; or
             what gives such batches.
         - `shuffle`: whether each epoch has an order of its own, which follows from the seed and the step.
-        - `class_weight`: `{class: weight}`, or an array, for the losses that read labels.
-        - `sample_weight`: `(batch, ...)`: the weights of the examples, for every loss and metric.
-        - `steps_per_epoch`: how many batches of the data an epoch has; all by default. What gives batches goes on in
-            the next epoch where this one ended, and begins anew where it ends.
+        - `class_weight`: `{class: weight}`, or an array, for the losses that read labels; of several outputs a dict or
+            list of these, from which a loss's `on=` selects.
+        - `sample_weight`: `(batch, ...)`: the weights of the examples, for every loss and metric. Weights of the shape
+            of `y` weigh single elements. Of several outputs a PyTree of these, from which `on=` selects.
+        - `steps_per_epoch`: how many batches of the data an epoch has; all by default. The next epoch resumes where
+            this one ended, and where the data ends the next pass over it begins: each example is seen once a pass.
         - `validation_steps`, `validation_batch_size`, `validation_freq`: how many batches a validation looks at, of
             which size, and after every how many epochs; or after which epochs, counted from 1; or [`treegy.Every`][]
             so many steps or parts of an epoch.
@@ -221,12 +223,9 @@ class Model(eqx.Module, Generic[N]):
         if steps_per_execution != "auto":
             arguments.steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
 
-        table = as_table(class_weight)
-        check = None if table is None else functools.partial(check_labels, self.loss, table=table)
-        source = as_source(
-            x, y, sample_weight, batch_size=batch, remainder=remainder, goes_on=steps is not None, check=check
-        )
-        validation = as_validation_source(validation_data, validation_batch or batch)
+        table = as_used_table(self.loss, class_weight)
+        source = as_source(x, y, sample_weight, batch_size=batch, remainder=remainder, goes_on=steps is not None)
+        validation = as_validation_source(validation_data, validation_batch, batch)
         if split and validation is not None:
             raise ValueError("`validation_split` and `validation_data` are both given: which is to be validated on?")
         if split:
@@ -246,7 +245,6 @@ class Model(eqx.Module, Generic[N]):
         else:
             check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
-        check_steps_per_epoch(self.optimizer, source.batches if steps is None else steps)
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
         return fit(self, source, validation, table, schedule, callbacks, verbose)
 
@@ -272,12 +270,13 @@ class Model(eqx.Module, Generic[N]):
         """
         batch = arguments.optional("batch_size", batch_size)
         steps = arguments.optional("steps", steps)
-        table = as_table(class_weight)
-        check = None if table is None else functools.partial(check_labels, self.loss, table=table)
-        source = as_source(x, y, sample_weight, batch_size=batch, check=check)
+        table = as_used_table(self.loss, class_weight)
+        source = as_source(x, y, sample_weight, batch_size=batch)
         refuse_traced("evaluate", self, "`test_on_batch`")
         check_steps("steps", steps, source)
-        model = without_metrics(prepared(self, "test", source.first()._replace(class_weight=table)))
+        first = source.first()._replace(class_weight=table)
+        model = without_metrics(prepared(self, "test", first))
+        check_labels(model, "test", first, source)
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
         try:
@@ -340,7 +339,8 @@ class Model(eqx.Module, Generic[N]):
             raise DataError(
                 f"`x` is {describe(x)}, of which `init` would take the first batch away from `fit`: pass a batch."
             )
-        first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=as_table(class_weight))
+        table = as_used_table(self.loss, class_weight)
+        first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=table)
         model = prepared(self, "train", first)
         return model if first.y_true is None else with_metrics(model, first)
 
@@ -357,7 +357,9 @@ class Model(eqx.Module, Generic[N]):
         """
         examples = self._batch(x, y, sample_weight, class_weight)
         check_can_train(self)
-        model, logs = self._jitted(train_on_batch)(prepared(self, "train", examples), examples)
+        model = prepared(self, "train", examples)
+        check_labels(model, "train", examples)
+        model, logs = self._jitted(train_on_batch)(model, examples)
         return model, dict(logs)
 
     def test_on_batch(
@@ -372,6 +374,7 @@ class Model(eqx.Module, Generic[N]):
         examples = self._batch(x, y, sample_weight, class_weight)
         # Prepared as for training, since it is returned: steps that train may follow.
         model = with_metrics(prepared(self, "train", examples), examples)
+        check_labels(model, "test", examples)
         model, logs = self._jitted(test_on_batch)(model, examples)
         return model, dict(logs)
 
@@ -522,12 +525,10 @@ class Model(eqx.Module, Generic[N]):
         return step if self.run_eagerly else self.jit_step(step)
 
     def _batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Examples:
-        table = as_table(class_weight)
-        check_labels(self.loss, y, table)
+        table = as_used_table(self.loss, class_weight)
         named = {n: _as_jax(v, n) for n, v in (("x", x), ("y", y), ("sample_weight", sample_weight))}
         common_length(named)
-        table = None if table is None else jnp.asarray(table)
-        return Examples(named["x"], named["y"], named["sample_weight"], table)
+        return Examples(named["x"], named["y"], named["sample_weight"], jax.tree.map(jnp.asarray, table))
 
 
 _steps.install(Model, default=True)
@@ -540,7 +541,7 @@ def _split(source: Source, x: Any, fraction: float, batch_size: int | None) -> t
     assert isinstance(source, ArraySource)
     train, validate = source.arrays.split(fraction)
     return (
-        ArraySource(train, source.batch_size, source.remainder),
+        ArraySource(train, source.batch_size, source.remainder, source.goes_on),
         ArraySource(validate, batch_size or source.batch_size),
     )
 
@@ -548,7 +549,8 @@ def _split(source: Source, x: Any, fraction: float, batch_size: int | None) -> t
 def _as_jax(value: Any, name: str) -> Any:
     if is_traced(value):
         return value
-    return jax.tree.map(jnp.asarray, as_arrays(value, name))
+    arrays = as_arrays(value, name)
+    return jax.tree_util.tree_map_with_path(lambda p, a: jnp.asarray(in_32_bits(a, name + path_name(p))), arrays)
 
 
 def _as_shape(leaf: Any) -> Any:

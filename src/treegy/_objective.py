@@ -2,35 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ._accumulator import Accumulator, Mean, Total, lined_up, unique
-from ._describe import array_name, describe, is_arraylike
-from ._errors import ContractError
-from ._inject import request
-from ._term import Batch, Term, default_name, make_term, parts, placed, reads, reducer, scaled, seen, weighted
-
-TOTAL = "loss"
-
-
-class Named(NamedTuple):
-    """A loss or metric of a model, and what it is called in the logs."""
-
-    name: str
-    thing: Any
-
-
-def named_terms(loss: Any, metrics: Any) -> tuple[list[Named], list[Named]]:
-    """The losses and the metrics of a model, by their names in the logs.
-
-    Keys of dicts become prefixes, positions in lists nothing. Names are unique over both; `loss` is the total.
-    """
-    taken = {TOTAL}
-    losses = [Named(_unique(n, taken), thing) for n, thing in _flat("loss", loss, "")]
-    return losses, [Named(_unique(n, taken), thing) for n, thing in _flat("metric", metrics, "")]
+from ._accumulator import Accumulator, Mean, Total
+from ._class_weight import with_class_weight
+from ._describe import describe
+from ._naming import TOTAL, named_terms, unique_in
+from ._term import Batch, Term, make_term, parts, reducer, scaled, seen
 
 
 def in_order(nest: Any) -> Any:
@@ -58,6 +39,15 @@ def check_terms(kind: str, argument: str, nest: Any) -> None:
                 f'`{where}` has `reduction="none"`, which gives no number to train on. Inside a model use '
                 '"sum_over_batch_size", "weighted_mean" or "sum".'
             )
+        if kind == "metric" and hasattr(thing, "reduction"):
+            for name, default in (("weight", 1.0), ("reduction", "sum_over_batch_size")):
+                given = getattr(thing, name)
+                if not (isinstance(given, int | float | str) and given == default):
+                    raise ValueError(
+                        f"`{where}` is a loss with `{name}={given if isinstance(given, str) else describe(given)}`, "
+                        "which a metric doesn't have: the values of a loss among the metrics are averaged. Leave it "
+                        "out."
+                    )
 
 
 def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accumulator]]:
@@ -76,12 +66,10 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     losses, others = named_terms(loss, metrics)
     entering: dict[str, Accumulator] = {}
     for i, (name, thing) in enumerate(losses):
-        term = make_term("loss", thing, name)
-        term, own = _with_class_weight(term, batch)
+        term, own = with_class_weight(make_term("loss", thing, name), batch)
         with jax.named_scope(f"loss {name}"):
-            found = parts(term, _with_key(own, i), reducer(getattr(thing, "reduction", "sum_over_batch_size")))
-        weight = getattr(thing, "weight", 1.0)
-        _add(entering, name, {k: scaled(v, weight) for k, v in found.items()})
+            found = parts(term, _with_key(own, i), reducer(term.reduction))
+            _add(entering, name, {k: scaled(term, v, own) for k, v in found.items()})
     logs: dict[str, Accumulator] = OrderedDict()
     if entering:
         logs[TOTAL] = Total(entering.values())
@@ -102,16 +90,6 @@ def evaluate(loss: Any, metrics: Any, batch: Batch) -> tuple[Any, dict[str, Accu
     return total, logs
 
 
-def _flat(kind: str, nest: Any, prefix: str) -> list[tuple[str, Any]]:
-    if nest is None:
-        return []
-    if isinstance(nest, Mapping):
-        return [found for k, v in nest.items() for found in _flat(kind, v, f"{prefix}{k}/")]
-    if isinstance(nest, list | tuple):
-        return [found for v in nest for found in _flat(kind, v, prefix)]
-    return [(prefix + default_name(kind, nest), nest)]
-
-
 def _items(nest: Any, where: str) -> list[tuple[str, Any]]:
     if isinstance(nest, Mapping):
         return [found for k, v in nest.items() for found in _items(v, f"{where}[{k!r}]")]
@@ -120,17 +98,11 @@ def _items(nest: Any, where: str) -> list[tuple[str, Any]]:
     return [(where, nest)]
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    found = unique(name, taken)
-    taken.add(found)
-    return found
-
-
 def _add(logs: dict[str, Accumulator], name: str, found: Mapping[str, Accumulator]) -> None:
     """Add the parts of one term to the logs; one of their names may be that of another term."""
     taken = set(logs)
     for part, accumulator in found.items():
-        logs[_unique("/".join(p for p in (name, part) if p), taken)] = accumulator
+        logs[unique_in("/".join(p for p in (name, part) if p), taken)] = accumulator
 
 
 def _accumulates(metric: Any, term: Term, batch: Batch) -> Any:
@@ -160,43 +132,3 @@ def _with_key(batch: Batch, i: int) -> Batch:
     if key is None:
         return batch
     return batch._replace(available={**batch.available, "key": jax.random.fold_in(key, i)})
-
-
-def _with_class_weight(term: Term, batch: Batch) -> tuple[Term, Batch]:
-    """A batch whose weights include those of the classes, if the loss reads labels; and the loss that reads them."""
-    table = batch.available.get("class_weight")
-    if table is None or "y_true" not in request(term.fn) or batch.available.get("y_true") is None:
-        return term, batch
-    weight = class_weights(term, batch, table)
-    given = placed(term, "sample_weight", batch.sample_weight)
-    if given is not None:
-        weight = weight * lined_up(jnp.asarray(given), weight, "sample_weight").astype(weight.dtype)
-    return weighted(term, batch, weight)
-
-
-def class_labels(term: Term, batch: Batch) -> Any:
-    """The integer labels that class weights are looked up for: integers as they are, or the argmax of one-hot ones."""
-    read = reads(term, batch)
-    labels: Any = read["y_true"]
-    predictions: Any = read.get("y_pred")
-    if not is_arraylike(labels):
-        raise ContractError(
-            f"{term.who} has `y_true` {describe(labels)}, and `class_weight` needs one array of labels: choose it "
-            "with `on=`."
-        )
-    if labels.ndim > 1 and labels.shape[-1] == 1:
-        return labels[..., 0]
-    # Labels that have as many axes as the predictions have one for the classes too.
-    same_axes = is_arraylike(predictions) and labels.ndim == predictions.ndim
-    return jnp.argmax(labels, axis=-1) if labels.ndim > 1 and same_axes else labels
-
-
-def class_weights(term: Term, batch: Batch, table: Any) -> Any:
-    """The weight of each label; NaN for a label that has none, so that it can't go unnoticed under a trace."""
-    labels, table = class_labels(term, batch), jnp.asarray(table)
-    if table.ndim != 1:
-        raise ContractError(f"`class_weight` is {array_name(table)}; one weight for each class is expected.")
-    index = labels.astype(jnp.int32)
-    known = (index >= 0) & (index < table.shape[0]) & (index.astype(labels.dtype) == labels)
-    weights = jnp.take(table, jnp.where(known, index, 0), axis=0)
-    return jnp.where(known, weights, jnp.full_like(weights, jnp.nan))

@@ -42,18 +42,48 @@ def prepared(model: Any, kind: str, examples: Examples) -> Any:
         if not isinstance(states, States):
             raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
         own = not _steps.is_default(model, "init_step", "call_init_step")
-        steps = _INIT["train" if own else kind]
+        ran = "train" if own else kind
+        steps = _INIT[ran]
         if not _steps.is_default(model, *steps):
+            if ran == "train":
+                # Before the step runs: one that updates its parameters itself finds the optimizer's states.
+                states = _with_optimizer_states(model, states)
             model = with_states(model, states)
-            states = model._jitted(initialize)(model, "train" if own else kind, jax.tree.map(jnp.asarray, examples))
+            made = model._jitted(initialize)(model, ran, jax.tree.map(jnp.asarray, examples))
+            states = made if own or _steps.name_initializing(model, *steps) else _filled(states, made)
         made = [n for n in states if model.module is None or n not in ("net_states", "state")]
         states = arrays_from(states, made)
-    if kind == "train" and model.optimizer is not None:
+    if kind == "train":
         known = model.states if states is None else states
-        if known.get("optimizer_states") is None and jax.tree.leaves(known.get("net_params")):
-            ready = init_optimizer(model.optimizer, known.net_params)
-            states = arrays_from(known.update(optimizer_states=ready), ["optimizer_states"])
+        ready = _with_optimizer_states(model, known)
+        if ready is not known:
+            states = ready
     return model if states is None else with_states(model, states)
+
+
+def _with_optimizer_states(model: Any, states: States) -> States:
+    """Return states in which those of the optimizer are there, as far as there is something to optimize."""
+    absent = states.get("optimizer_states") is None
+    if model.optimizer is None or not absent or not jax.tree.leaves(states.get("net_params")):
+        return states
+    ready = init_optimizer(model.optimizer, states.net_params)
+    return arrays_from(states.update(optimizer_states=ready), ["optimizer_states"])
+
+
+def _filled(before: States, made: States) -> States:
+    """Return the states that a step made in which the fields that were there before keep their values.
+
+    A step that doesn't know of initializing has made a whole step: what it counts or averages would count it.
+    """
+
+    def is_same(old: Any, new: Any) -> bool:
+        if jax.tree.structure(old) != jax.tree.structure(new):
+            return False
+        pairs = zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
+        return all(getattr(a, "shape", ()) == getattr(b, "shape", ()) for a, b in pairs)
+
+    kept = {n: v for n, v in before.items() if jax.tree.leaves(v) and n in made and is_same(v, made[n])}
+    return made.update(**kept)
 
 
 def with_metrics(model: Any, examples: Examples) -> Any:

@@ -1,7 +1,7 @@
 """A model with other fields, or with other states."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -48,20 +48,59 @@ def replaced(model: Any, fields: dict[str, Any]) -> Any:
     return found
 
 
+# What a schedule is looked up by, and what it has set: with another optimizer it begins again. The counts of moments,
+# such as those that Adam corrects its bias by, belong to the moments and stay.
+_OF_SCHEDULES: dict[str, tuple[str, ...]] = {
+    "ScaleByScheduleState": ("count",),
+    "WrappedScheduleState": ("count",),
+    "EpochState": ("count", "steps_per_epoch"),
+    "InjectHyperparamsState": ("count", "hyperparams"),
+    "InjectStatefulHyperparamsState": ("hyperparams", "hyperparams_states"),
+    "MultiStepsState": ("gradient_step",),
+    "ReduceLROnPlateauState": ("scale", "best_value", "plateau_count", "cooldown_count", "count", "avg_value"),
+}
+
+
+class _Held(NamedTuple):
+    """An array in the states of an optimizer, and the named tuple that it is a field of."""
+
+    leaf: Any
+    owner: str
+    field: str
+
+
+def _held(node: Any, path: Any = ()) -> dict[str, _Held]:
+    """Return the arrays in the states of an optimizer by their paths."""
+
+    def is_named(child: Any) -> bool:
+        return isinstance(child, tuple) and hasattr(child, "_fields")
+
+    found: dict[str, _Held] = {}
+    children = jax.tree_util.tree_leaves_with_path(node, is_leaf=lambda child: child is not node and is_named(child))
+    for below, child in children:
+        if is_named(child):
+            found.update(_held(child, (*path, *below)))
+        else:
+            field = getattr(below[0], "name", "") if is_named(node) else ""
+            found[path_name((*path, *below))] = _Held(child, type(node).__name__, field)
+    return found
+
+
 def _with_optimizer_states_of(model: Any, old: Any, other_optimizer: bool) -> Any:
     if model.optimizer is None or not jax.tree.leaves(model.parameters):
-        fresh = None
-    else:
-        fresh = init_optimizer(model.optimizer, model.parameters)
-    known = {path_name(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(old)}
+        return rebuilt(model, {"_carried": model._carried.update(optimizer_states=None)})
+    fresh = init_optimizer(model.optimizer, model.parameters)
+    before, here = _held(old), _held(fresh)
 
     def kept(path: Any, leaf: Any) -> Any:
         name = path_name(path)
-        before = known.get(name)
-        if other_optimizer and ".hyperparams" in name:
+        held, new = before.get(name), here[name]
+        if held is None or held.owner != new.owner:
             return leaf
-        same = before is not None and before.shape == leaf.shape and before.dtype == leaf.dtype
-        return before if same else leaf
+        if other_optimizer and new.field in _OF_SCHEDULES.get(new.owner, ()):
+            return leaf
+        same = held.leaf.shape == leaf.shape and held.leaf.dtype == leaf.dtype
+        return held.leaf if same else leaf
 
     fresh = jax.tree_util.tree_map_with_path(kept, fresh)
     return rebuilt(model, {"_carried": model._carried.update(optimizer_states=fresh)})

@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import optax
 from jax.custom_derivatives import SymbolicZero
 
+from ._accumulator import cleared_where_unweighted
 from ._assembly import bound_to
 from ._contract import Axis, check
 from ._describe import array_name, describe, is_arraylike, path_name
 from ._errors import InjectionError, MissingModule, MissingOptimizer
 from ._forward import forward, size_of_batch, vocabulary
-from ._inject import bind, call, function_name
+from ._inject import bind, call, function_name, request
 from ._objective import evaluate
 from ._states import States
 from ._term import Batch
@@ -71,6 +72,12 @@ def install(cls: Any, default: bool = False) -> None:
 def is_default(model: Any, *names: str) -> bool:
     """Whether none of these steps is overridden."""
     return all(getattr(inspect.getattr_static(type(model), n), "is_default_step", False) for n in names)
+
+
+def name_initializing(model: Any, *names: str) -> bool:
+    """Whether one of these steps is overridden and names `initializing` in its signature."""
+    written = [inspect.getattr_static(type(model), n) for n in names if not is_default(model, n)]
+    return any("initializing" in request(step).names for step in written)
 
 
 def is_default_jit(model: Any) -> bool:
@@ -175,6 +182,7 @@ def for_terms(
     states: States,
     initializing: bool,
     training: bool,
+    module: Any = None,
 ) -> dict[str, Any]:
     """What a loss or metric can ask for by name: of `values`, which are `x`, `y_true` and `y_pred`, those there are."""
     available = {k: v for k, v in values.items() if v is not None}
@@ -186,6 +194,10 @@ def for_terms(
         parameters=states.get("net_params"),
         states=states,
     )
+    if states.get("step") is not None:
+        available["step"] = states.step
+    if module is not None:
+        available["module"] = module if training else eqx.nn.inference_mode(module)
     _, key = keys(states)
     if key is not None:
         available["key"] = key
@@ -218,12 +230,15 @@ def test_step(
     training: bool,
 ) -> tuple[Any, dict[str, Any], States]:
     """Predict, then evaluate losses and metrics."""
+    if not initializing:
+        # Non-finite inputs of absent examples would reach the parameters by 0 times NaN.
+        x = cleared_where_unweighted(x, sample_weight)
     y_pred, states = model.pred_step(x=x, states=states, initializing=initializing, training=training)
     if initializing:
         return jnp.zeros(()), {}, states  # losses and metrics have nothing to prepare
     size = size_of_batch(x, y_true)
     values = {"x": x, "y_true": y_true, "y_pred": y_pred}
-    available = for_terms(values, sample_weight, class_weight, states, initializing, training)
+    available = for_terms(values, sample_weight, class_weight, states, initializing, training, model.module)
     axes: dict[str, Axis] = {}
     if is_default(model, "pred_step"):
         axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched)
@@ -257,6 +272,8 @@ def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[st
     if not depends:
         raise ValueError(_independent(model))
     logs, after = eqx.combine(arrays, static[-1])
+    # JAX gives the conjugate of the direction in which a real function of a complex parameter grows.
+    grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
     return loss, logs, after, grads
 
 
@@ -325,16 +342,53 @@ def train_step(
     optimizer = model.optimizer
     if optimizer is None:
         raise no_optimizer(model)
-    loss, logs, states, grads = model.grad_step(states=states, initializing=False, training=training, **batch)
-    params, optimizer_states = states.net_params, states.get("optimizer_states")
+    loss, logs, after, grads = model.grad_step(states=states, initializing=False, training=training, **batch)
+    params, optimizer_states = after.net_params, after.get("optimizer_states")
     if optimizer_states is None:
         optimizer_states = optimizer.init(params)
-    # Optimizers such as `optax.contrib.reduce_on_plateau` ask for the loss; others don't take it.
-    update = optax.with_extra_args_support(optimizer).update
+    offered = {
+        "value": loss,
+        "grad": grads,
+        "value_fn": functools.partial(_value, model, states, batch, training),
+        "grad_fn": functools.partial(_gradient, model, states, batch, training),
+    }
     with jax.named_scope("optimizer"):
-        updates, optimizer_states = update(grads, optimizer_states, params, value=loss, grad=grads)
+        updates, optimizer_states = _update(optimizer, grads, optimizer_states, params, offered)
         params = optax.apply_updates(params, updates)
-    return logs, states.update(net_params=params, optimizer_states=optimizer_states)
+    return logs, after.update(net_params=params, optimizer_states=optimizer_states)
+
+
+def _value(model: Any, states: States, batch: dict[str, Any], training: bool, params: Any) -> Any:
+    """Return the loss of a batch with other parameters, and the keys of this step: for line searches."""
+    states = states.update(net_params=params)
+    loss, _, _ = model.test_step(states=states, initializing=False, training=training, **batch)
+    return jnp.asarray(loss)
+
+
+def _gradient(model: Any, states: States, batch: dict[str, Any], training: bool, params: Any, i: Any = None) -> Any:
+    """Return the gradient of a batch with other parameters, and with the `i`-th keys of this step."""
+    if i is not None and states.get("rng") is not None:
+        states = states.update(rng=jax.random.fold_in(states.rng, i))
+    states = states.update(net_params=params)
+    return model.grad_step(states=states, initializing=False, training=training, **batch)[3]
+
+
+def _update(optimizer: Any, grads: Any, optimizer_states: Any, params: Any, offered: dict[str, Any]) -> tuple[Any, Any]:
+    """Call an optimizer's `update` with those of the extra arguments offered that it takes."""
+    update = optimizer.update
+    wanted = request(update)
+    extra = {name: value for name, value in offered.items() if name in wanted}
+    try:
+        return update(grads, optimizer_states, params, **extra)
+    except TypeError as error:
+        for name in extra:
+            if f"argument '{name}'" in str(error):
+                error.add_note(
+                    f"`train_step` passes `{name}` to the optimizer, whose `update` takes any keyword, and a part of "
+                    "it refuses this one. Let the `update` of that part of the chain take `**extra`."
+                )
+                break
+        raise
 
 
 def no_optimizer(model: Any) -> MissingOptimizer:

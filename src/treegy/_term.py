@@ -14,12 +14,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, cleared, is_accumulator, weigh
+from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, as_summand, cleared, is_accumulator, weigh
 from ._contract import Vocabulary, check
 from ._describe import array_name, describe, is_arraylike
 from ._errors import ContractError, InjectionError
 from ._inject import Request, bind, call, function_name, request, written
 from ._select import Selection
+from ._warn import warn
 
 Available = Mapping[str, Any]
 
@@ -36,6 +37,8 @@ INJECTED = (
     "initializing",
     "parameters",
     "states",
+    "step",
+    "module",
     "key",
 )
 
@@ -47,6 +50,8 @@ _ABSENT = {
     "y_true": "There is no `y_true`: no `y` was given.",
     "y_pred": "There is no `y_pred`: nothing was predicted.",
     "key": "There is no `key`: pass one.",
+    "module": "There is no `module`: the model has none.",
+    "step": "There is no `step`: pass one.",
 }
 
 
@@ -87,6 +92,15 @@ class Term(NamedTuple):
     """What is called with the values that it asks for."""
     on: Selection
     local_axes: bool
+    weight: Any = 1.0
+    """What a loss is multiplied with: a number, or a function of the step."""
+    reduction: str = "sum_over_batch_size"
+    elementwise: bool = False
+    """Whether elements are compared one by one, and averaged over the last axis."""
+    several_labels: bool = False
+    """Whether each column of `y_true` is a label of its own."""
+    ignore_class: int | None = None
+    """The label whose values don't count."""
 
     @property
     def who(self) -> str:
@@ -104,9 +118,21 @@ def make_term(kind: str, thing: Any, name: str) -> Term:
     - `thing`: the object or function.
     - `name`: what it is called in the logs.
     """
-    if hasattr(thing, "_function"):
-        return Term(kind, name, thing._function(), thing.on or (), thing.local_axes)
-    return Term(kind, name, thing, (), False)
+    if not hasattr(thing, "_function"):
+        return Term(kind, name, thing, (), bool(getattr(thing, "local_axes", False)))
+    return Term(
+        kind,
+        name,
+        thing._function(),
+        thing.on or (),
+        thing.local_axes,
+        getattr(thing, "weight", 1.0) if kind == "loss" else 1.0,
+        getattr(thing, "reduction", "sum_over_batch_size"),
+        # Along another axis, elements can't be told apart by putting an axis behind them.
+        getattr(thing, "elementwise", False) and getattr(thing, "axis", -1) == -1,
+        getattr(thing, "several_labels", False),
+        getattr(thing, "ignore_class", None),
+    )
 
 
 def default_name(kind: str, thing: Any) -> str:
@@ -156,9 +182,17 @@ def seen(term: Term, batch: Batch) -> Batch:
 
 
 def placed(term: Term, name: str, value: Any) -> Any:
-    """The part of a value that `on=` says. Weights that weren't given have no parts."""
+    """Return the part of a value that `on=` selects. Weights that weren't given have no parts.
+
+    From weights by output, such as a dict of them, `on=` selects what it selects from the labels.
+    """
     place = dict(term.on).get(name)
-    if place is None or (name == "sample_weight" and value is None):
+    if name in ("sample_weight", "class_weight"):
+        if value is None:
+            return value
+        if place is None and not is_arraylike(value):
+            place = dict(term.on).get("y_true")
+    if place is None:
         return value
     try:
         return place(value, name)
@@ -187,24 +221,54 @@ def _check_on(term: Term, wanted: Request) -> None:
             )
 
 
-def outcome(term: Term, batch: Batch) -> Any:
-    """What a term's function returns, its arguments and result checked against their annotations."""
+class Outcome(NamedTuple):
+    """What a term's function returned."""
+
+    result: Any
+    elements: int | None = None
+    """How many elements the mean of an example is of, where `result` has a value for each of them; else it has the
+    values that the function averages itself."""
+
+
+def outcome(term: Term, batch: Batch) -> Outcome:
+    """Call a term's function, its arguments and result checked against their annotations."""
     arguments = reads(term, batch)
     vocabulary = batch.vocabulary or {}
     if term.local_axes:
         vocabulary = {"batch": vocabulary["batch"]} if "batch" in vocabulary else {}
     check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
+    elements = _weighted_elements(term, batch, arguments)
+    called = arguments if elements is None else _by_element(arguments)
     try:
         if isinstance(term.fn, OverBatch):
-            weight = arguments.get("sample_weight")
-            result = term.fn.over(Batch(arguments, batch.size, weight, vocabulary))
+            weight = called.get("sample_weight")
+            result = term.fn.over(Batch(called, batch.size, weight, vocabulary))
         else:
-            result = call(term.fn, arguments)
+            result = call(term.fn, called)
     except ContractError as e:
         # Raised by the mathematics, which doesn't know who called it.
         raise ContractError(f"{term.who}: {e}") from None
-    check(term.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
-    return result
+    if elements is None:
+        check(term.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
+    return Outcome(result, elements)
+
+
+def _weighted_elements(term: Term, batch: Batch, arguments: Mapping[str, Any]) -> int | None:
+    """Return how many elements an example's mean is of, if there is a weight for each of them, else `None`."""
+    labels = arguments.get("y_true")
+    weight = placed(term, "sample_weight", batch.sample_weight)
+    if not term.elementwise or not is_arraylike(labels) or not is_arraylike(weight):
+        return None
+    return labels.shape[-1] if len(labels.shape) > 1 and tuple(weight.shape) == tuple(labels.shape) else None
+
+
+def _by_element(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments in which each element stands along a last axis of length 1, which its mean leaves as it is."""
+    axis = len(arguments["y_true"].shape)
+    return {
+        name: jax.tree.map(lambda a: jnp.expand_dims(a, axis), value) if name in ("y_true", "y_pred") else value
+        for name, value in arguments.items()
+    }
 
 
 def parts(term: Term, batch: Batch, reduce: Callable[[Any, Any, Any], Accumulator]) -> dict[str, Accumulator]:
@@ -216,13 +280,21 @@ def parts(term: Term, batch: Batch, reduce: Callable[[Any, Any, Any], Accumulato
     - `batch`: what it is evaluated on.
     - `reduce`: makes an accumulator of values, their weights and their mask.
     """
-    result = outcome(term, batch)
-    pieces = result if isinstance(result, Mapping) else {"": result}
-    return {str(k): _part(term, str(k), v, batch, reduce) for k, v in pieces.items()}
+    result, elements = outcome(term, batch)
+    return {name: _part(term, name, v, elements, batch, reduce) for name, v in _pieces(result).items()}
+
+
+def _pieces(result: Any) -> dict[str, Any]:
+    return {str(k): v for k, v in result.items()} if isinstance(result, Mapping) else {"": result}
 
 
 def _part(
-    term: Term, part: str, result: Any, batch: Batch, reduce: Callable[[Any, Any, Any], Accumulator]
+    term: Term,
+    part: str,
+    result: Any,
+    elements: int | None,
+    batch: Batch,
+    reduce: Callable[[Any, Any, Any], Accumulator],
 ) -> Accumulator:
     wanted = request(term.fn)
     of_examples = any(name in wanted for name in OF_EXAMPLES)
@@ -248,10 +320,89 @@ def _part(
         if mask is not None:
             raise ContractError(f"{who} returned `Masked` values that are a scalar: return one value per example.")
         return _of_batch(values, batch.size, of_examples, reduce)
+    if of_examples and elements is None:
+        _check_is_per_example(term, part, who, values, batch)
+    if elements is not None and isinstance(reduce(jnp.zeros(()), None, None), Sum):
+        # The sum over examples of their means.
+        values = values / elements
     try:
         return reduce(values, weight, mask)
     except ContractError as e:
-        raise ContractError(f"{who}: {e}") from None
+        hint = "" if term.elementwise or elements is not None else _elements_hint(term, batch, values, weight)
+        raise ContractError(f"{who}: {e}{hint}") from None
+
+
+def _elements_hint(term: Term, batch: Batch, values: Any, weight: Any) -> str:
+    labels = _examples_of(term, batch).get("y_true")
+    if not is_arraylike(labels) or weight is None or labels.shape != weight.shape:
+        return ""
+    return (
+        " Weights of single elements reach losses and metrics that average elements (`elementwise = True`, as most of "
+        "treegy's do); others can return `tg.Masked` values."
+    )
+
+
+def _examples_of(term: Term, batch: Batch) -> dict[str, Any]:
+    """Return those of the examples' values that a term asks for."""
+    wanted = request(term.fn)
+    names = [name for name in OF_EXAMPLES if name in wanted and name in batch.available]
+    return {name: placed(term, name, batch.available[name]) for name in names}
+
+
+def _check_is_per_example(term: Term, part: str, who: str, values: Any, batch: Batch) -> None:
+    """Raise unless the values have the batch as their first axis; warn where another one is the batch as well."""
+    size = batch.size
+    read = jax.tree.leaves(_examples_of(term, batch))
+    elsewhere = {n for a in read if is_arraylike(a) for n in a.shape[1:]} | set(values.shape[1:])
+    if values.shape[0] == size and size not in elsewhere:
+        return
+    message = (
+        f"{who} returned values {array_name(values)} for {size} examples, and one value per example is expected, with "
+        "the batch as the first axis. Average over the other axes (`axis=-1`), not over the batch (`axis=0`)."
+    )
+    if values.shape[0] % size:
+        raise ContractError(message)
+    # Lengths that happen to be equal are told apart by a batch of another size.
+    other = _shape_at(term, part, batch, size + 1)
+    if other is None or len(other) != values.ndim:
+        return
+    if values.shape[0] // size * (size + 1) != other[0]:
+        raise ContractError(message)
+    if any(a != b for a, b in zip(values.shape[1:], other[1:], strict=True)):
+        warn(
+            f"{who} returned values {array_name(values)}, which compare each of {size} examples with each: is "
+            f"{_shapes_text(term, batch)} broadcast? Give both the same shape. If pairs are meant, its metric value "
+            "depends on how the examples are cut into batches."
+        )
+
+
+def _shapes_text(term: Term, batch: Batch) -> str:
+    shown = [f"`{name}` {describe(value)}" for name, value in _examples_of(term, batch).items() if value is not None]
+    return " against ".join(shown) or "`x`"
+
+
+def _shape_at(term: Term, part: str, batch: Batch, size: int) -> tuple[int, ...] | None:
+    """Return the shape of the values for a batch of another size; `None` where the function doesn't take one."""
+
+    def resized(leaf: Any) -> Any:
+        if not is_arraylike(leaf) or leaf.shape[:1] != (batch.size,):
+            return leaf
+        return jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
+
+    names = [name for name in (*OF_EXAMPLES, "sample_weight") if name in batch.available]
+    examples = jax.tree.map(resized, ({n: batch.available[n] for n in names}, batch.sample_weight))
+    axes = {n: axis._replace(length=size) if n == "batch" else axis for n, axis in (batch.vocabulary or {}).items()}
+
+    def values(examples: Any) -> Any:
+        available, weight = examples
+        resized = Batch({**batch.available, **available}, size, weight, axes)
+        found = _pieces(outcome(term, resized).result)[part]
+        return found.values if isinstance(found, Masked) else found
+
+    try:
+        return tuple(eqx.filter_eval_shape(values, examples).shape)
+    except Exception:  # whatever a function raises that is written for batches of one size
+        return None
 
 
 def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]) -> Accumulator:
@@ -296,22 +447,48 @@ def reducer(reduction: str) -> Callable[[Any, Any, Any], Accumulator]:
 
 def unreduced(term: Term, batch: Batch) -> Any:
     """The weighted values themselves, for `reduction="none"`."""
-    result = outcome(term, batch)
+    result, elements = outcome(term, batch)
+    factor = _factor(term, batch)
 
     def one(part: Any) -> Any:
         values, mask = (part.values, part.mask) if isinstance(part, Masked) else (part, None)
-        return weigh(values, placed(term, "sample_weight", batch.sample_weight), mask)[0]
+        weighted = weigh(values, placed(term, "sample_weight", batch.sample_weight), mask)[0]
+        weighted = weighted if elements is None else jnp.mean(weighted, axis=-1)
+        return weighted if factor is None else weighted * factor.astype(weighted.dtype)
 
     if isinstance(result, Mapping):
         return {k: one(v) for k, v in result.items()}
     return one(result)
 
 
-def scaled(accumulator: Accumulator, weight: Any) -> Accumulator:
-    """`accumulator` with its figure times `weight`."""
-    if isinstance(weight, float | int) and weight == 1:
+def scaled(term: Term, accumulator: Accumulator, batch: Batch) -> Accumulator:
+    """Return `accumulator` with its metric value times the weight of a loss in the step of this batch."""
+    factor = _factor(term, batch)
+    if factor is None:
         return accumulator
-    return Scaled(accumulator, weight)
+    if isinstance(accumulator, Mean | Sum):
+        return accumulator.times(factor)
+    if callable(term.weight):
+        raise ContractError(
+            f"{term.who} returned {describe(accumulator)}, and its `weight` is a schedule: what each batch adds to it "
+            "can't be multiplied. Return values per example."
+        )
+    return Scaled(accumulator, factor)
+
+
+def _factor(term: Term, batch: Batch) -> Any:
+    """Return what a loss is multiplied with in this batch; `None` for 1."""
+    weight = term.weight
+    if callable(weight):
+        step = batch.available.get("step")
+        if step is None:
+            raise InjectionError(
+                f"{term.who} has a `weight` that is a schedule, and there is no step to look it up for: pass `step=`."
+            )
+        weight = weight(step)
+        if not (isinstance(weight, int | float) or (is_arraylike(weight) and weight.shape == ())):
+            raise TypeError(f"the `weight` of {term.who} is {describe(weight)} at this step; a number is expected.")
+    return None if isinstance(weight, int | float) and weight == 1 else as_summand(weight)
 
 
 def standing_alone(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +524,8 @@ def size_of(values: Mapping[str, Any]) -> Any:
 
     One where there are none: the leaves of parameters or states are no examples.
     """
-    others = [name for name in values if name not in ("parameters", "states", "class_weight", "key")]
+    no_examples = ("parameters", "states", "class_weight", "step", "module", "key")
+    others = [name for name in values if name not in no_examples]
     for name in ("y_pred", "y_true", "x", *others):
         for leaf in jax.tree.leaves(values.get(name)):
             if is_arraylike(leaf) and len(leaf.shape) > 0:

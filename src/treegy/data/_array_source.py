@@ -17,8 +17,9 @@ from .._describe import is_key
 from .._device import default_device
 from .._driver import Examples
 from .._errors import CheckpointError
-from ._arrays import Arrays, batches_in
+from ._arrays import Arrays, batches_in, named_leaves
 from ._chunk import Chunk, Placed, Stacked
+from ._in_32_bits import check_fits_32_bits, in_32_bits
 from ._order import order
 from ._ring import Ring
 from ._rows import Rows
@@ -31,18 +32,20 @@ _WHOLE = 4_000_000
 class ArraySource(Source):
     """Batches of arrays."""
 
-    def __init__(self, arrays: Arrays, batch_size: int, remainder: bool = True):
+    def __init__(self, arrays: Arrays, batch_size: int, remainder: bool = True, goes_on: bool = False):
         """**Arguments:**
 
         - `arrays`: the data.
         - `batch_size`: how many examples are in a batch.
         - `remainder`: whether the last batch is used if it is smaller.
+        - `goes_on`: whether epochs have a length of their own, and run on into the next pass.
 
         **Raises:** `ValueError` if there is no batch then.
         """
         self.arrays = arrays
         self.batch_size = batch_size
         self.remainder = remainder
+        self._goes_on = goes_on
         if not self.batches:
             raise ValueError(
                 f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
@@ -54,6 +57,10 @@ class ArraySource(Source):
         return batches_in(self.arrays.length, self.batch_size, self.remainder)
 
     @property
+    def goes_on(self) -> bool:
+        return self._goes_on
+
+    @property
     def bytes_per_batch(self) -> int:
         return self.batch_size * self.arrays.bytes_per_example
 
@@ -62,6 +69,9 @@ class ArraySource(Source):
 
     def first(self) -> Examples:
         return self.arrays.first(self.batch_size)
+
+    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+        check(self.arrays.y, self.arrays.sample_weight)
 
     def next_pass(self) -> None: ...
     def close(self) -> None: ...
@@ -85,7 +95,8 @@ class ArraySource(Source):
         """The arrays on the device, where they stay from pass to pass; `None` where that does no good."""
         if not fits_on_device(self.arrays):
             return None
-        return [jnp.asarray(leaf) for leaf in jax.tree.leaves(self.arrays.examples)]
+        named = named_leaves(self.arrays.examples)
+        return [jnp.asarray(in_32_bits(leaf[:], name)) for name, leaf in named]
 
 
 def _counted(state: Mapping[str, Any]) -> str:
@@ -101,9 +112,10 @@ class ArrayFeed(Feed):
     def __init__(self, source: ArraySource, steps: int, class_weight: Any):
         self._source = source
         self.steps = steps
-        self._class_weight = None if class_weight is None else jnp.asarray(class_weight)
+        self._class_weight = jax.tree.map(jnp.asarray, class_weight)
         self._length = source.arrays.length
         leaves, self._tree = jax.tree.flatten(source.arrays.examples)
+        self._names = [name for name, _ in named_leaves(source.arrays.examples)]
         self._placed = source.placed
         # On the CPU a jax array is host memory too; keys alone have no NumPy form.
         self._leaves = self._placed or [
@@ -117,21 +129,35 @@ class ArrayFeed(Feed):
         *,
         begin: int = 0,
         words: Any = None,
+        before: int = 0,
         start: int = 0,
         stop: int | None = None,
         most: Callable[[], int] | None = None,
     ) -> Iterator[Chunk]:
+        length = self._source.batches
+        done = start
+        while True:
+            # Every pass has as many batches, so where one began follows from how many there were.
+            passes, at = divmod(before + done, length)
+            end = length if stop is None else min(length, at + stop - done)
+            for chunk in self._pass(self._positions(words, begin + passes * length), at, end, most):
+                done += chunk.n
+                yield chunk
+            if stop is None or done >= stop:
+                return
+
+    def _pass(
+        self, positions: Callable[[int, int], Any] | None, start: int, stop: int, most: Callable[[], int] | None
+    ) -> Iterator[Chunk]:
+        """The batches of one pass from `start` to before `stop`."""
         size = self._source.batch_size
         full, rest = divmod(self._length, size)
-        if stop is not None and stop <= full:
-            full, rest = stop, 0
-        positions = self._positions(words, begin)
         done = start
-        while done < full:
-            n = min(self.steps, full - done, self.steps if most is None else most())
+        while done < min(full, stop):
+            n = min(self.steps, min(full, stop) - done, self.steps if most is None else most())
             yield self._chunk(positions, done * size, n, self.steps, size)
             done += n
-        if rest and self._source.remainder and start <= full:
+        if done < stop:
             yield self._chunk(positions, full * size, 1, 1, rest)
 
     def _positions(self, words: Any, begin: int) -> Callable[[int, int], Any] | None:
@@ -156,8 +182,8 @@ class ArrayFeed(Feed):
         positions = None if order is None else order(start, picked)
         slot = self._ring(steps, size).next()
         leaves = [
-            _gathered(leaf, buffer, positions, start, picked, steps, size)
-            for leaf, buffer in zip(self._leaves, slot.buffers, strict=True)
+            _gathered(name, leaf, buffer, positions, start, picked, steps, size)
+            for name, leaf, buffer in zip(self._names, self._leaves, slot.buffers, strict=True)
         ]
         data = Stacked(jax.tree.unflatten(self._tree, leaves), self._class_weight)
         return Chunk(data, n, size, slot.used)
@@ -183,7 +209,7 @@ def fits_on_device(arrays: Arrays) -> bool:
     return arrays.length * arrays.bytes_per_example <= free // 2
 
 
-def _gathered(leaf: Any, buffer: Any, positions: Any, start: int, picked: int, steps: int, size: int) -> Any:
+def _gathered(name: str, leaf: Any, buffer: Any, positions: Any, start: int, picked: int, steps: int, size: int) -> Any:
     """Examples of one leaf in a buffer, as a jax array `(steps, batch, ...)`."""
     if buffer is None:
         part = leaf[start : start + picked] if positions is None else jnp.take(leaf, jnp.asarray(positions), axis=0)
@@ -197,4 +223,5 @@ def _gathered(leaf: Any, buffer: Any, positions: Any, start: int, picked: int, s
     else:
         # `mode="clip"` writes into the buffer directly; positions are within bounds.
         np.take(leaf, positions, axis=0, out=buffer[:picked], mode="clip")
+    check_fits_32_bits(buffer[:picked], name)
     return jax.device_put(buffer.reshape(steps, size, *leaf.shape[1:]))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -46,9 +47,23 @@ def _is_numbers(value: Any) -> bool:
 
 def _as_numpy(value: Any, name: str) -> Any:
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except ValueError:
         raise DataError(f"`{name}` is a list of numbers of different lengths; pass an array.") from None
+    # NumPy makes objects or floats of integers that are too large for it.
+    if array.dtype.kind in "Ouf":
+        large = [v for v in _numbers_in(value) if isinstance(v, int) and not -(2**63) <= v < 2**63]
+        if large:
+            raise DataError(f"`{name}` holds the integer {large[0]}, which doesn't fit into 64 bits.")
+    return array
+
+
+def _numbers_in(value: Any) -> Iterator[Any]:
+    for item in value:
+        if isinstance(item, list):
+            yield from _numbers_in(item)
+        else:
+            yield item
 
 
 def _as_array(leaf: Any, name: str) -> Any:
@@ -64,6 +79,13 @@ def _as_array(leaf: Any, name: str) -> Any:
         return _checked(leaf if isinstance(leaf, Rows) else as_rows(leaf), name)
     if isinstance(leaf, str | bytes):
         raise DataError(f"`{name}` is the string {describe(leaf)}; arrays of numbers are expected.")
+    if isinstance(leaf, np.ma.MaskedArray):
+        if np.ma.is_masked(leaf):
+            raise DataError(
+                f"`{name}` is a masked array, of which {np.ma.count_masked(leaf)} values are masked: the mask would be "
+                f"lost. Pass `{name.rpartition(': ')[2]}.filled(0)`, and what counts as `sample_weight`."
+            )
+        leaf = np.ma.getdata(leaf)
     if not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array__"):
         leaf = _as_host(leaf)  # such as a column of a data frame, or a tensor of PyTorch's
     if isinstance(leaf, np.ndarray | jax.Array):
@@ -132,6 +154,16 @@ def common_length(named: dict[str, Any]) -> int:
     return n
 
 
+def named_leaves(examples: Examples) -> list[tuple[str, Any]]:
+    """The arrays of a batch or a data set, by the names that users have for them: `x`, `y['a']`."""
+
+    def spelled(path: Any) -> str:
+        name = path_name(path).lstrip(".")
+        return "y" + name.removeprefix("y_true") if name.startswith("y_true") else name
+
+    return [(spelled(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(examples)]
+
+
 def _part(array: Any, start: int, stop: int) -> Any:
     return array.part(start, stop) if isinstance(array, Rows) else array[start:stop]
 
@@ -175,7 +207,8 @@ class Arrays(NamedTuple):
 
         **Raises:** [`treegy.DataError`][] if one of them has no examples.
         """
-        at = math.floor(self.length * (1 - fraction))
+        # As on paper: 0.9 of 10 leaves one, though 10 * (1 - 0.9) is a little less.
+        at = math.floor(self.length * (1 - fraction) + 1e-9 + 1e-12 * self.length)
         if at == 0 or at == self.length:
             side = "train" if at == 0 else "validate"
             raise DataError(f"`validation_split={fraction}` of {self.length} examples leaves none to {side} on.")

@@ -1,6 +1,5 @@
 """From what users pass as data to a source of batches."""
 
-from collections.abc import Callable
 from typing import Any
 
 from .._describe import describe
@@ -21,7 +20,6 @@ def as_source(
     batch_size: int | None,
     remainder: bool = True,
     goes_on: bool = False,
-    check: Callable[[Any], None] | None = None,
 ) -> Source:
     """Arrays, or something that gives batches, as a source.
 
@@ -30,8 +28,7 @@ def as_source(
     - `x`, `y`, `sample_weight`: what the user passed.
     - `batch_size`: how many examples a batch has; 32 if `None`. What gives batches has its own.
     - `remainder`: whether the last batch of arrays is used if it is smaller.
-    - `goes_on`: whether what gives batches goes on from pass to pass.
-    - `check`: is called with all labels, or with those of each batch.
+    - `goes_on`: whether epochs have a length of their own, and run on through the data.
 
     **Raises:** [`treegy.DataError`][] for what is neither.
     """
@@ -43,14 +40,11 @@ def as_source(
             batch_size=batch_size is not None,
             drop_remainder=not remainder,
         )
-        return BatchSource(x, "x", goes_on=goes_on, check=check)
-    arrays = Arrays.of(x, y, sample_weight)
-    if check is not None:
-        check(arrays.y)
-    return ArraySource(arrays, batch_size or BATCH_SIZE, remainder)
+        return BatchSource(x, "x", goes_on=goes_on)
+    return ArraySource(Arrays.of(x, y, sample_weight), batch_size or BATCH_SIZE, remainder, goes_on)
 
 
-def as_validation_source(data: Any, batch_size: int | None) -> Source | None:
+def as_validation_source(data: Any, batch_size: int | None, default: int | None) -> Source | None:
     """What the user passed as `validation_data`.
 
     **Raises:** `TypeError` for what can't be validated on.
@@ -58,6 +52,11 @@ def as_validation_source(data: Any, batch_size: int | None) -> Source | None:
     if data is None:
         return None
     if gives_batches(data):
+        if batch_size is not None:
+            raise DataError(
+                f"`validation_batch_size` is given, and `validation_data` is {describe(data)}, which gives batches: "
+                "they are of the size in which they come."
+            )
         return BatchSource(data, "validation_data")
     if not isinstance(data, tuple | list) or not 1 <= len(data) <= 3:
         raise TypeError(
@@ -70,7 +69,7 @@ def as_validation_source(data: Any, batch_size: int | None) -> Source | None:
             f"`validation_data` is a tuple that begins with {describe(data[0])}: what gives batches is passed alone, "
             "and its batches are `(x, y)`."
         )
-    return ArraySource(Arrays.of(*data, prefix="validation_data: "), batch_size or BATCH_SIZE)
+    return ArraySource(Arrays.of(*data, prefix="validation_data: "), batch_size or default or BATCH_SIZE)
 
 
 def refuse(x: Any, **given: bool) -> None:

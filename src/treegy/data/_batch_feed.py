@@ -13,7 +13,9 @@ import jax.numpy as jnp
 
 from .._describe import is_key
 from .._driver import Examples
+from ._arrays import named_leaves
 from ._chunk import Chunk, Stacked
+from ._in_32_bits import check_fits_32_bits
 from ._ring import Ring, Slot
 from ._source import Feed
 
@@ -39,7 +41,7 @@ class BatchFeed(Feed):
     def __init__(self, source: Given, steps: int, class_weight: Any):
         self._source = source
         self.steps = steps
-        self._class_weight = None if class_weight is None else jnp.asarray(class_weight)
+        self._class_weight = jax.tree.map(jnp.asarray, class_weight)
         # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
         self._usual = _signature(source.first())
         self._rings: dict[Any, Ring] = {}
@@ -49,6 +51,7 @@ class BatchFeed(Feed):
         *,
         begin: int = 0,
         words: Any = None,
+        before: int = 0,
         start: int = 0,
         stop: int | None = None,
         most: Callable[[], int] | None = None,
@@ -105,6 +108,7 @@ class _Filling:
         self._tree = jax.tree.structure(first)
         self._size = jax.tree.leaves(first)[0].shape[0]
         self._staying: list[list[Any]] = [[] for _ in slot.buffers]
+        self._wide = {i: name for i, (name, a) in enumerate(named_leaves(first)) if a.dtype.itemsize >= 8}
         self._until = time.perf_counter() + _PATIENCE
 
     @property
@@ -112,11 +116,14 @@ class _Filling:
         return self._n >= self._limit or time.perf_counter() > self._until
 
     def add(self, examples: Examples) -> None:
-        for leaf, buffer, staying in zip(jax.tree.leaves(examples), self._slot.buffers, self._staying, strict=True):
+        for i, leaf in enumerate(jax.tree.leaves(examples)):
+            buffer = self._slot.buffers[i]
             if buffer is None:
-                staying.append(leaf)
-            else:
-                buffer[self._n] = leaf
+                self._staying[i].append(leaf)
+                continue
+            if i in self._wide:
+                check_fits_32_bits(leaf, self._wide[i])
+            buffer[self._n] = leaf
         self._n += 1
 
     def chunk(self, class_weight: Any) -> Chunk:

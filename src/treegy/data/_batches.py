@@ -44,7 +44,6 @@ class BatchSource(Source):
         name: str,
         *,
         goes_on: bool = False,
-        check: Callable[[Any], None] | None = None,
     ):
         """**Arguments:**
 
@@ -52,12 +51,11 @@ class BatchSource(Source):
         - `name`: what it is called in errors.
         - `goes_on`: whether a pass of so many batches begins where the one before it ended, and begins anew where the
             iterable ends: epochs of a length of their own.
-        - `check`: is called with the `y` of each batch.
         """
         self._iterable = iterable
         self._name = name
         self._goes_on = goes_on
-        self._check = check
+        self._check: Callable[[Any, Any], None] | None = None
         self._iterator: Iterator[Any] | None = None
         # Other iterators may be set to another place by whoever holds them.
         held = isinstance(iterable, Generator)
@@ -68,8 +66,11 @@ class BatchSource(Source):
         self._known: Any = None
         for examples in self._waiting:
             self._structure = jax.tree.structure(examples)
-            if check is not None:
-                check(examples.y_true)
+
+    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+        self._check = check
+        for examples in self._waiting:
+            check(examples.y_true, examples.sample_weight)
 
     @property
     def restarts(self) -> bool:
@@ -224,7 +225,7 @@ class BatchSource(Source):
             unchanged = all(a is b for a, b in zip(leaves, jax.tree.leaves(examples), strict=True))
             self._known = known if unchanged else None
         if self._check is not None:
-            self._check(examples.y_true)
+            self._check(examples.y_true, examples.sample_weight)
         return examples
 
     def _checked(self, parts: Any) -> Examples:

@@ -24,18 +24,20 @@ class Feed(abc.ABC):
         *,
         begin: int = 0,
         words: Any = None,
+        before: int = 0,
         start: int = 0,
         stop: int | None = None,
         most: Callable[[], int] | None = None,
     ) -> Iterator[Chunk]:
-        """One pass, or the first batches of it. Batches of another size are in chunks of their own.
+        """One epoch: a pass, or so many batches. Batches of another size are in chunks of their own.
 
         **Arguments:**
 
-        - `words`, `begin`: the words of a key and the step at which the epoch began, which give it an order of its
-            own; without `words` it has that of the data. What gives batches has its own order anyway.
-        - `start`: how many batches to leave out.
-        - `stop`: after how many batches, with these, to stop, if not at the end.
+        - `words`, `begin`: key data and the step at which the first pass began, from which the permutation of each
+            pass follows; without `words` examples come as they are. What gives batches has an order of its own.
+        - `before`: how many batches earlier epochs have taken since then, where epochs run on through the data.
+        - `start`: how many batches of this epoch to leave out.
+        - `stop`: after how many batches of this epoch, with these, to stop, if not at the end of the pass.
         - `most`: how many batches the next chunk may have, if fewer than the feed's `steps`.
         """
 
@@ -63,6 +65,10 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def first(self) -> Examples:
         """A batch of which shapes are looked at. The next pass begins with it all the same."""
+
+    @abc.abstractmethod
+    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+        """Call `check` with `y` and `sample_weight` of all examples now, or of each batch when it comes."""
 
     @abc.abstractmethod
     def next_pass(self) -> None:

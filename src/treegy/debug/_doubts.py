@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._describe import is_arraylike
 from .._model import Model
-from .._objective import named_terms
+from .._naming import named_terms
 from .._term import Batch, make_term, placed, reads, size_of
 from ..metrics._wrapper import Wrapper
 from ._judged import judged, seen_of

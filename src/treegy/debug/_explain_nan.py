@@ -6,13 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._class_weight import as_table
 from .._describe import is_arraylike, path_name
 from .._driver import Examples, train
 from .._flat import Frozen, join, split
 from .._invariants import check_can_train
 from .._prepare import prepared, without_metrics
 from ..data._arrays import as_arrays
-from ..data._class_weight import as_table
 from ._named import named
 from ._origins import Given, Replay
 from ._place import LOG
@@ -59,7 +59,7 @@ def explain_nan(
     parts = {"x": x, "y": y, "sample_weight": sample_weight}
     named = {name: jax.tree.map(jnp.asarray, as_arrays(value, name)) for name, value in parts.items()}
     table = as_table(class_weight)
-    table = None if table is None else jnp.asarray(table)
+    table = jax.tree.map(jnp.asarray, table)
     examples = Examples(named["x"], named["y"], named["sample_weight"], table)
     return explain_step(without_metrics(prepared(model, "train", examples)), examples)
 

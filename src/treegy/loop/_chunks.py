@@ -18,7 +18,7 @@ import numpy as np
 
 from .._describe import array_name, path_name
 from .._driver import Examples, predict, test, train
-from .._flat import Frozen, join, split
+from .._flat import Frozen, Shapes, join, split
 from .._logs import Logs
 from ._convolutions import channels_last, slow_in_loops
 from ._retrace import note_model
@@ -55,26 +55,6 @@ class Traced(NamedTuple):
     """The shapes of what it returns, `(arrays, result)`."""
     changed: tuple[bool, ...]
     """Which of the model's arrays it changes."""
-
-
-class Shapes:
-    """Arrays, equal to others of the same structure, shapes and dtypes."""
-
-    def __init__(self, values: Any):
-        self.values: Any = values
-        leaves, tree = jax.tree.flatten(values)
-        self.key = (tree, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves))
-        self._hash = hash(self.key)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Shapes) and self.key == other.key
-
-    def forget(self) -> None:
-        """Let go of the arrays, which a cache would keep alive."""
-        self.values = None
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,11 +14,11 @@ import numpy as np
 
 from .._driver import Examples
 from .._errors import CheckpointError
-from .._flat import Frozen, join, split
+from .._flat import Frozen, Shapes, join, split
 from .._logs import Logs
 from .._steps import is_default_jit
 from ..data._chunk import shapes_of
-from ._chunks import Kind, Shapes, filled, merged, picked
+from ._chunks import Kind, filled, merged, picked
 from ._retrace import note_batch
 
 

@@ -9,12 +9,14 @@ import jax.numpy as jnp
 
 from .._driver import Examples
 from .._hyperparameters import has_hyperparameters, hyperparameters
+from .._label_check import check_labels
 from .._prepare import prepared, without_metrics
 from .._warn import warn
 from ..data._batches import BatchSource
 from ..data._chunk import Chunk
 from ..data._order import key_words
 from ..data._source import Source
+from ..optimizers._optimizer import at_epoch
 from ._arguments import steps_in_chunk
 from ._cadence import Cadence
 from ._chunks import TEST, TRAIN
@@ -59,7 +61,11 @@ def fit(
         except Exception as error:
             error.add_note(_within(schedule.initial_epoch, 0))
             raise
-        initialized = without_metrics(prepared(model, "train", first._replace(class_weight=class_weight)))
+        first = first._replace(class_weight=class_weight)
+        initialized = without_metrics(prepared(model, "train", first))
+        check_labels(initialized, "train", first, source)
+        steps = source.batches if schedule.steps is None else schedule.steps
+        initialized = at_epoch(initialized, schedule.initial_epoch, steps)
         return Run(initialized, model, source, validation, class_weight, schedule, callbacks, verbose).all_epochs()
     finally:
         for each in (source, validation):
@@ -236,8 +242,15 @@ class Run:
         hooks = self.hooks
         if self.unsettled is not None and not self._settled():
             return
+        # Epochs of a length of their own run on through the data, whose first pass began with the run.
+        first = self.start if self.source.goes_on else self.begin
         chunks = self._feed.epoch(
-            words=self.words, begin=self.begin, start=self.done, stop=self.schedule.steps, most=self._most
+            words=self.words,
+            begin=first,
+            before=self.begin - first,
+            start=self.done,
+            stop=self.schedule.steps,
+            most=self._most,
         )
         while (chunk := self._unless_interrupted(lambda: next(chunks, None))) is not None:
             if self._every_batch:

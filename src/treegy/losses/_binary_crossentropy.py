@@ -66,6 +66,8 @@ class BinaryCrossentropy(Loss):
     """
 
     predictions: ClassVar[str | None] = "probabilities"
+    elementwise: ClassVar[bool] = True
+    several_labels: ClassVar[bool] = True
 
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""

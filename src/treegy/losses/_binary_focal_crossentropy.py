@@ -89,6 +89,8 @@ class BinaryFocalCrossentropy(Loss):
     """
 
     predictions: ClassVar[str | None] = "probabilities"
+    elementwise: ClassVar[bool] = True
+    several_labels: ClassVar[bool] = True
 
     apply_class_balancing: bool = eqx.field(
         default=False, kw_only=True, static=True, converter=flag("apply_class_balancing")

@@ -1,7 +1,7 @@
 """The loss of predictions that say how uncertain they are: the negative logarithm of a normal likelihood."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -74,6 +74,8 @@ class GaussianNLL(Loss):
         assert loss(jnp.array([1.0]), (jnp.array([0.0]), jnp.array([1.0]))) == 0.5
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     full: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("full"))
     r"""Whether the constant $\frac12 \log 2\pi$ is added."""

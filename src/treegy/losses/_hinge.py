@@ -60,6 +60,7 @@ class Hinge(Loss):
     """
 
     predictions: ClassVar[str | None] = "margins"
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return hinge(y_true, y_pred)
@@ -79,6 +80,7 @@ class SquaredHinge(Loss):
     """
 
     predictions: ClassVar[str | None] = "margins"
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return squared_hinge(y_true, y_pred)

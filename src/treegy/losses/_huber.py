@@ -1,5 +1,7 @@
 """The Huber loss."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 import optax
@@ -56,6 +58,8 @@ class Huber(Loss):
         assert loss(jnp.array([0.0, 0.0]), jnp.array([1.0, 4.0]), sample_weight=jnp.array([1.0, 0.0])) == 0.25
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     delta: ArrayLike = eqx.field(default=1.0, kw_only=True)
     r"""The error $\delta > 0$ from which on the loss is linear."""

@@ -1,5 +1,7 @@
 """The logarithm of the hyperbolic cosine of the error."""
 
+from typing import ClassVar
+
 import optax
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -45,6 +47,8 @@ class LogCosh(Loss):
         assert abs(loss(jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]])) - jnp.log(jnp.cosh(1.0)) / 2) < 1e-6
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return log_cosh(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The absolute error."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._loss import Loss
@@ -37,6 +39,8 @@ class MeanAbsoluteError(Loss):
         assert loss(jnp.array([[0.0, 1.0], [0.0, 0.0]]), jnp.array([[3.0, 1.0], [1.0, 0.0]])) == 1
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_absolute_error(y_true, y_pred)

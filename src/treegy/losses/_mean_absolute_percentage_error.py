@@ -1,5 +1,7 @@
 """The absolute error in percent."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -39,6 +41,8 @@ class MeanAbsolutePercentageError(Loss):
         assert loss(jnp.array([[4.0, -2.0]]), jnp.array([[3.0, -3.0]])) == 37.5
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_absolute_percentage_error(y_true, y_pred)

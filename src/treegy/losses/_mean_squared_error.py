@@ -1,5 +1,7 @@
 """The squared error."""
 
+from typing import ClassVar
+
 import optax
 from jaxtyping import Array, Float, Num, Shaped
 
@@ -40,6 +42,8 @@ class MeanSquaredError(Loss):
         assert loss(y_true, y_pred, sample_weight=jnp.array([1.0, 0.0])) == 0.25
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_squared_error(y_true, y_pred)

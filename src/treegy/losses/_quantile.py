@@ -1,7 +1,7 @@
 """The pinball loss, which is least where quantiles are predicted."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -78,6 +78,8 @@ class Quantile(Loss):
         assert low_and_high(jnp.array([4.0]), jnp.array([[0.0, 4.0]])) == 0.5
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     q: ArrayLike | Sequence[ArrayLike] = eqx.field(default=0.5, kw_only=True, converter=_as_quantiles)
     """Which quantile, between 0 and 1, or a list of them: one for each component of the last axis of `y_pred`."""

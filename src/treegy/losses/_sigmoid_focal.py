@@ -82,6 +82,8 @@ class SigmoidFocal(Loss):
     """
 
     predictions: ClassVar[str | None] = "logits"
+    elementwise: ClassVar[bool] = True
+    several_labels: ClassVar[bool] = True
 
     alpha: ArrayLike | None = eqx.field(default=None, kw_only=True)
     r"""The weight of class 1, from 0 to 1; that of class 0 is $1 - \alpha$. Both are 1 by default."""

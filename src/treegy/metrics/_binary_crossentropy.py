@@ -30,6 +30,7 @@ class BinaryCrossentropy(Metric):
     """
 
     predictions: ClassVar[str | None] = "probabilities"
+    elementwise: ClassVar[bool] = True
 
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""

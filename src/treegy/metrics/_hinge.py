@@ -23,6 +23,7 @@ class Hinge(Metric):
     """
 
     predictions: ClassVar[str | None] = "margins"
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return hinge(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The mean logarithm of the hyperbolic cosine of errors."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
@@ -19,6 +21,8 @@ class LogCoshError(Metric):
         assert abs(float(error(jnp.array([0.0, 0.0]), jnp.array([0.0, 1.0]))) - 0.21689) < 1e-5
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return log_cosh(y_true, y_pred)

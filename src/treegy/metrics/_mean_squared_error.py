@@ -1,5 +1,7 @@
 """The mean squared error."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._metric import Metric
@@ -19,6 +21,8 @@ class MeanSquaredError(Metric):
         assert float(error(jnp.array([1.0, 1.0]), jnp.array([1.0, 3.0]))) == 2
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_squared_error(y_true, y_pred)

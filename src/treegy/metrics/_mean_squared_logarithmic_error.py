@@ -23,6 +23,7 @@ class MeanSquaredLogarithmicError(Metric):
     """
 
     predictions: ClassVar[str | None] = "rates"
+    elementwise: ClassVar[bool] = True
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return mean_squared_logarithmic_error(y_true, y_pred)

@@ -1,5 +1,7 @@
 """The root of the mean squared error."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
 
@@ -29,6 +31,8 @@ class RootMeanSquaredError(Metric):
         assert abs(float(some.merge(more)) - 11**0.5) < 1e-6
         ```
     """
+
+    elementwise: ClassVar[bool] = True
 
     def call(
         self,

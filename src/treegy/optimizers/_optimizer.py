@@ -2,10 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int
 
 from .._describe import describe
 
@@ -14,7 +17,10 @@ class Optimizer(eqx.Module):
     """An optimizer whose learning rate is a part of its state: it is logged as `lr`, the one that was really used.
 
     It can follow a schedule by step and epoch; where it doesn't, callbacks such as
-    [`treegy.callbacks.ReduceLROnPlateau`][] can change it. Made of `optax.inject_hyperparams`.
+    [`treegy.callbacks.ReduceLROnPlateau`][] can change it. Made of `optax.inject_hyperparams`; the rate is kept in
+    float32, also for models in half precision. Optimizers that differ in their rate alone share compiled programs.
+
+    Epochs are counted over all runs of a model. `fit(initial_epoch=n)` sets the count to the beginning of that epoch.
 
     !!! example
 
@@ -28,8 +34,10 @@ class Optimizer(eqx.Module):
         ```
     """
 
-    _transform: Any
-    _steps_per_epoch: int | None = eqx.field(static=True)
+    _make: Any
+    # An array: one program serves all rates.
+    _rate: Any
+    _arguments: dict[str, Any]
 
     def __init__(
         self,
@@ -44,8 +52,7 @@ class Optimizer(eqx.Module):
         - `optimizer`: what makes the optimizer of a `learning_rate`, such as `optax.adam`; not one that is made.
         - `learning_rate`: a number, a function of the step (as optax's schedules), or of the step and the epoch.
         - `steps_per_epoch`: how many steps an epoch has; needed for a function of the epoch. Where `fit` knows how many
-            it really has before it begins, and sees the optimizer (not one inside of `optax.chain` and the like), it
-            compares.
+            it really has before it begins, it compares, also inside of `optax.chain` and the like.
         - `**arguments`: more of what `optimizer` takes.
 
         **Raises:** `TypeError` for an optimizer that is made already, `ValueError` where `steps_per_epoch` is missing.
@@ -55,7 +62,6 @@ class Optimizer(eqx.Module):
                 f"`optimizer` is {describe(optimizer)}; the function that makes it is expected: "
                 "`tg.Optimizer(optax.adam, 1e-3)`, not `tg.Optimizer(optax.adam(1e-3))`."
             )
-        self._steps_per_epoch = steps_per_epoch
         rate = learning_rate
         if callable(learning_rate) and _positional(learning_rate) > 1:
             if steps_per_epoch is None:
@@ -64,12 +70,24 @@ class Optimizer(eqx.Module):
                 )
             if steps_per_epoch < 1:
                 raise ValueError(f"`steps_per_epoch` is {steps_per_epoch}; at least 1 is expected.")
-            rate = lambda step: learning_rate(step, step // steps_per_epoch)  # noqa: E731
+        elif not callable(learning_rate):
+            if steps_per_epoch is not None:
+                raise ValueError(
+                    f"`steps_per_epoch` is {steps_per_epoch}, and `learning_rate` is {describe(learning_rate)}, which "
+                    "is the same in every epoch: leave `steps_per_epoch` out."
+                )
+            rate = jnp.asarray(learning_rate, jnp.float32)
+        self._make = optimizer
+        self._rate = rate if steps_per_epoch is None else ScheduleByEpoch(rate, steps_per_epoch)
+        self._arguments = arguments
 
+    @property
+    def _transform(self) -> Any:
         def made(lr: Any) -> Any:
-            return optimizer(learning_rate=lr, **arguments)
+            return self._make(learning_rate=lr, **self._arguments)
 
-        self._transform = optax.inject_hyperparams(made)(lr=rate)
+        # In half precision, a rate would be rounded to two or three digits.
+        return optax.inject_hyperparams(made, hyperparam_dtype=jnp.float32)(lr=self._rate)
 
     def init(self, params: Any) -> Any:
         """The state before the first step."""
@@ -80,16 +98,69 @@ class Optimizer(eqx.Module):
         return self._transform.update(updates, state, params, **extra)
 
 
-def check_steps_per_epoch(optimizer: Any, steps: int | None) -> None:
-    """**Raises:** `ValueError` if the epochs of a training have another length than its optimizer was made for."""
-    if not isinstance(optimizer, Optimizer):
-        return
-    told = optimizer._steps_per_epoch  # pyright: ignore[reportPrivateUsage]
-    if told is not None and steps is not None and told != steps:
-        raise ValueError(
-            f"the optimizer was made with `steps_per_epoch={told}`, and an epoch of this training has {steps} steps: "
-            f"its learning rate would follow other epochs. Make it with `tg.Optimizer(..., steps_per_epoch={steps})`."
-        )
+class EpochState(NamedTuple):
+    """Where a schedule by epoch is."""
+
+    count: Int[Array, ""]
+    steps_per_epoch: Int[Array, ""]
+
+
+class ScheduleByEpoch(eqx.Module):
+    """A schedule of the step, or of the step and the epoch, that knows how long its epochs are."""
+
+    function: Any
+    steps_per_epoch: int = eqx.field(static=True)
+
+    def init(self) -> EpochState:
+        return EpochState(jnp.zeros((), jnp.int32), jnp.asarray(self.steps_per_epoch, jnp.int32))
+
+    def update(self, state: EpochState, **extra: Any) -> EpochState:
+        return state._replace(count=state.count + 1)
+
+    def __call__(self, state: EpochState, **extra: Any) -> Any:
+        if not callable(self.function):
+            return self.function
+        if _positional(self.function) > 1:
+            return self.function(state.count, state.count // self.steps_per_epoch)
+        return self.function(state.count)
+
+
+def at_epoch(model: Any, epoch: int, steps: int | None) -> Any:
+    """Return a model whose schedules by epoch are at the beginning of this one; where it is 0, they stay as they are.
+
+    **Arguments:**
+
+    - `epoch`: with which a run begins, counted from 0.
+    - `steps`: how many steps its epochs have, if that is known.
+
+    **Raises:** `ValueError` if that isn't what the optimizer was made for.
+    """
+    # Not `model.states`, which takes the module apart.
+    held = jax.tree.leaves(model._carried.get("optimizer_states"), is_leaf=_is_epoch_state)
+    found = [state for state in held if _is_epoch_state(state)]
+    for state in found:
+        told = int(state.steps_per_epoch)
+        if steps is not None and told != steps:
+            raise ValueError(
+                f"the optimizer was made with `steps_per_epoch={told}`, and an epoch of this run has {steps} steps: "
+                "its learning rate would follow other epochs. Make it with "
+                f"`tg.Optimizer(..., steps_per_epoch={steps})`."
+            )
+    if not epoch or all(int(state.count) == epoch * int(state.steps_per_epoch) for state in found):
+        return model
+
+    def moved(node: Any) -> Any:
+        # A copy, since what training changes is donated.
+        return node._replace(count=epoch * node.steps_per_epoch) if _is_epoch_state(node) else node
+
+    states = model.states
+    return model.replace(
+        states=states.update(optimizer_states=jax.tree.map(moved, states.optimizer_states, is_leaf=_is_epoch_state))
+    )
+
+
+def _is_epoch_state(node: Any) -> bool:
+    return isinstance(node, EpochState)
 
 
 def _positional(fn: Callable[..., Any]) -> int:

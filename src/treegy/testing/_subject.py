@@ -23,8 +23,6 @@ class Subject(NamedTuple):
     """A loss or metric, and the values that it is tried on."""
 
     term: Term
-    factor: Any
-    """What a loss is multiplied with."""
     reduce: Callable[[Any, Any, Any], Accumulator]
     exempt: Mapping[str, str]
     """The laws that it can't keep, and why."""
@@ -45,7 +43,7 @@ class Subject(NamedTuple):
         size = leaves[0].shape[0] if leaves else 1
         batch = Batch({**self.others, **examples, "sample_weight": weight}, size, weight)
         found = parts(self.term, batch, self.reduce if reduce is None else reduce)
-        return {part: scaled(accumulator, self.factor) for part, accumulator in found.items()}
+        return {part: scaled(self.term, accumulator, batch) for part, accumulator in found.items()}
 
     def figures(self, examples: Mapping[str, Any], weight: Any = None, reduce: Any = None) -> dict[str, Any]:
         return compute_all(self.of(examples, weight, reduce))
@@ -101,11 +99,9 @@ def make_subject(kind: str, thing: Any, values: dict[str, Any]) -> Subject:
     if not examples and any(name in wanted for name in OF_EXAMPLES):
         asked = ", ".join(f"`{name}`" for name in OF_EXAMPLES if name in wanted)
         raise TypeError(f"{term.who} asks for {asked}: pass examples of these by name.")
-    reduction = getattr(thing, "reduction", "sum_over_batch_size")
     return Subject(
         term,
-        getattr(thing, "weight", 1.0) if kind == "loss" else 1.0,
-        reducer(reduction) if kind == "loss" else Mean.of,
+        reducer(term.reduction) if kind == "loss" else Mean.of,
         getattr(thing, "exempt_from", {}),
         any(isinstance(option, float) and math.isnan(option) for option in _options(thing)),
         examples,
