@@ -202,9 +202,18 @@ def test_drop_remainder_drops_other_examples_in_each_epoch():
 
 def test_steps_per_epoch_looks_at_that_many():
     found = orders(epochs=3, steps_per_epoch=2)
-    assert [len(batch) for batch in found] == [5] * 6
+    assert [len(batch) for batch in found] == [5, 5, 5, 5, 2, 5]
     assert len({tuple(batch) for batch in found}) == 6
     assert [len(batch) for batch in orders(steps_per_epoch=5)] == [5, 5, 5, 5, 2]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 7, 12])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_epochs_of_a_length_of_their_own_see_what_passes_see(steps, shuffle):
+    """As many steps in passes over the data, and in epochs of any length, see the same batches in the same order."""
+    passes = orders(epochs=5, shuffle=shuffle)
+    found = orders(epochs=-(-25 // steps), steps_per_epoch=steps, shuffle=shuffle)[:25]
+    assert found == passes
 
 
 def test_validation_split_takes_the_end_before_shuffling():

@@ -135,16 +135,17 @@ class ArrayFeed(Feed):
         most: Callable[[], int] | None = None,
     ) -> Iterator[Chunk]:
         length = self._source.batches
+        if stop is None:
+            yield from self._pass(self._positions(words, begin), start, length, most)
+            return
         done = start
-        while True:
+        while done < stop:
             # Every pass has as many batches, so where one began follows from how many there were.
             passes, at = divmod(before + done, length)
-            end = length if stop is None else min(length, at + stop - done)
-            for chunk in self._pass(self._positions(words, begin + passes * length), at, end, most):
+            positions = self._positions(words, begin + passes * length)
+            for chunk in self._pass(positions, at, min(length, at + stop - done), most):
                 done += chunk.n
                 yield chunk
-            if stop is None or done >= stop:
-                return
 
     def _pass(
         self, positions: Callable[[int, int], Any] | None, start: int, stop: int, most: Callable[[], int] | None
