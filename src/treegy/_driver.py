@@ -15,6 +15,7 @@ import numpy as np
 from ._accumulator import Mean, is_accumulator
 from ._assembly import with_states
 from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
+from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
 from ._hint import batches_explained
 from ._logs import Logs
@@ -57,22 +58,29 @@ def train(model: Any, examples: Examples) -> tuple[Any, Logs]:
 def test(model: Any, examples: Examples, index: Any) -> tuple[Any, Logs]:
     """One evaluation step, the `index`-th of its run."""
     before = model.states
+    inner = states_to_evaluate(before)
     with batches_explained("x", examples.x, examples.y_true):
         _, logs, after = model.call_test_step(
-            **_given(examples), states=_streamed(before, _TEST, index), initializing=False, training=False
+            **_given(examples), states=_streamed(inner, _TEST, index), initializing=False, training=False
         )
     logs = Logs.of(lifted("test_step", logs, _size(examples)))
-    return with_states(model, settled("test_step", before, after)), logs
+    return with_states(model, settled("test_step", before, _trained_again(before, inner, after))), logs
 
 
 def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
     """One prediction step, the `index`-th of its run: the model after it and `y_pred`."""
     before = model.states
+    inner = states_to_evaluate(before)
     with batches_explained("x", x):
         y_pred, after = model.call_pred_step(
-            x=x, states=_streamed(before, _PRED, index), initializing=False, training=False
+            x=x, states=_streamed(inner, _PRED, index), initializing=False, training=False
         )
-    return with_states(model, settled("pred_step", before, after)), y_pred
+    return with_states(model, settled("pred_step", before, _trained_again(before, inner, after))), y_pred
+
+
+def _trained_again(before: States, inner: States, after: States) -> States:
+    """Return the states after a step in which the parameters are those that are trained, not those to evaluate at."""
+    return after if inner is before else after.update(net_params=before.net_params)
 
 
 def _given(examples: Examples) -> dict[str, Any]:

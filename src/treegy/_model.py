@@ -36,9 +36,10 @@ from .loop import _arguments as arguments
 from .loop._cadence import Cadence
 from .loop._evaluate import evaluate, predict
 from .loop._fit import Schedule, fit
-from .loop._history import History
+from .loop._history import Fitted, History
 from .loop._hooks import Hooks
 from .loop._progress import Progress
+from .loop._runtime_errors import as_written
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -174,7 +175,7 @@ class Model(eqx.Module, Generic[N]):
         validation_freq: Any = 1,
         drop_remainder: bool = False,
         steps_per_execution: Any = "auto",
-    ) -> tuple[M, History]:
+    ) -> Fitted[M]:
         """Train the model.
 
         **Arguments:**
@@ -233,7 +234,7 @@ class Model(eqx.Module, Generic[N]):
         check_steps("steps_per_epoch", steps, source)
         refuse_traced("fit", self, "`train_on_batch`")
         if epochs <= initial_epoch:
-            return self, History()
+            return Fitted(self, History())
         if validation is None:
             of_validation = {
                 "validation_steps": validation_steps is not None,
@@ -280,7 +281,8 @@ class Model(eqx.Module, Generic[N]):
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
         try:
-            return evaluate(model, source, table, steps, hooks, progress)
+            with as_written():
+                return evaluate(model, source, table, steps, hooks, progress)
         finally:
             progress.close()
             hooks.close()
@@ -311,7 +313,8 @@ class Model(eqx.Module, Generic[N]):
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="predict")
         try:
-            return predict(model, source, steps, hooks, progress)
+            with as_written():
+                return predict(model, source, steps, hooks, progress)
         finally:
             progress.close()
             hooks.close()

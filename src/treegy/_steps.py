@@ -358,8 +358,12 @@ def train_step(
     return logs, after.update(net_params=params, optimizer_states=optimizer_states)
 
 
-def _value(model: Any, states: States, batch: dict[str, Any], training: bool, params: Any) -> Any:
+def _value(
+    model: Any, states: States, batch: dict[str, Any], training: bool, params: Any, *, grad_fn: Any = None
+) -> Any:
     """Return the loss of a batch with other parameters, and the keys of this step: for line searches."""
+    # Optax's line searches give to `value_fn` what they don't take themselves, and refuse what it doesn't take.
+    del grad_fn
     states = states.update(net_params=params)
     loss, _, _ = model.test_step(states=states, initializing=False, training=training, **batch)
     return jnp.asarray(loss)

@@ -1,7 +1,9 @@
 """Anything that gives batches as a source: generators, lists wrapped in an object, PyTorch's and Grain's loaders."""
 
 import base64
+import itertools
 import sys
+import time
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -18,6 +20,11 @@ from ._rows import is_column, is_table
 from ._source import Source
 
 _OVER: Any = object()
+
+# Data of at least such a length repeats for ever.
+_ENDLESS = 1 << 32
+# What has given so many batches, or has been read for so many seconds, may have no end.
+_MANY, _LONG = 10_000, 600.0
 
 # Batches that were read from a generator and not used: the next pass over it begins with them, whoever makes it.
 _UNUSED: weakref.WeakKeyDictionary[Any, list[Examples]] = weakref.WeakKeyDictionary()
@@ -62,6 +69,7 @@ class BatchSource(Source):
         self._waiting: list[Examples] = _UNUSED.setdefault(iterable, []) if held else []
         self._given = self._position = len(self._waiting)
         self._passes = 0
+        self._told = False
         self._structure: Any = None
         self._known: Any = None
         for examples in self._waiting:
@@ -87,8 +95,17 @@ class BatchSource(Source):
             found = len(self._iterable)  # pyright: ignore[reportArgumentType]
         except TypeError:
             return None
-        # What repeats for ever may have a length, too.
-        return found if found < 1 << 32 else None
+        return found if found < _ENDLESS else None
+
+    @property
+    def is_endless(self) -> bool:
+        if isinstance(self._iterable, itertools.cycle | itertools.count):
+            return True
+        try:
+            # What repeats for ever may have a length, too.
+            return len(self._iterable) >= _ENDLESS  # pyright: ignore[reportArgumentType]
+        except TypeError:
+            return False
 
     @property
     def bytes_per_batch(self) -> int:
@@ -109,7 +126,14 @@ class BatchSource(Source):
     def take(self, stop: int | None, start: int = 0) -> Iterator[Examples]:
         """The batches of the pass from the `start`-th on, up to the `stop`-th."""
         anew, taken = False, start
+        began = time.monotonic()
         while stop is None or taken < stop:
+            if stop is None and not self._told and self.batches is None and _is_long(taken, began):
+                self._told = True
+                warn(
+                    f"`{self._name}` is {describe(self._iterable)}, which has given {taken} batches and not ended. If "
+                    "it has no end, say how many batches to look at: `steps_per_epoch`, `validation_steps` or `steps`."
+                )
             found = self._waiting.pop() if self._waiting else self._next()
             if found is not None:
                 anew, taken = False, taken + 1
@@ -247,6 +271,11 @@ class BatchSource(Source):
             )
         self._structure = structure
         return examples
+
+
+def _is_long(taken: int, began: float) -> bool:
+    """Whether a pass of unknown length may have no end: after many batches, or after a while."""
+    return taken >= _MANY or time.monotonic() - began > _LONG
 
 
 def _as_text(state: Any) -> Any:

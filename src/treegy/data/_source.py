@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._driver import Examples
+from .._errors import DataError
+from .._warn import warn
 from ._chunk import Chunk
 
 
@@ -55,6 +57,11 @@ class Source(abc.ABC):
     def bytes_per_batch(self) -> int: ...
 
     @property
+    def is_endless(self) -> bool:
+        """Whether a pass is known to have no end."""
+        return False
+
+    @property
     def goes_on(self) -> bool:
         """Whether the next pass begins where the one before it ended, and so may be longer than the data."""
         return False
@@ -99,7 +106,16 @@ class Source(abc.ABC):
 
 
 def check_steps(name: str, steps: int | None, source: Source) -> None:
-    """Raise if a pass has fewer than `steps` batches, as far as that is known."""
+    """Raise if a pass has fewer than `steps` batches, or no end that `steps` would give it, as far as that is known."""
     there_are = source.batches
+    if steps is None and source.is_endless:
+        raise DataError(f"the data has no end: say with `{name}` how many of its batches to look at.")
     if steps is not None and there_are is not None and steps > there_are and not source.goes_on:
         raise ValueError(f"`{name}` is {steps}, and the data has {source.counted(there_are)}.")
+
+
+def tell_if_short(source: Source, done: int) -> None:
+    """Warn if a pass has had fewer batches than the data has by its length."""
+    expected = source.batches
+    if expected is not None and done < expected:
+        warn(f"the data has a length of {expected} batches, and a pass over it gave {done}.")

@@ -121,6 +121,7 @@ class Engine:
         self._index = 0
         self._changed: dict[Any, tuple[bool, ...]] = {}
         self._explained = False
+        self._run_before: set[Any] = set()
         # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
         # values.
         self._empty: Any = None
@@ -146,6 +147,13 @@ class Engine:
         """Accumulate anew, as at the begin of an epoch."""
         # What users compile may donate it.
         self._results: Any = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
+
+    def is_new(self, data: Any) -> bool:
+        """Whether batches of these shapes haven't run yet, so that the next call may compile."""
+        shapes = data.shapes
+        new = shapes not in self._run_before
+        self._run_before.add(shapes)
+        return new
 
     def run(self, data: Any, n: int) -> Any:
         """Run `n` steps over batches.

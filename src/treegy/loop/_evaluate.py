@@ -1,21 +1,23 @@
 """One pass over data: evaluating and predicting."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._describe import array_name, path_name
 from .._errors import DataError
+from .._evaluated import evaluated
 from .._logs import Logs
 from ..data._chunk import Chunk
-from ..data._source import Source
+from ..data._source import Source, tell_if_short
 from ._arguments import steps_in_chunk
 from ._chunks import PREDICT, TEST
 from ._engine import Engine
 from ._hooks import Hooks
+from ._pieces import Pieces
 from ._progress import Progress
 
 _computed = jax.jit(Logs.compute)
@@ -36,7 +38,9 @@ def evaluate(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The figures of `model` over the data, or over the first `steps` batches of it."""
-    engine = Engine(model, TEST, source.first()._replace(class_weight=class_weight))
+    engine = Engine(evaluated(model, "test"), TEST, source.first()._replace(class_weight=class_weight))
+    # Within `fit`, callbacks stop the training, and the validation is finished.
+    alone = progress is not None
     every_batch = hooks.listens("on_test_batch_begin", "on_test_batch_end")
     hooks.call("on_test_begin", {})
     if progress is not None:
@@ -45,13 +49,14 @@ def evaluate(
     for chunk in _chunks(engine, source, steps, every_batch, class_weight):
         if every_batch:
             hooks.call("on_test_batch_begin", done, {})
-        _, marker = engine.run(chunk.data, chunk.n)
-        chunk.done(marker)
+        _run(engine, chunk, progress)
         done += chunk.n
         if every_batch:
             hooks.call("on_test_batch_end", done - 1, figures(engine.logs))
         if progress is not None:
             progress.update(done, lambda: figures(engine.logs))
+        if alone and hooks.stopped is not None:
+            break
     logs = figures(engine.logs)
     if progress is not None:
         progress.end_epoch(logs)
@@ -67,24 +72,35 @@ def predict(
     progress: Progress,
 ) -> Any:
     """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
-    engine = Engine(model, PREDICT, source.first())
+    engine = Engine(evaluated(model, "pred"), PREDICT, source.first())
     every_batch = hooks.listens("on_predict_batch_begin", "on_predict_batch_end")
     hooks.call("on_predict_begin", {})
     progress.begin_epoch(0, source.batches if steps is None else steps)
-    done, pieces = 0, []
+    done, pieces = 0, Pieces()
     for chunk in _chunks(engine, source, steps, every_batch):
         if every_batch:
             hooks.call("on_predict_batch_begin", done, {})
-        stacked, marker = engine.run(chunk.data, chunk.n)
-        chunk.done(marker)
-        pieces.append(jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked))
+        stacked = _run(engine, chunk, progress)
+        y_pred = jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked)
+        pieces.append(y_pred)
         done += chunk.n
         if every_batch:
-            hooks.call("on_predict_batch_end", done - 1, {})
+            hooks.call("on_predict_batch_end", done - 1, {"outputs": y_pred})
         progress.update(done, dict)
+        if hooks.stopped is not None:
+            break
     progress.end_epoch({})
     hooks.call("on_predict_end", {})
-    return jax.tree.map(lambda *y: jnp.concatenate(y), *pieces) if len(pieces) > 1 else pieces[0]
+    return pieces.joined()
+
+
+def _run(engine: Engine, chunk: Chunk, progress: Progress | None) -> Any:
+    is_new, before = engine.is_new(chunk.data), time.perf_counter()
+    result, marker = engine.run(chunk.data, chunk.n)
+    if is_new and progress is not None:
+        progress.leave_out(time.perf_counter() - before)
+    chunk.done(marker)
+    return result
 
 
 def _chunks(
@@ -100,6 +116,8 @@ def _chunks(
     source.next_pass()
     if steps is not None and done < steps:
         raise DataError(f"`steps` is {steps}, and the data ended after {done} batches.")
+    if steps is None:
+        tell_if_short(source, done)
 
 
 def _flattened(path: Any, y_pred: Any, chunk: Any) -> Any:

@@ -1,6 +1,7 @@
 """Epochs: training, validation, callbacks, progress, history."""
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._driver import Examples
+from .._evaluated import evaluated
 from .._hyperparameters import has_hyperparameters, hyperparameters
 from .._label_check import check_labels
 from .._prepare import prepared, without_metrics
@@ -15,18 +17,20 @@ from .._warn import warn
 from ..data._batches import BatchSource
 from ..data._chunk import Chunk
 from ..data._order import key_words
-from ..data._source import Source
+from ..data._source import Source, tell_if_short
 from ..optimizers._optimizer import at_epoch
 from ._arguments import steps_in_chunk
 from ._cadence import Cadence
 from ._chunks import TEST, TRAIN
 from ._engine import Engine
 from ._evaluate import evaluate, figures
-from ._history import History
+from ._history import Fitted, History
 from ._hooks import Hooks
 from ._interrupt import Interrupt
 from ._pace import Pace
 from ._progress import Progress
+from ._rescue import forget, rescue
+from ._runtime_errors import as_written
 
 T = TypeVar("T")
 
@@ -53,7 +57,7 @@ def fit(
     schedule: Schedule,
     callbacks: Any,
     verbose: Any,
-) -> tuple[Any, History]:
+) -> Fitted[Any]:
     """What [`treegy.Model.fit`][] does once its arguments are understood."""
     try:
         try:
@@ -123,8 +127,16 @@ class Run:
         self.engine = Engine(model, TRAIN, source.first()._replace(class_weight=class_weight), held)
         if validation is not None:
             # What doesn't fit about it is said before the first epoch, not after.
-            Engine(model, TEST, validation.first())
+            Engine(evaluated(model, "test"), TEST, validation.first())
         self.hooks = Hooks(callbacks, self.engine.copy, self.engine.replace, self)
+        try:
+            self._prepare(model, class_weight, verbose)
+        except BaseException:
+            self.hooks.close()
+            raise
+
+    def _prepare(self, model: Any, class_weight: Any, verbose: Any) -> None:
+        schedule, source = self.schedule, self.source
         self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
         # Not `model.states`, which takes the module apart.
         states = model._carried
@@ -156,34 +168,41 @@ class Run:
             return 1
         return steps_in_chunk("steps_per_execution", wanted, self.source.bytes_per_batch, self.steps_per_epoch)
 
-    def all_epochs(self) -> tuple[Any, History]:
+    def all_epochs(self) -> Fitted[Any]:
         """Train until the last epoch, or until somebody stops it."""
         hooks = self.hooks
+        forget()
         with self._interrupt:
             try:
-                hooks.call("on_train_begin", {})
-                while self.epoch < self.schedule.epochs and not self.ended:
-                    self._one_epoch()
-                    if self._interrupt.requested:
-                        hooks.stop("interrupted", interrupt=True)
-                    self.ended = hooks.stopped is not None
-                self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
-                if self.interrupted:
-                    hooks.call("on_interrupt", self._logs)
-                hooks.call("on_train_end", self._logs)
-                if self._part is not None:
-                    # What was seen of an epoch that has not ended; the callbacks, and so backups, don't know of it.
-                    self.history.append(self.epoch, self._part)
-            except Exception as error:
+                with as_written():
+                    self._until_stopped()
+            except BaseException as error:
                 between = self.done == 0 and self.epoch > self.schedule.initial_epoch
                 error.add_note(
                     f"This happened after epoch {self.epoch}." if between else _within(self.epoch, self.done)
                 )
+                rescue(error, self.engine.model, self.history)
                 raise
             finally:
                 self._progress.close()
                 hooks.close()
-        return self.engine.model, self.history
+        return Fitted(self.engine.model, self.history)
+
+    def _until_stopped(self) -> None:
+        hooks = self.hooks
+        hooks.call("on_train_begin", {})
+        while self.epoch < self.schedule.epochs and not self.ended:
+            self._one_epoch()
+            if self._interrupt.requested:
+                hooks.stop("interrupted", interrupt=True)
+            self.ended = hooks.stopped is not None
+        self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
+        if self.interrupted:
+            hooks.call("on_interrupt", self._logs)
+        hooks.call("on_train_end", self._logs)
+        if self._part is not None:
+            # What was seen of an epoch that has not ended; the callbacks, and so backups, don't know of it.
+            self.history.append(self.epoch, self._part)
 
     @property
     def last_batch(self) -> Examples:
@@ -218,8 +237,9 @@ class Run:
             if not self.interrupted:
                 hooks.stop(self._over(epoch))
             return
-        self._progress.end_steps(self.done)
+        # Waits for the steps, whose time is told.
         logs = self._logs = figures(self.engine.logs)
+        self._progress.end_steps(self.done)
         whole = self.done == self.steps_per_epoch and self.unsettled is None
         if self.interrupted and not whole or self._cadence.after_epoch(epoch) and not self._validate():
             self._part = logs
@@ -230,7 +250,9 @@ class Run:
             logs = self._logs = {**hyperparameters(self.engine.model.states), **logs}
         self.history.append(epoch, logs)
         self._progress.end_epoch(logs)
-        ended = self.schedule.steps is not None and self.done < self.schedule.steps and epoch + 1 < self.schedule.epochs
+        ended = self.schedule.steps is not None and self.done < self.schedule.steps
+        if self.schedule.steps is None:
+            tell_if_short(self.source, self.done)
         self.epoch, self.done = epoch + 1, 0
         self.source.next_pass()
         hooks.call("on_epoch_end", epoch, logs)
@@ -256,7 +278,10 @@ class Run:
             if self._every_batch:
                 hooks.call("on_train_batch_begin", self.done, {})
             seen, self._chunk = self.engine.logs, chunk
+            is_new, before = self.engine.is_new(chunk.data), time.perf_counter()
             _, marker = self.engine.run(chunk.data, chunk.n)
+            if is_new:
+                self._progress.leave_out(time.perf_counter() - before)
             chunk.done(marker)
             self._pace.ran(chunk.n, marker)
             # What is shown is finished: nothing waits for it.

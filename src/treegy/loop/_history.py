@@ -4,9 +4,11 @@ import difflib
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
+
+M = TypeVar("M")
 
 _COLUMNS = 3
 _SHOWN = 6
@@ -168,3 +170,26 @@ def _missing(name: str, there: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"no figure {name!r}; there are: {', '.join(names) or 'none'}.{hint}"
+
+
+class Fitted(NamedTuple, Generic[M]):
+    """What `fit` returns: `model, history = model.fit(...)`."""
+
+    model: M
+    history: History
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Keras's habit is `history = model.fit(...)`, and to go on with `model`.
+            if name.startswith("_"):
+                raise AttributeError(name)
+            if hasattr(self.model, name):
+                what = f"`{name}` is of the model, which it returns first"
+            elif hasattr(self.history, name):
+                what = f"`{name}` is of the history, which it returns second"
+            else:
+                what = "it returns a model and a history"
+            raise AttributeError(
+                f"`fit` returned a pair, which has no `{name}`: {what}. Write `model, history = model.fit(...)`."
+            )

@@ -44,9 +44,10 @@ class Hooks:
                 )
         # Those that save what the others have become are called after them.
         self.callbacks.sort(key=lambda c: c.comes_last)
+        # A callback may be used in a run within a run, as in an evaluation of its own: it returns to the outer one.
+        self._outer = [(c, {name: getattr(c, name) for name in _OF_RUN}) for c in self.callbacks]
         for callback in self.callbacks:
-            callback._current, callback._replace = current, replace  # pyright: ignore[reportPrivateUsage]
-            callback._stop, callback._run = self.stop, run  # pyright: ignore[reportPrivateUsage]
+            _set(callback, {"_current": current, "_replace": replace, "_stop": self.stop, "_run": run})
         self._counting = [c for c in self.callbacks if _overrides(c, "next_step")]
         self._beating = [c for c in self.callbacks if _overrides(c, "heartbeat")]
 
@@ -116,16 +117,27 @@ class Hooks:
         """Close the callbacks. They let go of the model: after the run there is none that is current."""
         with contextlib.ExitStack() as stack:
             # All of them, also if one fails.
-            for callback in self.callbacks:
-                stack.callback(self._release, callback)
+            for callback, outer in self._outer:
+                stack.callback(self._release, callback, outer)
 
     @staticmethod
-    def _release(callback: Callback) -> None:
+    def _release(callback: Callback, outer: dict[str, Any]) -> None:
+        within = outer["_current"] is not None
         try:
-            callback.close()
+            # In a run within a run, what is open is that of the outer one.
+            if not within:
+                callback.close()
         finally:
-            callback._current = callback._replace = None  # pyright: ignore[reportPrivateUsage]
-            callback._stop = callback._run = None  # pyright: ignore[reportPrivateUsage]
+            _set(callback, outer)
+
+
+# What a callback knows of the run that it is used in.
+_OF_RUN = ("_current", "_replace", "_stop", "_run")
+
+
+def _set(callback: Callback, values: dict[str, Any]) -> None:
+    for name in _OF_RUN:
+        setattr(callback, name, values[name])
 
 
 def _overrides(callback: Callback, hook: str) -> bool:

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks to stop soon, the second one stops at once."""
+"""Ctrl-C and SIGTERM: the first one asks to stop soon, the second one stops at once."""
 
 import signal
 import threading
@@ -7,29 +7,31 @@ from typing import Any
 
 
 class Interrupt:
-    """While this context lasts, the first Ctrl-C is noted instead of raised.
+    """While this context lasts, the first Ctrl-C is noted instead of raised, and so is SIGTERM.
 
-    Only where Ctrl-C would raise `KeyboardInterrupt`: a handler of somebody else's is left alone, and so are threads.
+    Schedulers such as Slurm, and clouds that take a machine back, send SIGTERM some time before they kill. A handler
+    of somebody else's is left alone, and so are threads.
     """
 
     def __init__(self):
         self.requested = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        ours = threading.current_thread() is threading.main_thread()
-        if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+                if signal.getsignal(number) is default:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._put_back()
+        for number in list(self._before):
+            self._put_back(number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._put_back()
+        self._put_back(number)
 
-    def _put_back(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+    def _put_back(self, number: int) -> None:
+        if number in self._before:
+            signal.signal(number, self._before.pop(number))

@@ -66,6 +66,7 @@ class Progress:
         self._step = 0
         self._epoch_began = 0.0
         self._steps_took: float | None = None
+        self._left_out = self._left_out_of_epoch = 0.0
         self._figures: list[str] = []
 
     @property
@@ -86,6 +87,7 @@ class Progress:
             self._began = now
         self._epoch, self._steps, self._step = epoch, steps, 0
         self._epoch_began, self._steps_took, self._figures = now, None, []
+        self._left_out_of_epoch = 0.0
         # Now already, since the first epoch begins with compiling, but not at the beginning of each of many short ones.
         if self._screen is not None and now >= self._next_draw:
             self._draw()
@@ -104,10 +106,15 @@ class Progress:
         self._figures = _figures(logs())
         self._draw()
 
+    def leave_out(self, seconds: float) -> None:
+        """So many seconds of this epoch went into compiling, which later steps don't."""
+        self._left_out += seconds
+        self._left_out_of_epoch += seconds
+
     def end_steps(self, step: int) -> None:
         """All steps of the epoch were done, `step` many, and what follows (validation) doesn't count for their time."""
         self._step = step
-        self._steps_took = time.perf_counter() - self._epoch_began
+        self._steps_took = max(time.perf_counter() - self._epoch_began - self._left_out_of_epoch, 0.0)
         if self._screen is not None and self._screen.is_live:
             self._draw()
 
@@ -157,7 +164,7 @@ class Progress:
         if not self._step or not self._steps or self._began is None:
             return []
         done = self._epoch - self._initial_epoch + min(self._step / self._steps, 1.0)
-        left = (now - self._began) / done * max(self._epochs - self._initial_epoch - done, 0.0)
+        left = max(now - self._began - self._left_out, 0.0) / done * max(self._epochs - self._initial_epoch - done, 0.0)
         return [f"{_duration(left)} left"] if left >= 1 else []
 
 
