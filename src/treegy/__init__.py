@@ -23,7 +23,9 @@ from .optimizers import Optimizer as Optimizer
 from .optimizers import with_ema as with_ema
 from ._model import Model as Model
 from .loop._cadence import Every as Every
+from .loop._caches import clear_caches as clear_caches
 from .loop._history import History as History
+from .loop._rescue import rescued as rescued
 from ._summary import Entry as Entry
 from ._summary import Summary as Summary
 

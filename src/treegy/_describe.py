@@ -1,6 +1,6 @@
 """How values and places in a PyTree are spelled in errors, tables and warnings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +9,9 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, keystr
+
+# A description is part of a sentence.
+_LONGEST = 300
 
 _SHORT = {
     "float": "f",
@@ -55,7 +58,12 @@ def is_key(value: Any) -> bool:
 
 
 def describe(value: Any, limit: int = 6) -> str:
-    """One line that says what `value` is: dtype and shape of arrays, one level of containers."""
+    """One line that says what `value` is: dtype and shape of arrays, the first items of containers."""
+    text = _described(value, limit)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+
+
+def _described(value: Any, limit: int) -> str:
     if is_arraylike(value):
         return array_name(value)
     if value is None or isinstance(value, bool | int | float | complex | str):
@@ -77,6 +85,14 @@ def describe(value: Any, limit: int = 6) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return f"an instance of {type(value).__name__}"
+
+
+def listed(names: Iterable[Any], most: int = 12) -> str:
+    """Names for a sentence: `a, b, c`; of many the first ones, and how many more there are."""
+    there = [str(name) for name in names]
+    shown = [name if len(name) <= 60 else f"{name[:56]} ..." for name in there[:most]]
+    more = len(there) - most
+    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
 
 
 def _bracket(left: str, items: Sequence[str], more: bool, right: str) -> str:

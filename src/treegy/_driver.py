@@ -14,7 +14,7 @@ import numpy as np
 
 from ._accumulator import Mean, is_accumulator
 from ._assembly import with_states
-from ._describe import array_name, describe, is_arraylike, leaf_name, path_name
+from ._describe import array_name, describe, is_arraylike, leaf_name, listed, path_name
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
 from ._hint import batches_explained
@@ -192,7 +192,7 @@ def test_on_batch(model: Any, examples: Examples) -> tuple[Any, Any]:
     names, known = sorted(logs.each), sorted(seen.logs.each)
     if names != known:
         raise ValueError(
-            f"step `test_step` logged {', '.join(names)} and before {', '.join(known)}: "
+            f"step `test_step` logged {listed(names)} and before {listed(known)}: "
             "call `model = model.reset_metrics()` before evaluating something else."
         )
     seen = Seen(seen.logs.merge(logs), seen.batches + 1)
@@ -226,3 +226,7 @@ def empty_logs(run: Any, *args: Any) -> Logs:
 
 def test_logs(model: Any, examples: Examples) -> Logs:
     return test(model, examples, jnp.zeros((), jnp.int32))[1]
+
+
+def train_logs(model: Any, examples: Examples) -> Logs:
+    return train(model, examples)[1]

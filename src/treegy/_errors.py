@@ -3,32 +3,44 @@
 All errors are `ValueError`s or `TypeError`s, so that code which does not know treegy catches them.
 """
 
+# Data may have thousands of parts with names of any length: what is shown of them is short, and so is an error.
+_BEFORE, _AFTER = 1300, 500
 
-class MissingModule(ValueError):
+
+class _Short(Exception):
+    """An error whose message has an end, whatever it is about."""
+
+    def __init__(self, message: str = ""):
+        if len(message) > _BEFORE + _AFTER:
+            message = f"{message[:_BEFORE]} ...\n... {message[-_AFTER:]}"
+        super().__init__(message)
+
+
+class MissingModule(_Short, ValueError):
     """A step needs a network and the model has none."""
 
 
-class MissingOptimizer(ValueError):
+class MissingOptimizer(_Short, ValueError):
     """A training step was asked of a model without an optimizer."""
 
 
-class MissingMethod(ValueError):
+class MissingMethod(_Short, ValueError):
     """A step has nothing to run: neither a default that applies nor an override."""
 
 
-class InjectionError(TypeError):
+class InjectionError(_Short, TypeError):
     """A function asks for a value that isn't there, or can't take what it is given."""
 
 
-class ContractError(TypeError):
+class ContractError(_Short, TypeError):
     """A value doesn't fit the annotation, shape or dtype that was agreed on."""
 
 
-class DataError(ValueError):
+class DataError(_Short, ValueError):
     """What was passed as data (`x`, `y`, weights) can't be trained on as it is."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(_Short, ValueError):
     """A saved model can't be read, is damaged, or belongs to another architecture."""
 
 

@@ -1,4 +1,4 @@
-"""A list of batches, taken for inputs: what those are told for whom that goes wrong."""
+"""Lists that were passed as data and taken for something else: explains the errors that follow."""
 
 import contextlib
 from collections.abc import Generator
@@ -11,13 +11,19 @@ from ._describe import describe, is_arraylike
 
 @contextlib.contextmanager
 def batches_explained(name: str, x: Any, y: Any = None) -> Generator[None]:
-    """Add a note to an error if `x` looks like a list of batches and there is no `y`.
+    """Add a note to an error if `x` looks like a list of batches and there is no `y`, or like a list of rows.
 
-    No more than a note, since a module may well take a list of pairs.
+    No more than a note, since a module may well take a list of arrays.
     """
     try:
         yield
     except Exception as error:
+        for what, value in ((name, x), (_y_name(name), y)):
+            if looks_like_rows(value):
+                error.add_note(
+                    f"`{what}` is a list of {len(value)} arrays {describe(value[0])}, which was taken for that many "
+                    f"arrays with an axis of examples each. If they are the examples: `np.stack({what})`."
+                )
         if y is None and looks_like_batches(x):
             error.add_note(
                 f"`{name}` is {describe(x)}. If that is a {type(x).__name__} of batches: it was taken for the inputs "
@@ -25,6 +31,17 @@ def batches_explained(name: str, x: Any, y: Any = None) -> Generator[None]:
                 f"epochs `itertools.cycle(batches)` with `steps_per_epoch={len(x)}`."
             )
         raise
+
+
+def _y_name(x: str) -> str:
+    return f"{x.removesuffix('x')}y"
+
+
+def looks_like_rows(value: Any) -> bool:
+    """Whether `value` is a list of several arrays of one shape and dtype, as examples are before they are stacked."""
+    if type(value) is not list or len(value) < 2 or not all(is_arraylike(item) for item in value):
+        return False
+    return len({(tuple(item.shape), str(item.dtype)) for item in value}) == 1 and len(value[0].shape) > 0
 
 
 def looks_like_batches(value: Any) -> bool:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._describe import is_arraylike
+from ._describe import is_arraylike, listed
 
 
 def _is_holder(node: Any) -> bool:
@@ -57,7 +57,7 @@ def replace_hyperparameter(model: Any, name: str, value: float) -> Any:
     states = model.states
     names = [n for n, _ in _named(states)]
     if name not in names:
-        there = f"; there are {', '.join(names)}" if names else ""
+        there = f"; there are {listed(names)}" if names else ""
         raise ValueError(
             f"the optimizer keeps no `{name}` that could be changed{there}: make it with "
             f"`optax.inject_hyperparams(optax.adam)(learning_rate=...)`, or with `tg.Optimizer`."

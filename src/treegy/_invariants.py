@@ -63,6 +63,16 @@ def check_can_train(model: Any) -> None:
         raise _steps.no_optimizer(model)
 
 
+def can_test(model: Any) -> bool:
+    """Whether there is something to evaluate: a module, or a step of the user's that needs none."""
+    return model.module is not None or not _steps.is_default(model, "call_test_step", "test_step", "pred_step")
+
+
+def trains(model: Any) -> bool:
+    """Whether a model is made to be trained: it has an optimizer, or steps of the user's that do without."""
+    return model.optimizer is not None or not _steps.is_default(model, "call_train_step", "train_step")
+
+
 def refuse_traced(method: str, model: Any, instead: str) -> None:
     """Say so where a method that runs Python in between is called under a transformation."""
     if is_traced((model, jnp.zeros(()))):  # under `jit`, also what is made of nothing that is traced

@@ -30,7 +30,7 @@ def check_labels(model: Any, kind: str, first: Examples, source: Source | None =
     arrays, frozen = split(model)
     shapes = Shapes((arrays, first))
     try:
-        found = _labelled(kind, frozen, shapes)
+        found = labelled(kind, frozen, shapes)
     finally:
         shapes.forget()
     check = label_check(found, first.class_weight)
@@ -41,7 +41,7 @@ def check_labels(model: Any, kind: str, first: Examples, source: Source | None =
 
 
 @functools.lru_cache(maxsize=64)
-def _labelled(kind: str, frozen: Frozen, shapes: Shapes) -> list[Labelled]:
+def labelled(kind: str, frozen: Frozen, shapes: Shapes) -> list[Labelled]:
     arrays, first = shapes.values
 
     def step(arrays: Any, first: Examples) -> Any:

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 
 from ._accumulator import Accumulator, compute_all, is_accumulator
+from ._describe import listed
 
 
 class Place(eqx.Module):
@@ -61,8 +62,8 @@ class Logs(Accumulator):
         # Where the other shares more, its equals will do. Where it shares less, they are none.
         if structure != same or len(pairs) != len(self.parts):
             raise ValueError(
-                f"what is logged is made otherwise than before: {', '.join(other.figures)}, and before "
-                f"{', '.join(self.figures)}. Steps log the same from batch to batch."
+                f"what is logged is made otherwise than before: {listed(other.figures)}, and before "
+                f"{listed(self.figures)}. Steps log the same from batch to batch."
             )
         parts = tuple(self.parts[i].merge(other.parts[j]) for i, j in sorted(pairs))
         return Logs(parts, self.figures)

@@ -11,16 +11,18 @@ from . import _load, _save, _steps
 from ._assembly import partitioned, states_of, with_states
 from ._class_weight import as_used_table
 from ._describe import describe, is_iterator, is_traced, path_name
+from ._discarded import keeps_model, tell_if_discarded
 from ._driver import (
     Examples,
     Seen,
     predict_on_batch,
     test_logs,
     test_on_batch,
+    train_logs,
     train_on_batch,
 )
 from ._errors import CheckpointError, DataError
-from ._invariants import check_can_train, check_module, check_optimizer, refuse_traced, root_key
+from ._invariants import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._label_check import check_labels
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
@@ -150,6 +152,7 @@ class Model(eqx.Module, Generic[N]):
 
         **Raises:** `TypeError` for a field that a model doesn't have; whatever the constructor raises.
         """
+        tell_if_discarded(self, "model.replace(...)", "model = model.replace(...)")
         return replaced(self, fields)
 
     # Training
@@ -246,6 +249,8 @@ class Model(eqx.Module, Generic[N]):
         else:
             check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
+        if not keeps_model(callbacks):
+            tell_if_discarded(self, "model.fit(...)", "model, history = model.fit(...)")
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
         return fit(self, source, validation, table, schedule, callbacks, verbose)
 
@@ -335,6 +340,7 @@ class Model(eqx.Module, Generic[N]):
 
         **Arguments:** those of [`treegy.Model.fit`][]; the first `batch_size` examples are looked at.
         """
+        tell_if_discarded(self, "model.init(...)", "model = model.init(...)")
         batch = arguments.optional("batch_size", batch_size)
         if x is None and y is None:
             return prepared(self, "train", Examples())
@@ -345,7 +351,7 @@ class Model(eqx.Module, Generic[N]):
         table = as_used_table(self.loss, class_weight)
         first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=table)
         model = prepared(self, "train", first)
-        return model if first.y_true is None else with_metrics(model, first)
+        return with_metrics(model, first) if first.y_true is not None and can_test(model) else model
 
     def train_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
@@ -358,6 +364,7 @@ class Model(eqx.Module, Generic[N]):
 
         `(model, logs)`: the model after the step, and the figures of this batch as jax arrays.
         """
+        tell_if_discarded(self, "model.train_on_batch(...)", "model, logs = model.train_on_batch(...)")
         examples = self._batch(x, y, sample_weight, class_weight)
         check_can_train(self)
         model = prepared(self, "train", examples)
@@ -392,6 +399,7 @@ class Model(eqx.Module, Generic[N]):
 
     def reset_metrics(self: M) -> M:
         """The model in which `test_on_batch` begins anew."""
+        tell_if_discarded(self, "model.reset_metrics()", "model = model.reset_metrics()")
         states = self.states
         seen = states.get("metrics_states")
         if seen is None:
@@ -404,16 +412,23 @@ class Model(eqx.Module, Generic[N]):
     def check(self, x: Any = None, y: Any = None, sample_weight: Any = None) -> None:
         """Check that data, module, losses and metrics fit together, without computing or compiling anything.
 
+        A model that can be trained, since it has an optimizer or a `train_step` of its own, is checked for that too:
+        dropout, for one, asks for a key in training only.
+
         **Arguments:**
 
         - `x`, `y`, `sample_weight`: a batch: arrays, or `jax.ShapeDtypeStruct`s.
 
         **Raises:** [`treegy.InjectionError`][], [`treegy.ContractError`][], and what the steps raise.
         """
-        examples = Examples(x, y, sample_weight)
-        examples = jax.tree.map(_as_shape, examples)
-        model = self if self.initialized else eqx.filter_eval_shape(prepared, self, "test", examples)
-        eqx.filter_eval_shape(test_logs, model, examples)
+        examples = jax.tree.map(_as_shape, Examples(x, y, sample_weight))
+        if can_test(self):
+            model = self if self.initialized else eqx.filter_eval_shape(prepared, self, "test", examples)
+            eqx.filter_eval_shape(test_logs, model, examples)
+        # Training sees more: modules aren't in inference mode, and there is an optimizer.
+        if trains(self):
+            model = eqx.filter_eval_shape(prepared, self, "train", examples)
+            eqx.filter_eval_shape(train_logs, model, examples)
 
     def summary(self, x: Any = None, y: Any = None, *, depth: int = 2) -> Summary:
         """A table of the layers, their outputs and parameters, and of what every loss and metric reads.
@@ -446,6 +461,7 @@ class Model(eqx.Module, Generic[N]):
         **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
         or if they are damaged.
         """
+        tell_if_discarded(self, "model.load(...)", "model = model.load(...)")
         like = loadable(self)
         try:
             loaded = _load.load_states(_saved(like), path, step)

@@ -23,7 +23,7 @@ _INIT = {
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _init(frozen: Frozen, arrays: list[Any]) -> Any:
+def init_of(frozen: Frozen, arrays: list[Any]) -> Any:
     optimizer, net_params = join(arrays, frozen)
     return optimizer.init(net_params)
 
@@ -31,7 +31,7 @@ def _init(frozen: Frozen, arrays: list[Any]) -> Any:
 def init_optimizer(optimizer: Any, net_params: Any) -> Any:
     """The states of an optimizer before its first step."""
     arrays, frozen = split((optimizer, net_params))
-    return _init(frozen, arrays)
+    return init_of(frozen, arrays)
 
 
 def prepared(model: Any, kind: str, examples: Examples) -> Any:

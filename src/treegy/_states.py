@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax
 
+from ._describe import listed
 from ._errors import InjectionError
 
 
@@ -76,7 +77,7 @@ class States(eqx.Module, Mapping[str, Any]):
         return len(self._fields)
 
     def _there_are(self) -> str:
-        return f"there are: {', '.join(self._fields) or 'none'}."
+        return f"there are: {listed(self._fields) or 'none'}."
 
     def update(self, **fields: Any) -> "States":
         """New states in which `fields` are added or replaced."""

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from ._accumulator import Accumulator, Masked, Mean, Scaled, Sum, as_summand, cleared, is_accumulator, weigh
 from ._contract import Vocabulary, check
-from ._describe import array_name, describe, is_arraylike
+from ._describe import array_name, describe, is_arraylike, listed
 from ._errors import ContractError, InjectionError
 from ._inject import Request, bind, call, function_name, request, written
 from ._select import Selection
@@ -217,7 +217,7 @@ def _check_on(term: Term, wanted: Request) -> None:
             near = difflib.get_close_matches(name, wanted.names, n=1)
             raise InjectionError(
                 f"{term.who} has `on={_on_text(term.on)}`, but doesn't ask for `{name}`; it asks for "
-                f"{', '.join(wanted.names)}." + (f" Did you mean `{near[0]}`?" if near else "")
+                f"{listed(wanted.names)}." + (f" Did you mean `{near[0]}`?" if near else "")
             )
 
 
@@ -236,7 +236,10 @@ def outcome(term: Term, batch: Batch) -> Outcome:
     vocabulary = batch.vocabulary or {}
     if term.local_axes:
         vocabulary = {"batch": vocabulary["batch"]} if "batch" in vocabulary else {}
-    check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
+    try:
+        check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
+    except ContractError as e:
+        raise ContractError(f"{e}{_outputs_hint(term, arguments)}") from None
     elements = _weighted_elements(term, batch, arguments)
     called = arguments if elements is None else _by_element(arguments)
     try:
@@ -251,6 +254,19 @@ def outcome(term: Term, batch: Batch) -> Outcome:
     if elements is None:
         check(term.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
     return Outcome(result, elements)
+
+
+def _outputs_hint(term: Term, arguments: Mapping[str, Any]) -> str:
+    """Return how one of several outputs is selected, if a term got all of them."""
+    for name in ("y_true", "y_pred"):
+        value = arguments.get(name)
+        if not isinstance(value, Mapping | tuple | list) or not value or name in dict(term.on):
+            continue
+        group = term.name.rpartition("/")[0]
+        key = next(iter(value)) if isinstance(value, Mapping) else 0
+        key = group if isinstance(value, Mapping) and group in value else key
+        return f"\n  `{name}` has several parts. Keys of `loss=` and `metrics=` don't select one: `on={key!r}` does."
+    return ""
 
 
 def _weighted_elements(term: Term, batch: Batch, arguments: Mapping[str, Any]) -> int | None:

@@ -1,7 +1,7 @@
 """`EarlyStopping`: stop when a figure doesn't get better any more."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from .._callback import Callback, Logs
 from .._checkpoints import named_arrays, with_named_arrays
@@ -23,6 +23,8 @@ class EarlyStopping(Callback):
         stopping = tg.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
         ```
     """
+
+    holds_model: ClassVar[bool] = True
 
     best: float
     best_epoch: int | None

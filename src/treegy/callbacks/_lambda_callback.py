@@ -1,7 +1,7 @@
 """`LambdaCallback`: a callback made of functions."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from .._callback import Callback
 from ..loop._arguments import positive
@@ -22,6 +22,8 @@ class LambdaCallback(Callback):
         often = tg.callbacks.LambdaCallback(on_step_end=lambda step, logs: losses.append(logs["loss"]), every=100)
         ```
     """
+
+    holds_model: ClassVar[bool] = True
 
     def __init__(self, *, every: int | None = None, **hooks: Callable[..., Any] | None):
         """**Arguments:**

@@ -2,7 +2,7 @@
 
 import math
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, named_arrays
@@ -34,6 +34,8 @@ class ModelCheckpoint(Callback):
         best = tg.callbacks.ModelCheckpoint("models", monitor="val_loss", save_best_only=True)
         ```
     """
+
+    holds_model: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .._callback import Callback, Logs
 from .._injections import first_line
+from ..loop._arguments import flag
 
 
 class TerminateOnNaN(Callback):
@@ -24,16 +25,18 @@ class TerminateOnNaN(Callback):
 
     explanation: str | None
 
-    def __init__(self, every: int = 32, explain: bool = False):
+    def __init__(self, every: int = 32, explain: bool = False, raise_error: bool = False):
         """**Arguments:**
 
         - `every`: after how many steps to look, and at the end of each epoch.
         - `explain`: whether to look at every step, and to replay the one that goes wrong.
+        - `raise_error`: whether `fit` raises `RuntimeError` instead of returning the model.
         """
         if every < 1:
             raise ValueError(f"`every` is {every}; at least 1 is expected.")
         self._every = 1 if explain else every
         self._explain = explain
+        self._raises = flag("raise_error", raise_error)
         self._before: Any = None
         self.explanation = None
         if explain:
@@ -54,7 +57,7 @@ class TerminateOnNaN(Callback):
             self._look(logs, f"by step {step}")
         elif not _is_finite(logs) or _has_become_bad(self._before.parameters, self.model.parameters):
             self.explanation = self._explained()
-            self.stop(f"step {step} is not finite.\n{self.explanation}")
+            self._end(f"step {step} is not finite.\n{self.explanation}")
 
     def _explained(self) -> str:
         from ..debug._explain_nan import explain_step
@@ -70,7 +73,12 @@ class TerminateOnNaN(Callback):
 
     def _look(self, logs: Logs, when: str) -> None:
         if not _is_finite(logs):
-            self.stop(f"the loss became {logs['loss']} {when}")
+            self._end(f"the loss became {logs['loss']} {when}")
+
+    def _end(self, reason: str) -> None:
+        if self._raises:
+            raise RuntimeError(f"`TerminateOnNaN`: {reason}")
+        self.stop(reason)
 
     def close(self) -> None:
         self._before = None

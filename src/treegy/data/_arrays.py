@@ -1,5 +1,6 @@
 """Arrays in PyTrees as data: what can be trained on, and batches of it."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .._describe import array_name, describe, is_iterator, is_traced, path_name
+from .._describe import array_name, describe, is_iterator, is_traced, listed, path_name
 from .._driver import Examples
 from .._errors import DataError
 from .._hint import batches_explained
@@ -32,7 +33,13 @@ def as_arrays(value: Any, name: str) -> Any:
         value = columns(value)
     if isinstance(value, list) and _is_numbers(value):
         return _checked(_as_numpy(value, name), name)
-    leaves, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=is_iterator)
+    try:
+        leaves, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=is_iterator)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"`{name}` is {describe(value)}, which is no PyTree for JAX: {_first_line(error)}. The keys of a dict are "
+            "all strings, or all integers."
+        ) from None
     if not leaves:
         raise DataError(f"`{name}` is {describe(value)}, which holds no arrays.")
     arrays = [_as_array(leaf, name + path_name(path)) for path, leaf in leaves]
@@ -74,6 +81,11 @@ def _as_array(leaf: Any, name: str) -> Any:
             "`predict_on_batch`."
         )
     if isinstance(leaf, jax.Array):
+        if leaf.is_deleted():
+            raise DataError(
+                f"`{name}` is an array {array_name(leaf)} that was deleted: it was donated to a compiled function, or "
+                "`delete()` was called. Make it again."
+            )
         return _checked(leaf, name)
     if isinstance(leaf, Rows) or is_column(leaf):
         return _checked(leaf if isinstance(leaf, Rows) else as_rows(leaf), name)
@@ -86,8 +98,13 @@ def _as_array(leaf: Any, name: str) -> Any:
                 f"lost. Pass `{name.rpartition(': ')[2]}.filled(0)`, and what counts as `sample_weight`."
             )
         leaf = np.ma.getdata(leaf)
+    if hasattr(leaf, "toarray") and hasattr(leaf, "nnz"):
+        raise DataError(
+            f"`{name}` is a sparse matrix of shape {tuple(leaf.shape)}: JAX takes dense arrays. Pass "
+            f"`{name.rpartition(': ')[2]}.toarray()`, if that fits into memory."
+        )
     if not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array__"):
-        leaf = _as_host(leaf)  # such as a column of a data frame, or a tensor of PyTorch's
+        leaf = _as_host(leaf, name)  # such as a column of a data frame, or a tensor of PyTorch's
     if isinstance(leaf, np.ndarray | jax.Array):
         return _checked(leaf, name)
     if isinstance(leaf, bool | int | float):
@@ -101,14 +118,23 @@ def _as_array(leaf: Any, name: str) -> Any:
     raise DataError(f"`{name}` is {describe(leaf)}; NumPy or jax arrays are expected, in any PyTree.{mend}")
 
 
-def _as_host(leaf: Any) -> Any:
+def _as_host(leaf: Any, name: str) -> Any:
     try:
         return np.asarray(leaf)
-    except TypeError:
+    except Exception as error:  # whatever another library raises
         # What NumPy has no dtype for, or is on another device.
-        if not hasattr(leaf, "__dlpack__"):
-            raise
-        return jax.dlpack.from_dlpack(leaf)
+        if hasattr(leaf, "__dlpack__"):
+            with contextlib.suppress(Exception):
+                return jax.dlpack.from_dlpack(leaf)
+        tensor = " A tensor is read by `.detach().cpu().numpy()`." if hasattr(leaf, "detach") else ""
+        raise DataError(
+            f"`{name}` is an instance of {type(leaf).__name__} which can't be read as an array: "
+            f"{type(error).__name__}: {_first_line(error)}.{tensor}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")[:200]
 
 
 def _checked(array: Any, name: str) -> Any:
@@ -146,11 +172,14 @@ def common_length(named: dict[str, Any]) -> int:
     if not found:
         raise DataError(f"there is no data: {', '.join(f'`{n}`' for n in named)} are None.")
     if len(set(found.values())) > 1:
-        text = ", ".join(f"`{n}` has {k}" for n, k in found.items())
+        # One of each length first: of many arrays, those are shown that differ.
+        firsts = {k: n for n, k in reversed(found.items())}
+        ordered = [*((n, k) for k, n in firsts.items()), *((n, k) for n, k in found.items() if firsts[k] != n)]
+        text = listed((f"`{n}` has {k}" for n, k in ordered), 6)
         raise DataError(f"all arrays must have the same number of examples: {text}.")
     (n,) = set(found.values())
     if n == 0:
-        raise DataError(f"there are no examples: {', '.join(f'`{k}` has 0' for k in found)}.")
+        raise DataError(f"there are no examples: {listed((f'`{k}` has 0' for k in found), 6)}.")
     return n
 
 

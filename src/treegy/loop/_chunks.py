@@ -28,24 +28,24 @@ from ._retrace import note_model
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _train_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
+def train_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
     model, logs = train(join(arrays, frozen), examples)
     return split(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _test_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
+def test_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Logs]:
     model, logs = test(join(arrays, frozen), examples, index)
     return split(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _predict_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Any]:
+def predict_step(frozen: Frozen, arrays: list[Any], examples: Examples, index: Any) -> tuple[list[Any], Any]:
     model, y_pred = predict(join(arrays, frozen), examples.x, index)
     return split(model)[0], y_pred
 
 
-_NAMES: dict[Any, str] = {_train_step: "train", _test_step: "test", _predict_step: "pred"}
+_NAMES: dict[Any, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
 
 
 class Traced(NamedTuple):
@@ -58,23 +58,23 @@ class Traced(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def _traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
+def traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
     arrays, examples = shapes.values
     note_model(_NAMES[step], frozen, arrays, shapes.key)
-    traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
-    before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
+    found = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
+    before, after = found.jaxpr.jaxpr.invars, found.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
-    return Traced(traced.out_info, changed)
+    return Traced(found.out_info, changed)
 
 
 @functools.lru_cache(maxsize=256)
-def _empty(step: Any, frozen: Frozen, shapes: Shapes) -> Logs:
-    found = _traced(step, frozen, shapes).results[1]
+def empty(step: Any, frozen: Frozen, shapes: Shapes) -> Logs:
+    found = traced(step, frozen, shapes).results[1]
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
 
 
 @functools.lru_cache(maxsize=256)
-def _slow_in_loops(step: Any, frozen: Frozen, shapes: Shapes) -> bool:
+def slow_in_loops_of(step: Any, frozen: Frozen, shapes: Shapes) -> bool:
     arrays, examples = shapes.values
     return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
 
@@ -91,7 +91,7 @@ def _known(cached: Any, step: Any, frozen: Frozen, arrays: list[Any], examples: 
 def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
     arrays, frozen = split(model)
-    changed = _known(_traced, step, frozen, arrays, data.batch).changed
+    changed = _known(traced, step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
 
     def body(i: Any, carry: Any) -> Any:
@@ -135,21 +135,21 @@ def _written(stacked: Any, y_pred: Any, i: Any) -> Any:
 
 def train_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
     """`n` training steps: the model after them, and the logs with theirs merged in."""
-    return _looped(_train_step, merged, model, logs, data, start, n)
+    return _looped(train_step, merged, model, logs, data, start, n)
 
 
 def test_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
     """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
-    return _looped(_test_step, merged, model, logs, data, start, n)
+    return _looped(test_step, merged, model, logs, data, start, n)
 
 
 def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = split(model)
-    one = _known(_traced, _predict_step, frozen, arrays, data.batch).results[1]
+    one = _known(traced, predict_step, frozen, arrays, data.batch).results[1]
     room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
-    return _looped(_predict_step, _written, model, room, data, start, n)
+    return _looped(predict_step, _written, model, room, data, start, n)
 
 
 class Kind(NamedTuple):
@@ -169,17 +169,17 @@ class Kind(NamedTuple):
 
     def changed(self, frozen: Frozen, arrays: list[Any], examples: Examples) -> tuple[bool, ...]:
         """Which arrays of the model a step changes: the others are no part of the loop."""
-        return _known(_traced, self.step, frozen, arrays, examples).changed
+        return _known(traced, self.step, frozen, arrays, examples).changed
 
     def empty(self, frozen: Frozen, arrays: list[Any], examples: Examples) -> Logs:
         """The logs of no examples."""
-        return _known(_empty, self.step, frozen, arrays, examples)
+        return _known(empty, self.step, frozen, arrays, examples)
 
     def slow_in_loops(self, frozen: Frozen, arrays: list[Any], examples: Examples) -> bool:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
-        return _known(_slow_in_loops, self.step, frozen, arrays, examples)
+        return _known(slow_in_loops_of, self.step, frozen, arrays, examples)
 
 
-TRAIN = Kind(train_chunk, _train_step, lambda model, batch, index: train(model, batch), trains=True)
-TEST = Kind(test_chunk, _test_step, test)
-PREDICT = Kind(predict_chunk, _predict_step, lambda model, batch, index: predict(model, batch.x, index), predicts=True)
+TRAIN = Kind(train_chunk, train_step, lambda model, batch, index: train(model, batch), trains=True)
+TEST = Kind(test_chunk, test_step, test)
+PREDICT = Kind(predict_chunk, predict_step, lambda model, batch, index: predict(model, batch.x, index), predicts=True)

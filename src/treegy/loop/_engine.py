@@ -56,7 +56,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 @functools.cache
-def _program(donates: bool) -> Any:
+def program(donates: bool) -> Any:
     donated = (3,) if donates else ()
     return jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=donated, compiler_options=dict(_OPTIONS) or None)
 
@@ -64,7 +64,7 @@ def _program(donates: bool) -> Any:
 def _run(donates: bool, *args: Any) -> Any:
     """`_flat`, compiled."""
     try:
-        return _program(donates)(*args)
+        return program(donates)(*args)
     except jax.errors.JaxRuntimeError as error:
         # Raised before anything is donated: an XLA that doesn't have an option, or not any more, does without.
         unknown = [name for name in _OPTIONS if name in str(error)]
@@ -72,7 +72,7 @@ def _run(donates: bool, *args: Any) -> Any:
             raise
         for name in unknown:
             del _OPTIONS[name]
-        _program.cache_clear()
+        program.cache_clear()
         return _run(donates, *args)
 
 

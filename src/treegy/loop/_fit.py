@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -157,9 +157,10 @@ class Run:
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
 
-    def show(self, verbose: Any) -> None:
-        """Show progress, before training begins."""
-        self._progress = Progress(verbose, epochs=self.schedule.epochs, initial_epoch=self.schedule.initial_epoch)
+    def show(self, verbose: Any, names: Sequence[str] | None = None) -> None:
+        """Show progress, before training begins: all metric values, or those of some names."""
+        epochs, first = self.schedule.epochs, self.schedule.initial_epoch
+        self._progress = Progress(verbose, epochs=epochs, initial_epoch=first, names=names)
         self._pace = Pace(self._feed.steps, self._progress.live)
 
     def _steps_in_chunk(self) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from .._describe import listed
+
 M = TypeVar("M")
 
 _COLUMNS = 3
@@ -169,7 +171,7 @@ def _missing(name: str, there: Iterable[str]) -> str:
     names = list(there)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"no figure {name!r}; there are: {', '.join(names) or 'none'}.{hint}"
+    return f"no figure {name!r}; there are: {listed(names) or 'none'}.{hint}"
 
 
 class Fitted(NamedTuple, Generic[M]):

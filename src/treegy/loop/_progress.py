@@ -4,7 +4,7 @@ import importlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Progress:
         epochs: int,
         initial_epoch: int = 0,
         title: str | None = None,
+        names: Sequence[str] | None = None,
         console: Any = None,
     ):
         """**Arguments:**
@@ -40,6 +41,7 @@ class Progress:
             Where no bar can live, in a file or a pipe, 1 is 2.
         - `epochs`, `initial_epoch`: epochs from `initial_epoch` to `epochs - 1` will be shown.
         - `title`: how lines begin, in place of the number of the epoch.
+        - `names`: the metric values that are shown, in this order; all if `None`.
         - `console`: where to write; the standard output of the moment by default.
 
         **Raises:** `ValueError` for another `verbose`.
@@ -51,6 +53,7 @@ class Progress:
         self._epochs = epochs
         self._initial_epoch = initial_epoch
         self._title = title
+        self._names = names
         self._silent = verbose == 0
         self._file: Any = None if console is None else console.file
         self._screen: _Terminal | _Notebook | None = None
@@ -103,7 +106,7 @@ class Progress:
         self._step = step
         if self._screen is None or time.perf_counter() < self._next_draw:
             return
-        self._figures = _figures(logs())
+        self._figures = _figures(self._chosen(logs()))
         self._draw()
 
     def leave_out(self, seconds: float) -> None:
@@ -127,7 +130,7 @@ class Progress:
         """
         if self._silent:
             return
-        self._figures = _figures(logs)
+        self._figures = _figures(self._chosen(logs))
         took = time.perf_counter() - self._epoch_began
         each = took if self._steps_took is None else self._steps_took
         times = [_duration(took)]
@@ -139,6 +142,9 @@ class Progress:
         count = [f"{self._step} step{'' if self._step == 1 else 's'}"]
         # One line, however long: a file has no width.
         _print("  ".join([*self._head(), *count, *times, *self._figures]), self._file)
+
+    def _chosen(self, logs: Mapping[str, Any]) -> Mapping[str, Any]:
+        return logs if self._names is None else {name: logs[name] for name in self._names if name in logs}
 
     def close(self) -> None:
         """Ends what is still shown, as after an exception, and gives the terminal back. May be called again."""

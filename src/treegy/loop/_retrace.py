@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .._describe import array_name, describe, path_name
+from .._describe import array_name, describe, listed, path_name
 from .._errors import RetraceWarning
 from .._flat import Frozen, join
 from .._warn import warn
@@ -74,7 +74,7 @@ def note_batch(step: str, old: Any, new: Any) -> None:
     changes = [f"`{n}` was {array_name(before[n])} and is {array_name(a)}" for n, a in after.items() if n in before]
     changes = [c for n, c in zip(after, changes, strict=False) if array_name(before[n]) != array_name(after[n])]
     warn(
-        f"the {step} step is compiled again for batches of other shapes: {', '.join(changes)}. Each new shape or dtype "
+        f"the {step} step is compiled again for batches of other shapes: {listed(changes, 4)}. Each new shape or dtype "
         "takes as long as the first: give batches a few shapes only, by padding or by grouping examples. This is said "
         "once.",
         RetraceWarning,
@@ -145,3 +145,8 @@ def _mend(where: str, new: Any) -> str:
     if _is_number(new):
         return "A number that is to change is made an array, `jnp.asarray(...)`: then one program serves all values."
     return "Models share a program if they have the same function objects: make it once, outside of what repeats."
+
+
+def forget() -> None:
+    """Let go of the models that were traced."""
+    _known.clear()
