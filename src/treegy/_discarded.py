@@ -1,24 +1,16 @@
 """Telling those who throw away what a method returns: models are never changed in place, as Keras's are."""
 
 import dis
-import os
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jaxtyping
 
 from ._callback import Callback
 from ._describe import is_traced
-from ._warn import warn
+from ._warn import HERE, WRAPPERS, warn
 
-_HERE = str(Path(__file__).parent) + os.sep
-# What lies between a method and its caller, with the checks that beartype writes.
-_WRAPPERS = (*(str(Path(library.__file__).parent) + os.sep for library in (eqx, jax, jaxtyping)), "<@beartype")
 _POP_TOP, _CACHE = dis.opmap["POP_TOP"], dis.opmap.get("CACHE", 0)
 
 # The lines that were told.
@@ -59,9 +51,9 @@ def tell_if_discarded(model: Any, call: str, instead: str) -> None:
 
 def _caller() -> FrameType | None:
     """Return the frame that called the method which asks; `None` if that is treegy itself."""
-    method = _skipping(sys._getframe(1), __file__, *_WRAPPERS)  # pyright: ignore[reportPrivateUsage]
-    frame = None if method is None else _skipping(method.f_back, *_WRAPPERS)
-    return None if frame is None or frame.f_code.co_filename.startswith(_HERE) else frame
+    method = _skipping(sys._getframe(1), __file__, *WRAPPERS)  # pyright: ignore[reportPrivateUsage]
+    frame = None if method is None else _skipping(method.f_back, *WRAPPERS)
+    return None if frame is None or frame.f_code.co_filename.startswith(HERE) else frame
 
 
 def _skipping(frame: FrameType | None, *files: str) -> FrameType | None:

@@ -53,7 +53,7 @@ def replaced(model: Any, fields: dict[str, Any]) -> Any:
 _OF_SCHEDULES: dict[str, tuple[str, ...]] = {
     "ScaleByScheduleState": ("count",),
     "WrappedScheduleState": ("count",),
-    "EpochState": ("count", "steps_per_epoch"),
+    "EpochState": ("step", "steps_per_epoch"),
     "InjectHyperparamsState": ("count", "hyperparams"),
     "InjectStatefulHyperparamsState": ("hyperparams", "hyperparams_states"),
     "MultiStepsState": ("gradient_step",),

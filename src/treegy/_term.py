@@ -271,7 +271,7 @@ def _outputs_hint(term: Term, arguments: Mapping[str, Any]) -> str:
 
 def _weighted_elements(term: Term, batch: Batch, arguments: Mapping[str, Any]) -> int | None:
     """Return how many elements an example's mean is of, if there is a weight for each of them, else `None`."""
-    labels = arguments.get("y_true")
+    labels: Any = arguments.get("y_true")
     weight = placed(term, "sample_weight", batch.sample_weight)
     if not term.elementwise or not is_arraylike(labels) or not is_arraylike(weight):
         return None
@@ -349,7 +349,7 @@ def _part(
 
 
 def _elements_hint(term: Term, batch: Batch, values: Any, weight: Any) -> str:
-    labels = _examples_of(term, batch).get("y_true")
+    labels: Any = _examples_of(term, batch).get("y_true")
     if not is_arraylike(labels) or weight is None or labels.shape != weight.shape:
         return ""
     return (
@@ -501,7 +501,7 @@ def _factor(term: Term, batch: Batch) -> Any:
             raise InjectionError(
                 f"{term.who} has a `weight` that is a schedule, and there is no step to look it up for: pass `step=`."
             )
-        weight = weight(step)
+        weight: Any = weight(step)
         if not (isinstance(weight, int | float) or (is_arraylike(weight) and weight.shape == ())):
             raise TypeError(f"the `weight` of {term.who} is {describe(weight)} at this step; a number is expected.")
     return None if isinstance(weight, int | float) and weight == 1 else as_summand(weight)

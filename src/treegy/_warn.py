@@ -10,12 +10,16 @@ import equinox as eqx
 import jax
 import jaxtyping
 
-# What may lie between that line and ours, with the checks that beartype writes.
-_BETWEEN = (
-    *(str(Path(path).parent) + os.sep for path in (__file__, eqx.__file__, jax.__file__, jaxtyping.__file__)),
-    contextlib.__file__,
+HERE = str(Path(__file__).parent) + os.sep
+"""Where treegy's files are."""
+WRAPPERS = (
+    *(str(Path(path).parent) + os.sep for path in (eqx.__file__, jax.__file__, jaxtyping.__file__)),
     "<@beartype",
 )
+"""How the files begin that lie between a function and its caller: libraries, and the checks that beartype writes."""
+
+# What may lie between the user's line and ours.
+_BETWEEN = (HERE, *WRAPPERS, contextlib.__file__)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

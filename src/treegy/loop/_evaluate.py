@@ -25,8 +25,8 @@ computed = jax.jit(Logs.compute)
 
 def figures(logs: Logs) -> dict[str, Any]:
     """Logs as Python floats, NumPy arrays where a figure isn't a scalar. Waits for the device."""
-    computed = {name: np.asarray(value) for name, value in computed(logs).items()}
-    return {name: float(v) if v.ndim == 0 else v for name, v in computed.items()}
+    values = {name: np.asarray(value) for name, value in computed(logs).items()}
+    return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
 
 
 def evaluate(

@@ -252,7 +252,7 @@ class Run:
         self.history.append(epoch, logs)
         self._progress.end_epoch(logs)
         ended = self.schedule.steps is not None and self.done < self.schedule.steps
-        if self.schedule.steps is None:
+        if self.schedule.steps is None and hooks.stopped is None:
             tell_if_short(self.source, self.done)
         self.epoch, self.done = epoch + 1, 0
         self.source.next_pass()

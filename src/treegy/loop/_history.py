@@ -174,16 +174,27 @@ def _missing(name: str, there: Iterable[str]) -> str:
     return f"no figure {name!r}; there are: {listed(names) or 'none'}.{hint}"
 
 
-class Fitted(NamedTuple, Generic[M]):
-    """What `fit` returns: `model, history = model.fit(...)`."""
+if TYPE_CHECKING:
 
-    model: M
-    history: History
+    class Fitted(NamedTuple, Generic[M]):
+        """What `fit` returns: `model, history = model.fit(...)`."""
 
-    if not TYPE_CHECKING:
+        model: M
+        history: History
+
+else:
+    # Not generic: beartype can't check generic named tuples.
+    class Fitted(NamedTuple):
+        """What `fit` returns: `model, history = model.fit(...)`."""
+
+        model: Any
+        history: History
+
+        # A lambda, which jaxtyping's import hook leaves as it is.
+        __class_getitem__ = classmethod(lambda cls, item: cls)
 
         def __getattr__(self, name: str) -> Any:
-            # Keras's habit is `history = model.fit(...)`, and to go on with `model`.
+            # Keras's habit is `history = model.fit(...)`, and `model` is the trained one.
             if name.startswith("_"):
                 raise AttributeError(name)
             if hasattr(self.model, name):

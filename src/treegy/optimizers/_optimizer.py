@@ -101,7 +101,7 @@ class Optimizer(eqx.Module):
 class EpochState(NamedTuple):
     """Where a schedule by epoch is."""
 
-    count: Int[Array, ""]
+    step: Int[Array, ""]
     steps_per_epoch: Int[Array, ""]
 
 
@@ -115,14 +115,14 @@ class ScheduleByEpoch(eqx.Module):
         return EpochState(jnp.zeros((), jnp.int32), jnp.asarray(self.steps_per_epoch, jnp.int32))
 
     def update(self, state: EpochState, **extra: Any) -> EpochState:
-        return state._replace(count=state.count + 1)
+        return state._replace(step=state.step + 1)
 
     def __call__(self, state: EpochState, **extra: Any) -> Any:
         if not callable(self.function):
             return self.function
         if _positional(self.function) > 1:
-            return self.function(state.count, state.count // self.steps_per_epoch)
-        return self.function(state.count)
+            return self.function(state.step, state.step // self.steps_per_epoch)
+        return self.function(state.step)
 
 
 def at_epoch(model: Any, epoch: int, steps: int | None) -> Any:
@@ -146,12 +146,12 @@ def at_epoch(model: Any, epoch: int, steps: int | None) -> Any:
                 "its learning rate would follow other epochs. Make it with "
                 f"`tg.Optimizer(..., steps_per_epoch={steps})`."
             )
-    if not epoch or all(int(state.count) == epoch * int(state.steps_per_epoch) for state in found):
+    if not epoch or all(int(state.step) == epoch * int(state.steps_per_epoch) for state in found):
         return model
 
     def moved(node: Any) -> Any:
         # A copy, since what training changes is donated.
-        return node._replace(count=epoch * node.steps_per_epoch) if _is_epoch_state(node) else node
+        return node._replace(step=epoch * node.steps_per_epoch) if _is_epoch_state(node) else node
 
     states = model.states
     return model.replace(
