@@ -275,12 +275,12 @@ def test_optimizer_takes_what_makes_one():
 
 def test_optimizer_made_for_other_epochs():
     optimizer = tg.Optimizer(optax.sgd, lambda step, epoch: 0.1, steps_per_epoch=938)
-    match = "made with `steps_per_epoch=938`, and an epoch of this training has 4 steps.*steps_per_epoch=4"
+    match = "made with `steps_per_epoch=938`, and an epoch of this run has 4 steps.*steps_per_epoch=4"
     with pytest.raises(ValueError, match=match):
         fit(optimizer=optimizer)
-    with pytest.raises(ValueError, match="an epoch of this training has 2 steps"):
+    with pytest.raises(ValueError, match="an epoch of this run has 2 steps"):
         fit(optimizer=optimizer, steps_per_epoch=2)
-    with pytest.raises(ValueError, match="an epoch of this training has 2 steps"):
+    with pytest.raises(ValueError, match="an epoch of this run has 2 steps"):
         fit(optimizer=optimizer, validation_split=0.5)
 
 

@@ -32,15 +32,15 @@ def options(monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, Any]]:
     """Those that chunks are compiled with, to be changed."""
     changed = dict(_engine._OPTIONS)
     monkeypatch.setattr(_engine, "_OPTIONS", changed)
-    _engine._program.cache_clear()
+    _engine.program.cache_clear()
     yield changed
-    _engine._program.cache_clear()
+    _engine.program.cache_clear()
 
 
 def test_options_change_not_a_bit(options):
     expected = run()
     options.clear()
-    _engine._program.cache_clear()
+    _engine.program.cache_clear()
     assert run() == expected
 
 
@@ -49,7 +49,7 @@ def test_options_that_there_are_not(options):
     expected, known = run(), dict(options)
     options["xla_cpu_that_was_dropped"] = True
     options["xla_cpu_experimental_xnn_fusion_type"] = "LIBRARY_FUSION_TYPE_DROPPED"
-    _engine._program.cache_clear()
+    _engine.program.cache_clear()
     assert run() == expected
     assert options == known
 

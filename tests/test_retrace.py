@@ -34,7 +34,7 @@ class Scaled(eqx.Module):
 def fit(scale: Any = 1.0, optimizer: Any = SGD, loss: Any = None) -> None:
     net = Scaled(eqx.nn.Linear(3, 2, key=jax.random.key(0)), scale)
     model = tg.Model(net, loss=loss or tg.losses.MeanSquaredError(), optimizer=optimizer)
-    model.fit(X, X[:, :2], batch_size=4, verbose=0)
+    _ = model.fit(X, X[:, :2], batch_size=4, verbose=0)
 
 
 def explained(make: Callable[[int], None], times: int = 5) -> list[str]:
@@ -103,5 +103,5 @@ def test_weak_types_are_none():
     assert jnp.asarray(1.0).weak_type
     model = tg.Model(Weak(jnp.asarray(1.0)), loss=tg.losses.MeanSquaredError(), optimizer=SGD)
     model, _ = model.fit(X, X, batch_size=4, verbose=0)
-    model.fit(X, X, batch_size=4, verbose=0)
+    _ = model.fit(X, X, batch_size=4, verbose=0)
     assert len(traces) == 1

@@ -60,7 +60,7 @@ def is_key(value: Any) -> bool:
 def describe(value: Any, limit: int = 6) -> str:
     """One line that says what `value` is: dtype and shape of arrays, the first items of containers."""
     text = _described(value, limit)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 6]} ... {text[-1]}"
 
 
 def _described(value: Any, limit: int) -> str:

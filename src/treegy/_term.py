@@ -239,7 +239,7 @@ def outcome(term: Term, batch: Batch) -> Outcome:
     try:
         check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
     except ContractError as e:
-        raise ContractError(f"{e}{_outputs_hint(term, arguments)}") from None
+        raise ContractError(f"{e}{_outputs_hint(term, arguments, str(e))}") from None
     elements = _weighted_elements(term, batch, arguments)
     called = arguments if elements is None else _by_element(arguments)
     try:
@@ -256,16 +256,16 @@ def outcome(term: Term, batch: Batch) -> Outcome:
     return Outcome(result, elements)
 
 
-def _outputs_hint(term: Term, arguments: Mapping[str, Any]) -> str:
-    """Return how one of several outputs is selected, if a term got all of them."""
+def _outputs_hint(term: Term, arguments: Mapping[str, Any], message: str) -> str:
+    """Return how one of several outputs is selected, if a term that takes an array got all of them."""
     for name in ("y_true", "y_pred"):
         value = arguments.get(name)
-        if not isinstance(value, Mapping | tuple | list) or not value or name in dict(term.on):
-            continue
-        group = term.name.rpartition("/")[0]
-        key = next(iter(value)) if isinstance(value, Mapping) else 0
-        key = group if isinstance(value, Mapping) and group in value else key
-        return f"\n  `{name}` has several parts. Keys of `loss=` and `metrics=` don't select one: `on={key!r}` does."
+        several = isinstance(value, Mapping | tuple | list) and len(value) > 0 and name not in dict(term.on)
+        if several and f"`{name}` is " in message and message.endswith("and an array is expected."):
+            group = term.name.rpartition("/")[0]
+            keys = list(value) if isinstance(value, Mapping) else [0]
+            key = group if group in keys else keys[0]
+            return f" Select one part with `on={key!r}`: the keys of `loss=` and `metrics=` are names only."
     return ""
 
 

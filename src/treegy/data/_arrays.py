@@ -154,6 +154,10 @@ def _checked(array: Any, name: str) -> Any:
     return array
 
 
+# How many arrays an error lists.
+_SHOWN = 6
+
+
 def lengths(named: dict[str, Any]) -> dict[str, int]:
     """The number of examples of every array, by its name."""
     return {
@@ -172,14 +176,15 @@ def common_length(named: dict[str, Any]) -> int:
     if not found:
         raise DataError(f"there is no data: {', '.join(f'`{n}`' for n in named)} are None.")
     if len(set(found.values())) > 1:
-        # One of each length first: of many arrays, those are shown that differ.
-        firsts = {k: n for n, k in reversed(found.items())}
-        ordered = [*((n, k) for k, n in firsts.items()), *((n, k) for n, k in found.items() if firsts[k] != n)]
-        text = listed((f"`{n}` has {k}" for n, k in ordered), 6)
+        if len(found) > _SHOWN:
+            # Of many arrays, one of each length comes first.
+            firsts = {k: n for n, k in reversed(found.items())}
+            found = {**{n: k for k, n in firsts.items()}, **found}
+        text = listed((f"`{n}` has {k}" for n, k in found.items()), _SHOWN)
         raise DataError(f"all arrays must have the same number of examples: {text}.")
     (n,) = set(found.values())
     if n == 0:
-        raise DataError(f"there are no examples: {listed((f'`{k}` has 0' for k in found), 6)}.")
+        raise DataError(f"there are no examples: {listed((f'`{k}` has 0' for k in found), _SHOWN)}.")
     return n
 
 
