@@ -30,7 +30,7 @@ class Callback:
 
     comes_last: ClassVar[bool] = False
     """Whether its hooks are called after those of the other callbacks; else in the order of the list."""
-    holds_model: ClassVar[bool] = False
+    holds_model: bool = False
     """Whether it writes models, or keeps one, so that what `fit` returns may be thrown away."""
 
     _current: Callable[[], Any] | None = None

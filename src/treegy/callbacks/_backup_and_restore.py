@@ -48,7 +48,7 @@ class BackupAndRestore(Callback):
     """
 
     comes_last: ClassVar[bool] = True
-    holds_model: ClassVar[bool] = True
+    holds_model: bool = True
 
     def __init__(
         self, directory: str | os.PathLike[str], save_freq: str | int = "epoch", delete_checkpoint: bool = True

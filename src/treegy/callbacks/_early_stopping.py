@@ -1,7 +1,7 @@
 """`EarlyStopping`: stop when a figure doesn't get better any more."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from .._callback import Callback, Logs
 from .._checkpoints import named_arrays, with_named_arrays
@@ -23,8 +23,6 @@ class EarlyStopping(Callback):
         stopping = tg.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
         ```
     """
-
-    holds_model: ClassVar[bool] = True
 
     best: float
     best_epoch: int | None
@@ -54,7 +52,8 @@ class EarlyStopping(Callback):
         self._monitor = Monitor(monitor, mode, min_delta)
         self._patience = patience
         self._baseline = baseline
-        self._restores = restore_best_weights
+        # In `best_model`.
+        self._restores = self.holds_model = restore_best_weights
         self._start = start_from_epoch
         self._begin()
 

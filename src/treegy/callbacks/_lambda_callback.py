@@ -1,7 +1,7 @@
 """`LambdaCallback`: a callback made of functions."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from .._callback import Callback
 from ..loop._arguments import positive
@@ -23,7 +23,7 @@ class LambdaCallback(Callback):
         ```
     """
 
-    holds_model: ClassVar[bool] = True
+    holds_model: bool = True
 
     def __init__(self, *, every: int | None = None, **hooks: Callable[..., Any] | None):
         """**Arguments:**

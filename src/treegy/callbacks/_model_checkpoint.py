@@ -2,7 +2,7 @@
 
 import math
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, named_arrays
@@ -35,7 +35,7 @@ class ModelCheckpoint(Callback):
         ```
     """
 
-    holds_model: ClassVar[bool] = True
+    holds_model: bool = True
 
     def __init__(
         self,

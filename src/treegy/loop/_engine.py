@@ -55,16 +55,17 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-@functools.cache
-def program(donates: bool) -> Any:
-    donated = (3,) if donates else ()
-    return jax.jit(_flat, static_argnums=(0, 1, 2), donate_argnums=donated, compiler_options=dict(_OPTIONS) or None)
+@functools.lru_cache(maxsize=1024)
+def program(donates: bool, chunk: Any, frozen: Frozen, changed: tuple[bool, ...]) -> Any:
+    # One function for each model, and no static arguments: JAX has caches of these that can't be cleared.
+    flat = functools.partial(_flat, chunk, frozen, changed)
+    return jax.jit(flat, donate_argnums=(0,) if donates else (), compiler_options=dict(_OPTIONS) or None)
 
 
-def _run(donates: bool, *args: Any) -> Any:
+def _run(donates: bool, chunk: Any, frozen: Frozen, changed: tuple[bool, ...], *args: Any) -> Any:
     """`_flat`, compiled."""
     try:
-        return program(donates)(*args)
+        return program(donates, chunk, frozen, changed)(*args)
     except jax.errors.JaxRuntimeError as error:
         # Raised before anything is donated: an XLA that doesn't have an option, or not any more, does without.
         unknown = [name for name in _OPTIONS if name in str(error)]
@@ -73,7 +74,7 @@ def _run(donates: bool, *args: Any) -> Any:
         for name in unknown:
             del _OPTIONS[name]
         program.cache_clear()
-        return _run(donates, *args)
+        return _run(donates, chunk, frozen, changed, *args)
 
 
 @jax.jit
@@ -121,7 +122,6 @@ class Engine:
         self._index = 0
         self._changed: dict[Any, tuple[bool, ...]] = {}
         self._explained = False
-        self._run_before: set[Any] = set()
         # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
         # values.
         self._empty: Any = None
@@ -147,13 +147,6 @@ class Engine:
         """Accumulate anew, as at the begin of an epoch."""
         # What users compile may donate it.
         self._results: Any = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
-
-    def is_new(self, data: Any) -> bool:
-        """Whether batches of these shapes haven't run yet, so that the next call may compile."""
-        shapes = data.shapes
-        new = shapes not in self._run_before
-        self._run_before.add(shapes)
-        return new
 
     def run(self, data: Any, n: int) -> Any:
         """Run `n` steps over batches.

@@ -1,6 +1,5 @@
 """One pass over data: evaluating and predicting."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,7 +48,8 @@ def evaluate(
     for chunk in _chunks(engine, source, steps, every_batch, class_weight):
         if every_batch:
             hooks.call("on_test_batch_begin", done, {})
-        _run(engine, chunk, progress)
+        _, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
         done += chunk.n
         if every_batch:
             hooks.call("on_test_batch_end", done - 1, figures(engine.logs))
@@ -80,7 +80,8 @@ def predict(
     for chunk in _chunks(engine, source, steps, every_batch):
         if every_batch:
             hooks.call("on_predict_batch_begin", done, {})
-        stacked = _run(engine, chunk, progress)
+        stacked, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
         y_pred = jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked)
         pieces.append(y_pred)
         done += chunk.n
@@ -92,15 +93,6 @@ def predict(
     progress.end_epoch({})
     hooks.call("on_predict_end", {})
     return pieces.joined()
-
-
-def _run(engine: Engine, chunk: Chunk, progress: Progress | None) -> Any:
-    is_new, before = engine.is_new(chunk.data), time.perf_counter()
-    result, marker = engine.run(chunk.data, chunk.n)
-    if is_new and progress is not None:
-        progress.leave_out(time.perf_counter() - before)
-    chunk.done(marker)
-    return result
 
 
 def _chunks(

@@ -1,7 +1,6 @@
 """Epochs: training, validation, callbacks, progress, history."""
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -279,10 +278,7 @@ class Run:
             if self._every_batch:
                 hooks.call("on_train_batch_begin", self.done, {})
             seen, self._chunk = self.engine.logs, chunk
-            is_new, before = self.engine.is_new(chunk.data), time.perf_counter()
             _, marker = self.engine.run(chunk.data, chunk.n)
-            if is_new:
-                self._progress.leave_out(time.perf_counter() - before)
             chunk.done(marker)
             self._pace.ran(chunk.n, marker)
             # What is shown is finished: nothing waits for it.

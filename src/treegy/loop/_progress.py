@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._describe import array_name
+from ._compile_clock import CompileClock
 
 # Looking at the figures waits for the computation, and drawing takes milliseconds of a core that computes: five times a
 # second is enough.
@@ -69,7 +70,8 @@ class Progress:
         self._step = 0
         self._epoch_began = 0.0
         self._steps_took: float | None = None
-        self._left_out = self._left_out_of_epoch = 0.0
+        # What compiling took, which later steps don't take: before this epoch.
+        self._compiling, self._compiled_before = CompileClock(), 0.0
         self._figures: list[str] = []
 
     @property
@@ -88,9 +90,11 @@ class Progress:
         now = time.perf_counter()
         if self._began is None:
             self._began = now
+            if not self._silent:
+                self._compiling.start()
         self._epoch, self._steps, self._step = epoch, steps, 0
         self._epoch_began, self._steps_took, self._figures = now, None, []
-        self._left_out_of_epoch = 0.0
+        self._compiled_before = self._compiling.seconds
         # Now already, since the first epoch begins with compiling, but not at the beginning of each of many short ones.
         if self._screen is not None and now >= self._next_draw:
             self._draw()
@@ -109,15 +113,11 @@ class Progress:
         self._figures = _figures(self._chosen(logs()))
         self._draw()
 
-    def leave_out(self, seconds: float) -> None:
-        """So many seconds of this epoch went into compiling, which later steps don't."""
-        self._left_out += seconds
-        self._left_out_of_epoch += seconds
-
     def end_steps(self, step: int) -> None:
         """All steps of the epoch were done, `step` many, and what follows (validation) doesn't count for their time."""
         self._step = step
-        self._steps_took = max(time.perf_counter() - self._epoch_began - self._left_out_of_epoch, 0.0)
+        compiling = self._compiling.seconds - self._compiled_before
+        self._steps_took = max(time.perf_counter() - self._epoch_began - compiling, 0.0)
         if self._screen is not None and self._screen.is_live:
             self._draw()
 
@@ -148,6 +148,7 @@ class Progress:
 
     def close(self) -> None:
         """Ends what is still shown, as after an exception, and gives the terminal back. May be called again."""
+        self._compiling.stop()
         if self._screen is not None:
             self._screen.close()
 
@@ -170,7 +171,11 @@ class Progress:
         if not self._step or not self._steps or self._began is None:
             return []
         done = self._epoch - self._initial_epoch + min(self._step / self._steps, 1.0)
-        left = max(now - self._began - self._left_out, 0.0) / done * max(self._epochs - self._initial_epoch - done, 0.0)
+        left = (
+            max(now - self._began - self._compiling.seconds, 0.0)
+            / done
+            * max(self._epochs - self._initial_epoch - done, 0.0)
+        )
         return [f"{_duration(left)} left"] if left >= 1 else []
 
 
