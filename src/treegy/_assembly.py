@@ -10,7 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from ._describe import path_name
+from ._describe import listed, path_name
 from ._states import States
 
 # What `states` holds besides what the model carries: the module, which has its own fields.
@@ -53,7 +53,7 @@ def combined(module: Any, states: States) -> Any:
         differ = sorted(old ^ new)[:5]
         raise ValueError(
             "`states.net_params` and `states.net_states` don't make up the module any more: they must keep the "
-            f"structure that `eqx.partition` gave them. They differ at {', '.join(differ) or 'their containers'}."
+            f"structure that `eqx.partition` gave them. They differ at {listed(differ) or 'their containers'}."
         ) from None
 
 

@@ -87,10 +87,15 @@ def _described(value: Any, limit: int) -> str:
     return f"an instance of {type(value).__name__}"
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """`text`, or its beginning and its end if it is longer than `most`."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
+
+
 def listed(names: Iterable[Any], most: int = 12) -> str:
     """Names for a sentence: `a, b, c`; of many the first ones, and how many more there are."""
     there = [str(name) for name in names]
-    shown = [name if len(name) <= 60 else f"{name[:56]} ..." for name in there[:most]]
+    shown = [shortened(name, 60) for name in there[:most]]
     more = len(there) - most
     return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
 

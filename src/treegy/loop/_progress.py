@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._describe import array_name
+from .._describe import array_name, describe
 from ._compile_clock import CompileClock
 
 # Looking at the figures waits for the computation, and drawing takes milliseconds of a core that computes: five times a
@@ -49,7 +49,7 @@ class Progress:
         """
         if not (isinstance(verbose, int | str) and verbose in (0, 1, 2, "auto")):
             raise ValueError(
-                f"`verbose` is {verbose!r}; it can be 0 (nothing), 1 (a live bar), 2 (a line per epoch) or 'auto'."
+                f"`verbose` is {describe(verbose)}; it can be 0 (nothing), 1 (a live bar), 2 (a line per epoch) or 'auto'."
             )
         self._epochs = epochs
         self._initial_epoch = initial_epoch
