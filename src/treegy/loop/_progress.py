@@ -49,7 +49,8 @@ class Progress:
         """
         if not (isinstance(verbose, int | str) and verbose in (0, 1, 2, "auto")):
             raise ValueError(
-                f"`verbose` is {describe(verbose)}; it can be 0 (nothing), 1 (a live bar), 2 (a line per epoch) or 'auto'."
+                f"`verbose` is {describe(verbose)}; it can be 0 (nothing), 1 (a live bar), 2 (a line per epoch) or "
+                "'auto'."
             )
         self._epochs = epochs
         self._initial_epoch = initial_epoch
