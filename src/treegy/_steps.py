@@ -91,10 +91,10 @@ def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -
             return written(model, **available)
         method = functools.partial(written, model)
         arguments = bind(method, available, who)
-        check(written, arguments, who=who)
+        check(method, arguments, who=who)
         returned = call(method, arguments)
         _check_returned(who, step, returned)
-        check(written, {**arguments, "return": returned}, who=who)
+        check(method, {**arguments, "return": returned}, who=who)
         return returned
 
     setattr(stepped, "is_default_step", default)  # noqa: B010
@@ -155,6 +155,7 @@ def for_module(states: States, initializing: bool, training: bool) -> dict[str, 
     """What a module can ask for by name, besides its inputs."""
     provided = {
         "training": training,
+        "inference": not training,
         "initializing": initializing,
         "parameters": states.get("net_params"),
         "states": states,
@@ -226,7 +227,8 @@ def test_step(
     available = for_terms(values, sample_weight, class_weight, states, initializing, training)
     axes: dict[str, Axis] = {}
     if is_default(model, "pred_step"):
-        axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched)
+        stateful = states.get("state") is not None
+        axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched, stateful)
     elif size is not None:
         axes["batch"] = Axis(size, "x" if x is not None else "y_true")
     batch = Batch(available, 1 if size is None else size, sample_weight, axes)

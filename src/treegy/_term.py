@@ -106,7 +106,8 @@ def make_term(kind: str, thing: Any, name: str) -> Term:
     """
     if hasattr(thing, "_function"):
         return Term(kind, name, thing._function(), thing.on or (), thing.local_axes)
-    return Term(kind, name, thing, (), False)
+    # An attribute of the function, which decorators copy; partials don't.
+    return Term(kind, name, thing, (), getattr(thing, "local_axes", getattr(written(thing), "local_axes", False)))
 
 
 def default_name(kind: str, thing: Any) -> str:
