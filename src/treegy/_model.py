@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from . import _load, _save, _steps
 from ._assembly import partitioned, states_of, with_states
+from ._dataclass_replace import keep_trained
 from ._describe import describe, is_iterator, is_traced
 from ._driver import (
     Examples,
@@ -102,9 +103,11 @@ class Model(eqx.Module, Generic[N]):
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
     _carried: Any = eqx.field(default=None, init=False)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _steps.install(cls)
+    if not TYPE_CHECKING:  # to type checkers, the constructor is what the fields say
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            _steps.install(cls)
+            return super().__new__(cls)
 
     def __check_init__(self) -> None:
         check_terms("loss", "loss", self.loss)
@@ -115,6 +118,7 @@ class Model(eqx.Module, Generic[N]):
             arguments.flag("batched", self.batched)
         arguments.flag("run_eagerly", self.run_eagerly)
         partitioned(self.module, self.trainable)
+        keep_trained(self)
 
     # What a model is made of
 

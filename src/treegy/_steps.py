@@ -57,15 +57,25 @@ STEPS = {f"{name}_step": step for name, step in _STEPS.items()} | {
 
 
 def install(cls: Any, default: bool = False) -> None:
-    """Make the steps that `cls` defines callable from anywhere.
+    """Make the steps of `cls`, and those of its bases, callable from anywhere. Once for each class.
 
     A step then takes its arguments by position or by name, of which it gets those that it names; runs with `self`
     bound to the states that it was given; and what it returns is checked.
+
+    This happens when the first object is made, and not when the class is: decorators of classes, such as `beartype`,
+    then find what their user wrote.
     """
-    for name, step in STEPS.items():
-        written = inspect.getattr_static(cls, name, None)
-        if inspect.isfunction(written) and not hasattr(written, "is_default_step"):
-            setattr(cls, name, _called(name, step, written, default))
+    for base in reversed(cls.__mro__):
+        if hasattr(base, "call_train_step") and _INSTALLED not in vars(base):
+            setattr(base, _INSTALLED, True)
+            for name, step in STEPS.items():
+                written = inspect.getattr_static(base, name, None)
+                is_step = inspect.isfunction(written) or hasattr(written, "__wrapped__")
+                if is_step and not hasattr(written, "is_default_step"):
+                    setattr(base, name, _called(name, step, written, default))
+
+
+_INSTALLED = "_has_steps_installed"
 
 
 def is_default(model: Any, *names: str) -> bool:
@@ -78,7 +88,7 @@ def is_default_jit(model: Any) -> bool:
     return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
 
 
-def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -> Callable[..., Any]:
+def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
     who = f"step `{name}` ({function_name(written)})"
 
     @functools.wraps(written)
