@@ -162,13 +162,13 @@ def _substituted(hint: Any, values: Mapping[Any, Any]) -> Any:
 
 
 def _with_parts(hint: Any, parts: tuple[Any, ...]) -> Any:
-    origin = get_origin(hint)
+    origin: Any = get_origin(hint)
     if origin is Union or origin is types.UnionType:
         return Union[parts]  # noqa: UP007
     if origin is Annotated:
         return Annotated[parts]
     if isinstance(hint, types.GenericAlias):
-        return types.GenericAlias(hint.__origin__, parts)
+        return types.GenericAlias(origin, parts)
     return hint.copy_with(parts) if hasattr(hint, "copy_with") else hint
 
 

@@ -27,7 +27,7 @@ def keep_trained(new: Any) -> None:
     frame = _caller()
     if frame is None or frame.f_code not in _CODES:
         return
-    old = frame.f_locals.get("obj", frame.f_locals.get("self"))
+    old: Any = frame.f_locals.get("obj", frame.f_locals.get("self"))
     if type(old) is not type(new) or not old.initialized:
         return
     given = frame.f_locals["changes"]

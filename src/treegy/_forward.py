@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 import equinox as eqx
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ._contract import Axis, axes_of, check, first_axis
 from ._describe import array_name, describe, is_arraylike
@@ -104,6 +105,15 @@ def takes_batch(module: Any, inputs: Inputs, batched: bool | None) -> bool:
     return any(first_axis(hints[n]) == "batch" for n in named if n in hints)
 
 
+def along(inputs: Any, keys: Any) -> Any:
+    """One key per example, on the devices of its example: `vmap` insists on it where a mesh has explicit axes."""
+    for leaf in jax.tree.leaves(inputs):
+        sharding = getattr(jax.typeof(leaf), "sharding", None) if is_arraylike(leaf) else None
+        if isinstance(sharding, NamedSharding) and sharding.spec and sharding.spec[0] is not None:
+            return jax.sharding.reshard(keys, NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0])))
+    return keys
+
+
 def axis_name_of(module: Any) -> str:
     """What the axis of examples is called: `batch`, unless the layers that average over it were made with another name.
 
@@ -149,7 +159,7 @@ def forward(
     if x is None or size is None or takes_batch(module, inputs, batched):
         return _call(module, inputs, named, stateful)
     key = named.pop("key", None)
-    keys = None if key is None else jax.random.split(key, size)
+    keys = None if key is None else along(inputs, jax.random.split(key, size))
     state = named.pop("state", None)
 
     def one(inputs: Inputs, key: Any, state: Any) -> tuple[Any, Any]:

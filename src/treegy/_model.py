@@ -27,6 +27,7 @@ from ._prepare import loadable, prepared, with_metrics, without_metrics
 from ._replace import replaced
 from ._states import States
 from ._summary import Summary, summarize, summary_step
+from ._transfers import own_transfers
 from .data._array_source import ArraySource
 from .data._arrays import as_arrays, common_length
 from .data._as_source import as_source, as_validation_source, refuse
@@ -157,6 +158,7 @@ class Model(eqx.Module, Generic[N]):
 
     # Training
 
+    @own_transfers
     def fit(
         self: M,
         x: Any = None,
@@ -254,6 +256,7 @@ class Model(eqx.Module, Generic[N]):
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
         return fit(self, source, validation, table, schedule, callbacks, verbose)
 
+    @own_transfers
     def evaluate(
         self,
         x: Any = None,
@@ -290,6 +293,7 @@ class Model(eqx.Module, Generic[N]):
             progress.close()
             hooks.close()
 
+    @own_transfers
     def predict(
         self,
         x: Any = None,
@@ -321,6 +325,7 @@ class Model(eqx.Module, Generic[N]):
             progress.close()
             hooks.close()
 
+    @own_transfers
     def init(
         self: M,
         x: Any = None,
@@ -348,6 +353,7 @@ class Model(eqx.Module, Generic[N]):
         model = prepared(self, "train", first)
         return model if first.y_true is None else with_metrics(model, first)
 
+    @own_transfers
     def train_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
     ) -> tuple[M, dict[str, Any]]:
@@ -364,6 +370,7 @@ class Model(eqx.Module, Generic[N]):
         model, logs = self._jitted(train_on_batch)(prepared(self, "train", examples), examples)
         return model, dict(logs)
 
+    @own_transfers
     def test_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
     ) -> tuple[M, dict[str, Any]]:
@@ -379,6 +386,7 @@ class Model(eqx.Module, Generic[N]):
         model, logs = self._jitted(test_on_batch)(model, examples)
         return model, dict(logs)
 
+    @own_transfers
     def predict_on_batch(self, x: Any = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
         x = _as_jax(x, "x")
