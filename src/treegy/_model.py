@@ -25,6 +25,7 @@ from ._invariants import check_can_train, check_module, check_optimizer, refuse_
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
 from ._replace import replaced
+from ._shared import warn_of_shared
 from ._states import States
 from ._summary import Summary, summarize, summary_step
 from ._transfers import own_transfers
@@ -252,6 +253,7 @@ class Model(eqx.Module, Generic[N]):
         else:
             check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
+        warn_of_shared(self.module, self.trainable)
         check_steps_per_epoch(self.optimizer, source.batches if steps is None else steps)
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
         return fit(self, source, validation, table, schedule, callbacks, verbose)
