@@ -10,6 +10,7 @@ from .._model import Model
 from .._objective import named_terms
 from .._term import Batch, make_term, placed, reads, size_of
 from ..metrics._wrapper import Wrapper
+from ._coarse import coarse
 from ._judged import judged, seen_of
 from ._meant import meant_by
 
@@ -23,7 +24,9 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     - where predictions or labels are NaN;
     - where predictions aren't what is meant, such as logits where probabilities are: these don't lie outside of [0, 1],
       and logits seldom all lie within it; distributions over classes sum to 1;
-    - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1.
+    - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1;
+    - where the thresholds of a metric such as [`treegy.metrics.AUC`][] are too far apart for where predictions lie, so
+        that those of positive and negative labels can't be told apart.
 
     What is meant follows from the class attribute `predictions` and from options such as `from_logits`, `threshold` and
     `ignore_class`. A loss or metric of your own says it, too, by one of
@@ -86,4 +89,6 @@ def _doubts(kind: str, name: str, thing: Any, batch: Batch) -> list[str]:
     if isinstance(thing, Wrapper):
         return _doubts(kind, name, thing.metric, Batch(read, batch.size, weight))
     seen = {name: seen_of(name, read.get(name), weight) for name in ("y_pred", "y_true")}
-    return [f"{term.who} {doubt}" for doubt in judged(meant_by(thing), seen["y_pred"], seen["y_true"])]
+    meant = meant_by(thing)
+    found = [*judged(meant, seen["y_pred"], seen["y_true"]), *coarse(meant, seen["y_pred"], seen["y_true"])]
+    return [f"{term.who} {doubt}" for doubt in found]
