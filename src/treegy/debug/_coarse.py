@@ -36,8 +36,8 @@ def coarse(meant: Meant, y_pred: Seen | None, y_true: Seen | None) -> Iterator[s
             else "Raise `num_thresholds`"
         )
         yield (
-            f"knows its curve at {len(_thresholds(meant))} thresholds, and {share:.0%} of all pairs of a positive and a "
-            f"negative label have different predictions between the same two: the value is coarse. {mend}."
+            f"knows its curve at {len(_thresholds(meant))} thresholds, and {share:.0%} of all pairs of a positive and "
+            f"a negative label have different predictions between the same two: the value is coarse. {mend}."
         )
 
 

@@ -90,5 +90,7 @@ def _doubts(kind: str, name: str, thing: Any, batch: Batch) -> list[str]:
         return _doubts(kind, name, thing.metric, Batch(read, batch.size, weight))
     seen = {name: seen_of(name, read.get(name), weight) for name in ("y_pred", "y_true")}
     meant = meant_by(thing)
-    found = [*judged(meant, seen["y_pred"], seen["y_true"]), *coarse(meant, seen["y_pred"], seen["y_true"])]
+    found = list(judged(meant, seen["y_pred"], seen["y_true"]))
+    # What isn't meant at all needn't be told apart.
+    found = found or list(coarse(meant, seen["y_pred"], seen["y_true"]))
     return [f"{term.who} {doubt}" for doubt in found]

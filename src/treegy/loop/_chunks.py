@@ -81,7 +81,8 @@ class Shapes:
 def _traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
     arrays, examples = shapes.values
     note_model(_NAMES[step], frozen, arrays, shapes.key)
-    traced = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
+    jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
+    traced = jitted.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
     before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
     return Traced(traced.out_info, changed)

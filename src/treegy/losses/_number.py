@@ -21,7 +21,9 @@ def check_number(name: str, value: Any, valid: Callable[[Any], bool], expected: 
     - `valid`: whether a number is in range; false for NaN.
     - `expected`: the range in words.
     """
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        raise TypeError(f"`{name}` is {expected}, and got {describe(value)}.")
+    if isinstance(value, int | float | np.number):
         if not valid(value):
             raise ValueError(f"`{name}` is {expected}, and got {value}.")
     elif not (is_arraylike(value) and jnp.issubdtype(value.dtype, jnp.number)):
