@@ -91,7 +91,6 @@ def is_default_jit(model: Any) -> bool:
 def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
     who = f"step `{name}` ({function_name(written)})"
 
-    @functools.wraps(written)
     def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
         available = _arguments(who, step, args, kwargs)
         if available["states"] is None:
@@ -107,6 +106,8 @@ def _called(name: str, step: Step, written: Any, default: bool) -> Callable[...,
         check(method, {**arguments, "return": returned}, who=who)
         return returned
 
+    # Not as a decorator: `beartype.claw` over this package would take the user's annotations for those of `stepped`.
+    functools.update_wrapper(stepped, written)
     setattr(stepped, "is_default_step", default)  # noqa: B010
     return stepped
 
@@ -279,9 +280,8 @@ def _ordered(logs: Mapping[str, Any]) -> OrderedDict[str, Any]:
 def _watched(loss: Any, depends: list[bool]) -> Any:
     """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
 
-    @jax.custom_jvp
-    def watch(value: Any) -> Any:
-        return value
+    # No decorator: what `beartype.claw` puts around a decorated function has no `defjvp`.
+    watch = jax.custom_jvp(lambda value: value)
 
     def rule(primals: Any, tangents: Any) -> Any:
         if not isinstance(tangents[0], SymbolicZero):
