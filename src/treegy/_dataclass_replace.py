@@ -15,7 +15,8 @@ from ._replace import replaced
 _CODES = [
     fn.__code__ for fn in (getattr(dataclasses, name, None) for name in ("replace", "_replace")) if fn is not None
 ]
-_BETWEEN = (str(Path(eqx.__file__).parent), str(Path(jaxtyping.__file__).parent), "<@beartype")
+# What may lie between that function and ours, with the checks that others write around them.
+_BETWEEN = (__file__, str(Path(eqx.__file__).parent), str(Path(jaxtyping.__file__).parent), "<@beartype")
 
 
 def keep_trained(new: Any) -> None:
@@ -39,7 +40,7 @@ def keep_trained(new: Any) -> None:
 
 def _caller() -> FrameType | None:
     """The frame in which the constructor was called."""
-    frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    frame: FrameType | None = sys._getframe()  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         code = frame.f_code
         if code.co_name != "__check_init__" and not code.co_filename.startswith(_BETWEEN):

@@ -65,7 +65,7 @@ def _called_by_mistake(value: Any, seen: set[int]) -> Any:
     elif hasattr(value, "__func__") and hasattr(value, "__self__"):
         method: Any = value
         inner = [method.__func__, *getattr(method.__self__, "__dict__", {}).values()]
-    elif inspect.isfunction(value):
+    elif inspect.isfunction(value) and value.__module__.startswith("optax"):
         cells = value.__closure__ or ()
         inner = [cell.cell_contents for cell in cells if _is_filled(cell)]
     else:
