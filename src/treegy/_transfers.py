@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -22,11 +22,18 @@ def own_transfers(method: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(method)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        leaves = jax.tree.leaves((args[1:], kwargs), is_leaf=is_iterator)
-        arrays = [leaf for leaf in leaves if is_arraylike(leaf) and not isinstance(leaf, np.generic)]
-        if not arrays or not all(isinstance(leaf, jax.Array) for leaf in arrays):
+        if not _are_on_device((args[1:], kwargs)):
             return method(*args, **kwargs)
         with jax.transfer_guard("allow"):
             return method(*args, **kwargs)
 
     return guarded
+
+
+def _are_on_device(given: Any) -> bool:
+    try:
+        leaves = jax.tree.leaves(given, is_leaf=is_iterator)
+    except ValueError:  # dict keys that jax can't sort: whoever reads them says so
+        return False
+    arrays = [leaf for leaf in leaves if is_arraylike(leaf) and not isinstance(leaf, np.generic)]
+    return bool(arrays) and all(isinstance(leaf, jax.Array) for leaf in arrays)
