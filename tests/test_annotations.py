@@ -149,6 +149,10 @@ if sys.version_info >= (3, 12):
         .replace("def loss(", f"def loss[T: {HINT}](").replace("def returned(", f"def returned[T: {HINT}](")
         .replace("pred_step(", f"pred_step[T: {HINT}]("),
     }  # fmt: skip
+if importlib.util.find_spec("typing_extensions") is not None:
+    FORMS["a type statement of old"] = of(
+        "Batch", JAXTYPING + f"from typing_extensions import TypeAliasType\nBatch = TypeAliasType('Batch', {HINT})\n"
+    )
 SAMPLE = ("for checkers", "a local alias", "a bound", "a new type", "a tree", "a type statement", "a parameter")
 
 
@@ -162,7 +166,7 @@ def forms() -> list[Any]:
 def test_forms(text: str, imported: Import):
     users = imported(text)
     centred = THREE - THREE.mean(axis=0)
-    runs: list[tuple[Callable[[Any], Any], Any]] = [
+    runs: list[Any] = [
         (lambda x: tg.Model(users.Centre()).predict_on_batch(x), centred),
         (lambda x: tg.Model(users.Keyword()).predict_on_batch({"x": x}), centred),
         (lambda x: tg.Model(users.Several()).predict_on_batch((x, x)), centred),
@@ -418,12 +422,13 @@ class OwnNames(tg.Loss):
 
 
 def test_an_axis_of_a_loss_with_the_name_of_another_one_of_the_module():
-    for terms in ({"loss": squared}, {"metrics": squared}):
+    for kind in ("loss", "metrics"):
         with pytest.raises(tg.ContractError, match=r"Axis `d` of `y_true` is 2, and 4 from x\. .*`local_axes = True`"):
-            tg.Model(NET, **terms).evaluate(FOUR, FOUR[:, :2], verbose=0)
+            model: tg.Model[Any] = tg.Model(NET).replace(**{kind: squared})
+            model.evaluate(FOUR, FOUR[:, :2], verbose=0)
     for loss in (own_names, eqx.Partial(own_names), jax.jit(own_names), OwnNames()):
         logs = tg.Model(NET, loss=loss).evaluate(FOUR, FOUR[:, :2], verbose=0)
-        right = np.mean((np.asarray(jax.vmap(NET)(FOUR)) - FOUR[:, :2]) ** 2)
+        right = np.mean((np.asarray(jax.vmap(NET)(jnp.asarray(FOUR))) - FOUR[:, :2]) ** 2)
         assert np.isclose(logs["loss"], right, rtol=1e-5)
 
 

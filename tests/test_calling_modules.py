@@ -29,7 +29,7 @@ def module(fn: Callable[..., Any]) -> Any:
     import inspect
 
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    call.__signature__ = inspect.Signature([own, *inspect.signature(fn).parameters.values()])  # pyright: ignore[reportFunctionMemberAccess]
+    call.__signature__ = inspect.Signature([own, *inspect.signature(fn).parameters.values()])
     return type("Called", (Module,), {"__call__": call})(fn)
 
 
@@ -121,6 +121,20 @@ def test_batch_norm_with_any_axis_name(name: str):
     right, _ = jax.vmap(net, axis_name=name, in_axes=(0, None), out_axes=(0, None))(jnp.asarray(X), state)
     _, logs = tg.Model(net, state=state, loss=MSE, optimizer=optax.sgd(0.1)).train_on_batch(X, right)
     assert float(logs["loss"]) < 1e-10 and model.state is not None
+
+
+def test_an_axis_of_the_module_s_own_takes_no_name_away():
+    class Patches(eqx.Module):
+        norm: eqx.nn.BatchNorm
+
+        def __call__(self, x: Any, state: eqx.nn.State) -> Any:
+            both = jnp.stack([x, 2 * x])
+            y, _ = jax.vmap(self.norm, axis_name="patches", in_axes=(0, None), out_axes=(0, None))(both, state)
+            return jax.lax.pmean(y[0], "batch"), state
+
+    make = lambda: Patches(eqx.nn.BatchNorm(3, "patches", mode="batch"))  # noqa: E731
+    net, state = eqx.nn.make_with_state(make)()
+    assert tg.Model(net, state=state).predict(X).shape == (6, 3)
 
 
 def test_layers_that_disagree_about_the_name_are_told():

@@ -21,15 +21,15 @@ PREDICTED = SCORES.argmax(axis=-1)
 WEIGHT = RNG.integers(0, 4, N).astype(np.float32)
 ONE_HOT = np.eye(CLASSES, dtype=np.float32)[LABELS]
 
-COUNTED = [
-    cls(**options)
+COUNTED: list[Any] = [
+    cls(average=average)
     for cls, averages in {
         tg.metrics.Precision: ("micro", "macro", "weighted", None),
         tg.metrics.Recall: ("micro", "macro", "weighted", None),
         tg.metrics.Specificity: ("micro", "macro", "weighted", None),
         tg.metrics.F1Score: ("micro", "macro", "weighted", None),
     }.items()
-    for options in [{"average": average} for average in averages]
+    for average in averages
 ] + [
     tg.metrics.FBetaScore(beta=2.0, average="macro"),
     tg.metrics.FBetaScore(beta=0.5, threshold=[0.2, 0.5]),
@@ -57,7 +57,7 @@ def test_class_indices_count_as_one_hot_labels(weight: Any):
 @pytest.mark.parametrize("average", ["micro", "macro", "weighted", None])
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
 def test_class_indices_against_scikit_learn(average: Any, weight: Any):
-    options = {"average": average, "sample_weight": weight, "zero_division": 0}
+    options: Any = {"average": average, "sample_weight": weight, "zero_division": 0}
     f1, f2 = tg.metrics.F1Score(average=average), tg.metrics.FBetaScore(beta=2.0, average=average)
     for metric, right in (
         (f1, sk.f1_score(LABELS, PREDICTED, **options)),

@@ -21,9 +21,6 @@ import jaxtyping
 
 from ._warn import warn
 
-# What `type Name = ...` makes, from Python 3.12 on.
-_Alias = getattr(__import__("typing"), "TypeAliasType", ())
-
 _PYTREE = type(jaxtyping.PyTree)
 
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -62,7 +59,8 @@ def evaluated(fn: Any, cls: type | None = None) -> dict[str, Any]:
 
 def is_alias(hint: Any) -> bool:
     """Whether `hint` was made by a `type` statement. Only one that occurs in itself is left by `evaluated`."""
-    return isinstance(hint, _Alias)
+    # From Python 3.12 on it is in `typing`, and before in `typing_extensions`.
+    return type(hint).__name__ == "TypeAliasType"
 
 
 def _message(fn: Any, unknown: Mapping[str, tuple[str, _Unknown]]) -> str:
@@ -83,7 +81,7 @@ def _short(text: str) -> str:
 
 def _as_written(holder: Any) -> dict[str, Any]:
     try:
-        found = vars(holder).get("__annotations__", {}) if isinstance(holder, type) else holder.__annotations__
+        found = holder.__annotations__
     except AttributeError:
         return {}
     except Exception:
@@ -104,7 +102,7 @@ def _plain(hint: Any, scope: "_Scope", within: tuple[Any, ...]) -> Any:
         return _plain(scope.evaluate(hint if isinstance(hint, str) else hint.__forward_arg__), scope, within)
     if hint is None:
         return type(None)
-    if isinstance(hint, _Alias):
+    if is_alias(hint):
         return hint if hint in within else _plain(scope.value_of(hint), scope, (*within, hint))
     if isinstance(hint, TypeVar):
         return _of_variable(hint, scope, within)
@@ -138,7 +136,7 @@ def _of_parts(hint: Any, scope: "_Scope", within: tuple[Any, ...]) -> Any:
     origin, old = get_origin(hint), get_args(hint)
     if origin is None or origin is Literal or not old:
         return hint
-    if isinstance(origin, _Alias):  # with parameters of its own
+    if is_alias(origin):  # with parameters of its own
         value = scope.value_of(origin)
         parameters = getattr(origin, "__type_params__", ())
         return _plain(_substituted(value, dict(zip(parameters, old, strict=False))), scope, within)

@@ -168,10 +168,20 @@ def forward(
             own["state"] = state
         return _call(module, inputs, {**named, **own}, stateful)
 
-    axis = axis_name_of(module)
-    mapped = jax.vmap(one, in_axes=(0, 0, None), out_axes=(0, None), axis_name=axis, axis_size=size)
+    axis = "batch"
+
+    def mapped() -> tuple[Any, Any]:
+        over = jax.vmap(one, in_axes=(0, 0, None), out_axes=(0, None), axis_name=axis, axis_size=size)
+        return over(inputs, keys, state)
+
     try:
-        return mapped(inputs, keys, state)
+        try:
+            return mapped()
+        except NameError as e:
+            if "unbound axis name" not in str(e) or axis_name_of(module) == axis:
+                raise
+        axis = axis_name_of(module)
+        return mapped()
     except ValueError as e:
         if stateful and "out_axes" in str(e):
             raise ValueError(
