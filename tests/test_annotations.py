@@ -22,7 +22,7 @@ import treegy as tg
 THREE = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 FOUR = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 
-Import = Callable[[str], ModuleType]
+Import = Callable[..., ModuleType]
 
 
 @pytest.fixture
@@ -224,6 +224,26 @@ def test_nothing_is_imported_to_evaluate_an_annotation(imported: Import, tmp_pat
     users = imported(of("Batch", "if TYPE_CHECKING:\n    from with_effects import Batch\n", future=True))
     with pytest.warns(UserWarning, match="can't be evaluated"):
         tg.Model(users.Centre()).predict(THREE)
+
+
+def test_a_class_that_only_a_function_has_had(imported: Import):
+    text = of(HINT, within="class Options: pass", future=True).replace(
+        "def loss(", "def loss(options: Options | None = None, *, "
+    )
+    users = imported(text)
+    with pytest.raises(tg.ContractError, match=r"f32\[6,4\]"):
+        tg.Model(eqx.nn.Identity(), loss=users.loss).evaluate(FOUR, verbose=0)
+
+
+def test_a_step_that_is_compiled_by_itself():
+    class Own(tg.Model):
+        @eqx.filter_jit
+        def pred_step(self, states: tg.States, x: Float[Array, "batch 3"]) -> tuple[Array, tg.States]:
+            return 2 * x, states
+
+    np.testing.assert_array_equal(Own().predict(THREE), 2 * THREE)
+    with pytest.raises(tg.ContractError, match=r"f32\[6,4\]"):
+        Own().predict(FOUR)
 
 
 def test_no_type_check_is_heeded(imported: Import):

@@ -335,6 +335,10 @@ def _imported(wanted: tuple[str, str | None, int], package: str) -> Any:
     return _declared(vars(module), _file_of(module, ""), attribute)  # there, too, it may be for type checkers
 
 
+# A class that only a function has had is nothing that arrays are checked against.
+_SOME_CLASS = ast.fix_missing_locations(ast.Expression(ast.Name("object", ast.Load()))).body
+
+
 @functools.lru_cache(maxsize=64)
 def _declarations(source: str, around: tuple[str, ...]) -> dict[str, Any]:
     """What is imported, and which aliases are defined, in a module or in a function in it.
@@ -359,6 +363,8 @@ def _declarations(source: str, around: tuple[str, ...]) -> dict[str, Any]:
             for alias in node.names:
                 top = alias.name if alias.asname else alias.name.partition(".")[0]
                 found[alias.asname or top] = (top, None, 0)
+        elif isinstance(node, ast.ClassDef):
+            found[node.name] = _SOME_CLASS
         elif isinstance(node, ast.Assign | ast.AnnAssign) or type(node).__name__ == "TypeAlias":
             target = _target(node)
             if target is not None and _is_alias(node.value):

@@ -13,6 +13,7 @@ class Callback:
     The names are Keras's. `logs` are Python floats (NumPy arrays where a figure isn't a scalar) over the epoch so far.
     A callback that overrides a hook of training batches makes the loop stop after every batch, which costs speed;
     the other hooks cost nothing in between. `next_step` and `on_step_end` are for what happens every so many steps.
+    A method that is called `on_...` and is no hook is a `TypeError` where the class is made: it would never be called.
 
     !!! example
 

@@ -121,11 +121,9 @@ def _what_is_wrong(
 @no_type_check
 def _in_scope(run: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
     """Call `run` where axis names are bound afresh, and `{...}` in annotations reads these arguments."""
-
-    def called(**_: Any) -> Any:
-        return run()
-
-    # jaxtyping evaluates `{self.size}` among the arguments of the function that it decorates.
+    # jaxtyping evaluates `{self.size}` among the arguments of the function that it decorates. A lambda, since its
+    # import hook would give another function a scope of its own.
+    called: Any = lambda **_: run()  # noqa: E731
     names = [name for name in arguments if name.isidentifier() and not keyword.iskeyword(name)]
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
     called.__signature__ = inspect.Signature(parameters)

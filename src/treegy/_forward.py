@@ -17,7 +17,10 @@ from ._term import Available
 PROVIDED = ("training", "inference", "initializing", "parameters", "states", "key", "state")
 
 _ABSENT = {
-    "state": "The model has no `eqx.nn.State`: pass `state=` of `module, state = eqx.nn.make_with_state(...)(...)`.",
+    "state": (
+        "The model has no `eqx.nn.State`: pass `state=` of `module, state = eqx.nn.make_with_state(...)(...)`. If it is "
+        "an input, pass as `x` a tuple of all arguments without a default, or a dict."
+    ),
     "key": "There is no `key`: the states have no `rng`.",
 }
 
