@@ -18,8 +18,8 @@ PROVIDED = ("training", "inference", "initializing", "parameters", "states", "ke
 
 _ABSENT = {
     "state": (
-        "The model has no `eqx.nn.State`: pass `state=` of `module, state = eqx.nn.make_with_state(...)(...)`. If it is "
-        "an input, pass as `x` a tuple of all arguments without a default, or a dict."
+        "The model has no `eqx.nn.State`: pass `state=` of `module, state = eqx.nn.make_with_state(...)(...)`. If it "
+        "is an input, pass as `x` a tuple of all arguments without a default, or a dict."
     ),
     "key": "There is no `key`: the states have no `rng`.",
 }
