@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import AbstractArray, AnnotationError, PyTree, Shaped, jaxtyped
 
 from ._annotations import is_alias
-from ._describe import array_name, describe, is_arraylike, path_name
+from ._describe import array_name, cut, describe, is_arraylike, path_name
 from ._errors import ContractError
 from ._inject import all_arguments, annotations, request
 
@@ -30,6 +30,9 @@ class Axis(NamedTuple):
 
 
 Vocabulary = Mapping[str, Axis]
+
+# How many arguments an error shows beside the one that is wrong.
+_SHOWN = 8
 
 
 class _Fault(NamedTuple):
@@ -345,18 +348,19 @@ def _report(
         else f"{who} got a `{name}` that does not fit its annotation."
     )
     width = max(len(n) for n in hints)
-    texts = {n: hint_text(h) for n, h in hints.items()}
+    texts = {n: cut(hint_text(h)) for n, h in hints.items()}
     wide = max(len(t) for t in texts.values())
     lines = [head]
-    for n in hints:
+    for n in [n for n in hints if n == name or len(hints) <= _SHOWN]:
         mark = ">" if n == name else " "
         lines.append(f"  {mark} {n:<{width}} : {texts[n]:<{wide}}  = {describe(arguments[n])}")
     mentioned = [f"{a} = {axis.length} (from {axis.by})" for a, axis in axes.items()]
     if mentioned:
         lines.append("  axes: " + ", ".join(mentioned))
-    spelled = f"the result{fault.where}" if result else f"`{name}{fault.where}`"
-    lines.append("  " + _why(spelled, fault, axes, vocabulary, scope))
-    return "\n".join(lines)
+    where = cut(fault.where, 120)
+    spelled = f"the result{where}" if result else f"`{name}{where}`"
+    why = cut(_why(spelled, fault, axes, vocabulary, scope), 700)
+    return cut("\n".join(lines), 1200) + f"\n  {why}"
 
 
 @no_type_check

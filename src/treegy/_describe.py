@@ -1,6 +1,6 @@
 """How values and places in a PyTree are spelled in errors, tables and warnings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -80,7 +80,19 @@ def describe(value: Any, limit: int = 6) -> str:
 
 
 def _bracket(left: str, items: Sequence[str], more: bool, right: str) -> str:
-    return left + ", ".join([*items, "..."] if more else items) + right
+    return left + cut(", ".join([*items, "..."] if more else items)) + right
+
+
+def cut(text: str, length: int = 300) -> str:
+    """A text of at most so many characters: an error says where to look, and data may have any size."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def listed(words: Iterable[str], most: int = 8) -> str:
+    """Words with commas between, the first of them if there are many."""
+    words = [cut(word, 60) for word in words]
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def path_name(path: Any) -> str:

@@ -8,7 +8,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ._contract import Axis, axes_of, check, first_axis
-from ._describe import array_name, describe, is_arraylike
+from ._describe import array_name, describe, is_arraylike, listed
 from ._errors import ContractError, InjectionError, MissingMethod
 from ._inject import Request, annotations, call, function_name, missing_argument, request, signature_text
 from ._term import Available
@@ -222,7 +222,7 @@ def _where_x_went(x: Any, inputs: Inputs) -> str:
     if x is None:
         return "There is no `x`: no inputs were given."
     if isinstance(x, dict):
-        keys = ", ".join(repr(k) for k in x) or "none"
+        keys = listed(repr(k) for k in x) or "none"
         return f"`x` is a dict, whose keys go to the arguments of the same names: {keys}."
     return f"`x` is one input and goes to `{next(iter(inputs.by_name))}`: pass a tuple to give several, or a dict."
 

@@ -9,12 +9,16 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 import equinox as eqx
 
 from ._annotations import evaluated
-from ._describe import describe
+from ._describe import cut, describe
 from ._errors import InjectionError
 from ._select import At
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+
+
+# How many of the values that there are an error lists.
+_SHOWN = 16
 
 
 class Request(NamedTuple):
@@ -233,7 +237,9 @@ def missing_argument(
     lines = [f"{who} asks for `{name}`, which is not available."]
     lines.append(f"  signature: {function_name(fn)}{signature_text(fn)}")
     if available:
-        lines.append("  available: " + ", ".join(f"{n} = {describe(v)}" for n, v in available.items()))
+        shown = [f"{cut(str(n), 60)} = {cut(describe(v), 120)}" for n, v in list(available.items())[:_SHOWN]]
+        more = f" and {len(available) - _SHOWN} more" if len(available) > _SHOWN else ""
+        lines.append("  available: " + cut(", ".join(shown), 700) + more)
     else:
         lines.append("  available: nothing")
     near = difflib.get_close_matches(name, list(available), n=1)
@@ -250,4 +256,4 @@ def signature_text(fn: Callable[..., Any]) -> str:
     """The signature without annotations, which are long and say nothing about names."""
     signature = request(fn).signature
     parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+    return cut(str(signature.replace(parameters=parameters, return_annotation=signature.empty)), 400)
