@@ -494,8 +494,32 @@ def test_lambda_callback():
         callbacks.LambdaCallback(on_step_end=print, every=0)
     with pytest.raises(TypeError, match="`every` says how often `on_step_end` is called, which isn't given"):
         callbacks.LambdaCallback(on_epoch_end=print, every=2)
-    with pytest.raises(TypeError, match="there is no hook `on_batch_end`; there are on_"):
+    with pytest.raises(TypeError, match="there is no hook `on_batch_end`. Did you mean `on_train_batch_end`"):
         callbacks.LambdaCallback(on_batch_end=print)
+
+
+@pytest.mark.parametrize(
+    "name, near",
+    [
+        ("on_epoch_ends", "on_epoch_end"),
+        ("on_batch_end", "on_train_batch_end"),
+        ("on_batch_begin", "on_train_batch_begin"),
+        ("on_test_ends", "on_test_end"),
+        ("on_steps_end", "on_step_end"),
+    ],
+)
+def test_misspelt_hooks_are_refused(name: str, near: str):
+    match = rf"`Mine.{name}` would never be called: there is no hook `{name}`. Did you mean `{near}`\? There are on_"
+    with pytest.raises(TypeError, match=match):
+        type("Mine", (callbacks.Callback,), {name: lambda self, *args: None})
+    mixin = type("Mixin", (), {name: lambda self, *args: None})
+    with pytest.raises(TypeError, match=match):
+        type("Mine", (mixin, callbacks.EarlyStopping), {})
+
+
+def test_what_is_no_hook_is_left_alone():
+    names = {"on_gpu": True, "_on_epoch_ends": len, "helper": len, "on_epoch_end": lambda self, epoch, logs: None}
+    type("Mine", (callbacks.Callback,), names)
 
 
 @pytest.mark.parametrize("verbose", [0, 2])

@@ -798,7 +798,7 @@ INTEGERS, SCORES = jnp.zeros(4, jnp.int32), jnp.ones((4, 3))
             SCORES,
             r"`y_pred` f32\[4,3\] must hold class indices where `from_sorted_ids=True`",
         ),
-        (tg.metrics.F1Score(), INTEGERS, SCORES, r"`y_true` i32\[4\].*or pass `jax.nn.one_hot\(y_true, 3\)`"),
+        (tg.metrics.F1Score(), jnp.zeros(4), SCORES, r"`y_true` f32\[4\] and `y_pred` f32\[4,3\] must have the same"),
         (tg.metrics.F1Score(average="micro"), INTEGERS, jnp.ones(4), r"f32\[4\] has no axis of classes"),
         (tg.metrics.AUC(), INTEGERS, jnp.ones((4, 1)), r"must have the same shape.*pass `y_true\[\.\.\., None\]`"),
         (tg.metrics.AUC(multi_label=True, num_labels=2), SCORES, SCORES, r"`num_labels` is 2, .* has 3 labels"),
@@ -807,9 +807,9 @@ INTEGERS, SCORES = jnp.zeros(4, jnp.int32), jnp.ones((4, 3))
         (tg.metrics.PrecisionAtRecall(0.5, class_id=3), SCORES, SCORES, r"`y_pred` f32\[4,3\] has no class 3"),
         (
             tg.metrics.TruePositives(),
-            INTEGERS,
+            jnp.zeros(4),
             SCORES,
-            r"`y_true` i32\[4\] and `y_pred` f32\[4,3\] must have the same shape",
+            r"`y_true` f32\[4\] and `y_pred` f32\[4,3\] must have the same shape",
         ),
         (
             tg.metrics.ConfusionMatrix(),

@@ -844,7 +844,8 @@ def test_shared_leaves_are_trained_once_each():
         def __call__(self, x):
             return self.a @ x + self.b @ (2 * x)
 
-    trained = fitted(regression(Twice(weight, weight)))
+    with pytest.warns(UserWarning, match=r"`\.b` is `\.a`.*eqx\.nn\.Shared"):
+        trained = fitted(regression(Twice(weight, weight)))
     assert not np.array_equal(trained.module.a, trained.module.b)
     assert np.array_equal(weight, np.ones((2, 3)))
 

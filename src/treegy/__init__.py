@@ -29,6 +29,9 @@ from .loop._rescue import rescued as rescued
 from ._summary import Entry as Entry
 from ._summary import Summary as Summary
 
+__version__ = "0.1.0"
+
+# A hundred classes, of which a program uses a few: they are imported when they are first looked at.
 if TYPE_CHECKING:
     from . import callbacks as callbacks
     from . import debug as debug
@@ -36,18 +39,21 @@ if TYPE_CHECKING:
     from . import metrics as metrics
     from . import regularizers as regularizers
     from . import testing as testing
+else:
+    # Out of the sight of type checkers, which take a name that is misspelt for one that this may find.
+    _PACKAGES = ("callbacks", "debug", "losses", "metrics", "regularizers", "testing")
 
-_PACKAGES = ("callbacks", "debug", "losses", "metrics", "regularizers", "testing")
+    def __getattr__(name: str) -> Any:
+        if name in _PACKAGES:
+            import importlib
 
+            return importlib.import_module(f"{__name__}.{name}")
+        import difflib
 
-def __getattr__(name: str) -> Any:
-    # A hundred classes, of which a program uses a few: they are imported when they are first looked at.
-    if name in _PACKAGES:
-        import importlib
+        near = difflib.get_close_matches(name, __dir__(), n=1)
+        mend = f" Did you mean `{near[0]}`?" if near else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{mend}")
 
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PACKAGES})
+    def __dir__() -> list[str]:
+        ours = (n for n, value in globals().items() if getattr(value, "__module__", "").startswith(__name__))
+        return sorted({"__version__", *_PACKAGES, *(n for n in ours if not n.startswith("_"))})

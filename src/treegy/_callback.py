@@ -1,5 +1,6 @@
 """`Callback`: the base class of callbacks."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ class Callback:
     The names are Keras's. `logs` are Python floats (NumPy arrays where a figure isn't a scalar) over the epoch so far.
     A callback that overrides a hook of training batches makes the loop stop after every batch, which costs speed;
     the other hooks cost nothing in between. `next_step` and `on_step_end` are for what happens every so many steps.
+    A method that is called `on_...` and is no hook is a `TypeError` where the class is made: it would never be called.
 
     !!! example
 
@@ -37,6 +39,12 @@ class Callback:
     _replace: Callable[[Any], None] | None = None
     _stop: Callable[[str, bool], None] | None = None
     _run: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in dir(cls):
+            if name.startswith("on_") and name not in HOOKS and callable(getattr(cls, name, None)):
+                raise TypeError(no_such_hook(f"`{cls.__name__}.{name}` would never be called", name))
 
     @property
     def model(self) -> Any:
@@ -117,3 +125,14 @@ class Callback:
     def on_predict_end(self, logs: Logs) -> None: ...
     def on_predict_batch_begin(self, batch: int, logs: Logs) -> None: ...
     def on_predict_batch_end(self, batch: int, logs: Logs) -> None: ...
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+
+
+def no_such_hook(what: str, name: str) -> str:
+    """The message for a hook that there isn't."""
+    of_training = name.replace("on_", "on_train_", 1)  # Keras's `on_batch_end` is another name for it
+    near = [of_training] if of_training in HOOKS else difflib.get_close_matches(name, HOOKS, n=1)
+    mend = f" Did you mean `{near[0]}`?" if near else ""
+    return f"{what}: there is no hook `{name}`.{mend} There are {', '.join(HOOKS)}."

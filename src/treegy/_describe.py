@@ -10,9 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, keystr
 
-# A description is part of a sentence.
-_LONGEST = 300
-
 _SHORT = {
     "float": "f",
     "bfloat": "bf",
@@ -59,11 +56,6 @@ def is_key(value: Any) -> bool:
 
 def describe(value: Any, limit: int = 6) -> str:
     """One line that says what `value` is: dtype and shape of arrays, the first items of containers."""
-    text = _described(value, limit)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 6]} ... {text[-1]}"
-
-
-def _described(value: Any, limit: int) -> str:
     if is_arraylike(value):
         return array_name(value)
     if value is None or isinstance(value, bool | int | float | complex | str):
@@ -87,21 +79,20 @@ def _described(value: Any, limit: int) -> str:
     return f"an instance of {type(value).__name__}"
 
 
-def shortened(text: str, most: int = 200) -> str:
-    """`text`, or its beginning and its end if it is longer than `most`."""
-    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
+def _bracket(left: str, items: Sequence[str], more: bool, right: str) -> str:
+    return left + cut(", ".join([*items, "..."] if more else items)) + right
+
+
+def cut(text: str, length: int = 300) -> str:
+    """A text of at most so many characters: an error says where to look, and data may have any size."""
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def listed(names: Iterable[Any], most: int = 12) -> str:
     """Names for a sentence: `a, b, c`; of many the first ones, and how many more there are."""
     there = [str(name) for name in names]
-    shown = [shortened(name, 60) for name in there[:most]]
     more = len(there) - most
-    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
-
-
-def _bracket(left: str, items: Sequence[str], more: bool, right: str) -> str:
-    return left + ", ".join([*items, "..."] if more else items) + right
+    return ", ".join(cut(name, 60) for name in there[:most]) + (f", and {more} more" if more > 0 else "")
 
 
 def path_name(path: Any) -> str:

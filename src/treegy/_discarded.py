@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from . import _transfers
 from ._callback import Callback
 from ._describe import is_traced
 from ._warn import HERE, WRAPPERS, warn
@@ -52,7 +53,7 @@ def tell_if_discarded(model: Any, call: str, instead: str) -> None:
 def _caller() -> FrameType | None:
     """Return the frame that called the method which asks; `None` if that is treegy itself."""
     method = _skipping(sys._getframe(1), __file__, *WRAPPERS)  # pyright: ignore[reportPrivateUsage]
-    frame = None if method is None else _skipping(method.f_back, *WRAPPERS)
+    frame = None if method is None else _skipping(method.f_back, *WRAPPERS, _transfers.__file__)
     return None if frame is None or frame.f_code.co_filename.startswith(HERE) else frame
 
 

@@ -4,16 +4,21 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import equinox as eqx
 
-from ._describe import describe
+from ._annotations import evaluated
+from ._describe import cut, describe
 from ._errors import InjectionError
 from ._select import At
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+
+
+# How many of the values that there are an error lists.
+_SHOWN = 16
 
 
 class Request(NamedTuple):
@@ -30,26 +35,44 @@ class Request(NamedTuple):
     """Whether there is a `**kwargs` that takes whatever else there is."""
     variadic: bool
     """Whether there is an `*args`."""
+    collecting: tuple[str, ...]
+    """What `*args` and `**kwargs` are called, those that there are."""
 
     def __contains__(self, name: object) -> bool:
         return self.everything or name in self.names
 
 
+class Written(NamedTuple):
+    """A Python function as its author wrote it, and what is bound to it already."""
+
+    fn: Any
+    args: tuple[Any, ...]
+    """The arguments by position, of which the first is the `self` of a method."""
+    keywords: dict[str, Any]
+
+
 def written(fn: Any) -> Any:
     """The Python function as its author wrote it: under bound methods, decorators, partials and callable objects."""
+    return _unwrapped(fn).fn
+
+
+def _unwrapped(fn: Any) -> Written:
+    args: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = {}
     while True:
         if isinstance(fn, functools.partial | eqx.Partial):
-            fn = fn.func
+            args, keywords, fn = (*fn.args, *args), {**fn.keywords, **keywords}, fn.func
         elif inspect.ismethod(fn) or hasattr(fn, "__func__"):
+            args = (fn.__self__, *args) if hasattr(fn, "__self__") else args
             fn = fn.__func__
         elif hasattr(fn, "__wrapped__"):
             fn = fn.__wrapped__
         elif inspect.isfunction(fn) or inspect.isbuiltin(fn) or isinstance(fn, type):
-            return fn
+            return Written(fn, args, keywords)
         elif _is_written_call(type(fn)):
-            fn = type(fn).__call__
+            args, fn = (fn, *args), type(fn).__call__
         else:
-            return fn
+            return Written(fn, args, keywords)
 
 
 def _is_written_call(cls: Any) -> bool:
@@ -82,6 +105,7 @@ def request(fn: Callable[..., Any]) -> Request:
         tuple(p.name for p in named if p.kind in _POSITIONAL),
         inspect.Parameter.VAR_KEYWORD in kinds,
         inspect.Parameter.VAR_POSITIONAL in kinds,
+        tuple(p.name for p in parameters if p.kind not in _NAMED),
     )
 
 
@@ -102,22 +126,22 @@ def function_name(fn: Any) -> str:
 def annotations(fn: Any) -> dict[str, Any]:
     """The annotations of `fn`, with those written as strings evaluated; `return` among them.
 
-    One that can't be evaluated, say because its name exists for type checkers only, is left out.
+    One that can't be evaluated is left out, with a warning.
     """
-    fn = written(fn)
+    fn, args, _ = _unwrapped(fn)
+    return evaluated(fn, type(args[0]) if args else None)
+
+
+def all_arguments(fn: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What all parameters of `fn` are when it is called with `arguments`: `self` and defaults among them."""
+    fn, args, keywords = _unwrapped(fn)
     try:
-        return dict(get_type_hints(fn, include_extras=True))
-    except Exception:  # whatever evaluating somebody's string may raise
-        pass
-    hints: dict[str, Any] = {}
-    for name, hint in getattr(fn, "__annotations__", {}).items():
-        if isinstance(hint, str):
-            try:
-                hint = eval(hint, getattr(fn, "__globals__", {}))
-            except Exception:
-                continue
-        hints[name] = hint
-    return hints
+        parameters = inspect.signature(fn).parameters.values()
+    except (ValueError, TypeError):
+        return dict(arguments)
+    found = {p.name: p.default for p in parameters if p.default is not p.empty}
+    found.update(zip((p.name for p in parameters if p.kind in _POSITIONAL), args, strict=False))
+    return {**found, **keywords, **arguments}
 
 
 def places(fn: Any) -> dict[str, At]:
@@ -213,7 +237,9 @@ def missing_argument(
     lines = [f"{who} asks for `{name}`, which is not available."]
     lines.append(f"  signature: {function_name(fn)}{signature_text(fn)}")
     if available:
-        lines.append("  available: " + ", ".join(f"{n} = {describe(v)}" for n, v in available.items()))
+        shown = [f"{cut(str(n), 60)} = {cut(describe(v), 120)}" for n, v in list(available.items())[:_SHOWN]]
+        more = f" and {len(available) - _SHOWN} more" if len(available) > _SHOWN else ""
+        lines.append("  available: " + cut(", ".join(shown), 700) + more)
     else:
         lines.append("  available: nothing")
     near = difflib.get_close_matches(name, list(available), n=1)
@@ -230,4 +256,4 @@ def signature_text(fn: Callable[..., Any]) -> str:
     """The signature without annotations, which are long and say nothing about names."""
     signature = request(fn).signature
     parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+    return cut(str(signature.replace(parameters=parameters, return_annotation=signature.empty)), 400)

@@ -15,7 +15,7 @@ from ._steps import for_module, for_terms, is_default
 from ._term import INJECTED, Batch, Term, make_term, reads
 
 # What the table says about these is that they are read; their shapes are in the table already, or are none.
-_WITHOUT_SHAPE = ("training", "initializing", "parameters", "states", "state", "key", "module", "step")
+_WITHOUT_SHAPE = ("training", "inference", "initializing", "parameters", "states", "state", "key", "module", "step")
 
 
 class Injection(NamedTuple):
@@ -68,7 +68,7 @@ def _terms(model: Any) -> list[Term]:
 def _of_module(module: Any, x: Any, provided: dict[str, Any]) -> Injection:
     name = type_name(module)
     try:
-        inputs, wanted = inputs_of(module, x), request(module)
+        inputs, wanted = inputs_of(module, x, "state" in provided), request(module)
     except InjectionError as e:
         return Injection("module", name, {}, str(e).splitlines()[0])
     found = {f"*[{i}]": describe(v) for i, v in enumerate(inputs.rest)}

@@ -1,5 +1,6 @@
 """What a model may be made of, and the words for what it may not."""
 
+import inspect
 from typing import Any
 
 import equinox as eqx
@@ -37,6 +38,46 @@ def check_optimizer(optimizer: Any) -> None:
             f"`optimizer` is {describe(optimizer) if name is None else f'`{name}`'}; an optax transformation such as "
             f"`optax.adam(1e-3)` is expected.{call}"
         )
+    called = _called_by_mistake(optimizer.init, set())
+    if called is not None:
+        raise TypeError(
+            f"`optimizer` has labels or a mask that are {describe(called)}, as those of `optax.multi_transform` and "
+            "`optax.masked`. Since it can be called, optax would call it to make them: pass a function that returns "
+            "it, `lambda _: labels`."
+        )
+
+
+def _called_by_mistake(value: Any, seen: set[int]) -> Any:
+    """The module of labels or booleans that a transformation holds, which optax takes for a function to make them.
+
+    Transformations are functions, or methods of objects, that hold what they were made with.
+    """
+    if id(value) in seen:
+        return None
+    seen.add(id(value))
+    if isinstance(value, eqx.Module) and callable(value):
+        leaves = jax.tree.leaves(value)
+        return value if leaves and all(isinstance(leaf, str | bool) for leaf in leaves) else None
+    if isinstance(value, dict):
+        inner = list(value.values())
+    elif isinstance(value, list | tuple):
+        inner = list(value)
+    elif hasattr(value, "__func__") and hasattr(value, "__self__"):
+        method: Any = value
+        inner = [method.__func__, *getattr(method.__self__, "__dict__", {}).values()]
+    elif inspect.isfunction(value) and value.__module__.startswith("optax"):
+        cells = value.__closure__ or ()
+        inner = [cell.cell_contents for cell in cells if _is_filled(cell)]
+    else:
+        inner = []
+    return next((found for part in inner if (found := _called_by_mistake(part, seen)) is not None), None)
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # of a name that is assigned later
+        return False
 
 
 def root_key(seed: Any) -> Any:

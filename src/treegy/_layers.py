@@ -104,9 +104,8 @@ def _follow(result: Any, cell: list[Any]) -> None:
     if not jax.tree.leaves(arrays):
         return
 
-    @jax.custom_batching.custom_vmap
-    def unchanged(arrays: Any) -> Any:
-        return arrays
+    # No decorator: what `beartype.claw` puts around a decorated function has no `def_vmap`.
+    unchanged = jax.custom_batching.custom_vmap(lambda arrays: arrays)
 
     def rule(axis_size: int, in_batched: Any, arrays: Any) -> tuple[Any, Any]:
         (batched,) = in_batched
@@ -163,11 +162,10 @@ def observed(node: Any, watcher: Callable[[Path, Any], Watcher], fields: bool = 
 
 
 def _observed_function(fn: Callable[..., Any], watcher: Watcher) -> Callable[..., Any]:
-    @functools.wraps(fn)
     def called(*args: Any, **kwargs: Any) -> Any:
         return watcher(fn, *args, **kwargs)
 
-    return called
+    return functools.update_wrapper(called, fn)
 
 
 _SEAT = "_treegy_seat"
@@ -185,14 +183,15 @@ class _NoHook:
 def _observed_class(cls: Any) -> Any:
     original = cls.__call__
 
-    # `__wrapped__` leads those who read signatures and annotations to the original.
-    @functools.wraps(original)
     def called(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         watcher = vars(self).get(_SEAT)
         if watcher is None:
             return original(self, *args, **kwargs)
         return watcher(original, self, *args, **kwargs)
 
+    # `__wrapped__` leads those who read signatures and annotations to the original. Not as a decorator: `beartype.claw`
+    # over this package would take its annotations for those of `called`.
+    functools.update_wrapper(called, original)
     # A static field, so that flattening and rebuilding, as by `vmap` and `eqx.combine`, keeps the seat.
     namespace = {
         "__module__": cls.__module__,

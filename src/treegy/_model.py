@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from . import _load, _save, _steps
 from ._assembly import partitioned, states_of, with_states
 from ._class_weight import as_used_table
+from ._dataclass_replace import keep_trained
 from ._describe import describe, is_iterator, is_traced, path_name
 from ._discarded import keeps_model, tell_if_discarded
 from ._driver import (
@@ -27,8 +28,10 @@ from ._label_check import check_labels
 from ._objective import check_terms, in_order
 from ._prepare import loadable, prepared, with_metrics, without_metrics
 from ._replace import replaced
+from ._shared import warn_of_shared
 from ._states import States
 from ._summary import Summary, summarize, summary_step
+from ._transfers import own_transfers
 from .data._array_source import ArraySource
 from .data._arrays import as_arrays, common_length
 from .data._as_source import as_source, as_validation_source, refuse
@@ -105,9 +108,11 @@ class Model(eqx.Module, Generic[N]):
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
     _carried: Any = eqx.field(default=None, init=False)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _steps.install(cls)
+    if not TYPE_CHECKING:  # to type checkers, the constructor is what the fields say
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            _steps.install(cls)
+            return super().__new__(cls)
 
     def __check_init__(self) -> None:
         check_terms("loss", "loss", self.loss)
@@ -118,6 +123,7 @@ class Model(eqx.Module, Generic[N]):
             arguments.flag("batched", self.batched)
         arguments.flag("run_eagerly", self.run_eagerly)
         partitioned(self.module, self.trainable)
+        keep_trained(self)
 
     # What a model is made of
 
@@ -157,6 +163,7 @@ class Model(eqx.Module, Generic[N]):
 
     # Training
 
+    @own_transfers
     def fit(
         self: M,
         x: Any = None,
@@ -249,11 +256,13 @@ class Model(eqx.Module, Generic[N]):
         else:
             check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
+        warn_of_shared(self.module, self.trainable)
         if not keeps_model(callbacks):
             tell_if_discarded(self, "model.fit(...)", "model, history = model.fit(...)")
         schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
         return fit(self, source, validation, table, schedule, callbacks, verbose)
 
+    @own_transfers
     def evaluate(
         self,
         x: Any = None,
@@ -292,6 +301,7 @@ class Model(eqx.Module, Generic[N]):
             progress.close()
             hooks.close()
 
+    @own_transfers
     def predict(
         self,
         x: Any = None,
@@ -324,6 +334,7 @@ class Model(eqx.Module, Generic[N]):
             progress.close()
             hooks.close()
 
+    @own_transfers
     def init(
         self: M,
         x: Any = None,
@@ -353,6 +364,7 @@ class Model(eqx.Module, Generic[N]):
         model = prepared(self, "train", first)
         return with_metrics(model, first) if first.y_true is not None and can_test(model) else model
 
+    @own_transfers
     def train_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
     ) -> tuple[M, dict[str, Any]]:
@@ -372,6 +384,7 @@ class Model(eqx.Module, Generic[N]):
         model, logs = self._jitted(train_on_batch)(model, examples)
         return model, dict(logs)
 
+    @own_transfers
     def test_on_batch(
         self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
     ) -> tuple[M, dict[str, Any]]:
@@ -388,6 +401,7 @@ class Model(eqx.Module, Generic[N]):
         model, logs = self._jitted(test_on_batch)(model, examples)
         return model, dict(logs)
 
+    @own_transfers
     def predict_on_batch(self, x: Any = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
         x = _as_jax(x, "x")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ._accumulator import Accumulator, Mean, Total
 from ._class_weight import with_class_weight
-from ._describe import describe, shortened
+from ._describe import cut, describe
 from ._naming import TOTAL, named_terms, unique_in
 from ._term import Batch, Term, make_term, parts, reducer, scaled, seen
 
@@ -26,7 +26,7 @@ def check_terms(kind: str, argument: str, nest: Any) -> None:
     if nest is None:
         return
     for place, thing in _items(nest, argument):
-        where = shortened(place)
+        where = cut(place, 200)
         such = "losses" if kind == "loss" else "metrics"
         expected = f"expected are {such} such as `tg.{such}.MeanSquaredError()`, functions, and lists or dicts of these"
         if isinstance(thing, str):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._describe import describe
+from ._describe import describe, listed
 from ._errors import InjectionError
 
 
@@ -101,7 +101,7 @@ def _place(path: Any) -> At:
 
 def _keys(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(repr(k) for k in value) or "none"
+        return listed(repr(k) for k in value) or "none"
     if hasattr(value, "_fields"):
         return ", ".join(value._fields)
     if isinstance(value, list | tuple):

@@ -58,15 +58,25 @@ STEPS = {f"{name}_step": step for name, step in _STEPS.items()} | {
 
 
 def install(cls: Any, default: bool = False) -> None:
-    """Make the steps that `cls` defines callable from anywhere.
+    """Make the steps of `cls`, and those of its bases, callable from anywhere. Once for each class.
 
     A step then takes its arguments by position or by name, of which it gets those that it names; runs with `self`
     bound to the states that it was given; and what it returns is checked.
+
+    This happens when the first object is made, and not when the class is: decorators of classes, such as `beartype`,
+    then find what their user wrote.
     """
-    for name, step in STEPS.items():
-        written = inspect.getattr_static(cls, name, None)
-        if inspect.isfunction(written) and not hasattr(written, "is_default_step"):
-            setattr(cls, name, _called(name, step, written, default))
+    for base in reversed(cls.__mro__):
+        if hasattr(base, "call_train_step") and _INSTALLED not in vars(base):
+            setattr(base, _INSTALLED, True)
+            for name, step in STEPS.items():
+                written = inspect.getattr_static(base, name, None)
+                is_step = inspect.isfunction(written) or hasattr(written, "__wrapped__")
+                if is_step and not hasattr(written, "is_default_step"):
+                    setattr(base, name, _called(name, step, written, default))
+
+
+_INSTALLED = "_has_steps_installed"
 
 
 def is_default(model: Any, *names: str) -> bool:
@@ -85,10 +95,9 @@ def is_default_jit(model: Any) -> bool:
     return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
 
 
-def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -> Callable[..., Any]:
+def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
     who = f"step `{name}` ({function_name(written)})"
 
-    @functools.wraps(written)
     def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
         available = _arguments(who, step, args, kwargs)
         if available["states"] is None:
@@ -98,12 +107,14 @@ def _called(name: str, step: Step, written: Callable[..., Any], default: bool) -
             return written(model, **available)
         method = functools.partial(written, model)
         arguments = bind(method, available, who)
-        check(written, arguments, who=who)
+        check(method, arguments, who=who)
         returned = call(method, arguments)
         _check_returned(who, step, returned)
-        check(written, {**arguments, "return": returned}, who=who)
+        check(method, {**arguments, "return": returned}, who=who)
         return returned
 
+    # Not as a decorator: `beartype.claw` over this package would take the user's annotations for those of `stepped`.
+    functools.update_wrapper(stepped, written)
     setattr(stepped, "is_default_step", default)  # noqa: B010
     return stepped
 
@@ -162,6 +173,7 @@ def for_module(states: States, initializing: bool, training: bool) -> dict[str, 
     """What a module can ask for by name, besides its inputs."""
     provided = {
         "training": training,
+        "inference": not training,
         "initializing": initializing,
         "parameters": states.get("net_params"),
         "states": states,
@@ -241,7 +253,8 @@ def test_step(
     available = for_terms(values, sample_weight, class_weight, states, initializing, training, model.module)
     axes: dict[str, Axis] = {}
     if is_default(model, "pred_step"):
-        axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched)
+        stateful = states.get("state") is not None
+        axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched, stateful)
     elif size is not None:
         axes["batch"] = Axis(size, "x" if x is not None else "y_true")
     batch = Batch(available, 1 if size is None else size, sample_weight, axes)
@@ -284,9 +297,8 @@ def _ordered(logs: Mapping[str, Any]) -> OrderedDict[str, Any]:
 def _watched(loss: Any, depends: list[bool]) -> Any:
     """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
 
-    @jax.custom_jvp
-    def watch(value: Any) -> Any:
-        return value
+    # No decorator: what `beartype.claw` puts around a decorated function has no `defjvp`.
+    watch = jax.custom_jvp(lambda value: value)
 
     def rule(primals: Any, tangents: Any) -> Any:
         if not isinstance(tangents[0], SymbolicZero):

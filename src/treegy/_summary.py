@@ -16,6 +16,7 @@ from ._driver import Examples
 from ._injections import Injection, first_line, injections, type_name
 from ._layers import Path, Seat, layers, observed
 from ._prepare import prepared
+from ._shared import shared
 from ._states import States
 from ._steps import is_default
 from ._table import NO_BREAK, Column, Table, as_html, as_text
@@ -134,7 +135,7 @@ def summarize(model: Any, x: Any, y: Any, depth: int) -> Summary:
     read = injections(model, states, x, y, notes)
     model = bound_to(model, states)
     leaves = _leaves(model, states)
-    notes += _shared(leaves)
+    notes += _notes_of_shared(states)
     trainable = _count(leaf.value for leaf in leaves if leaf.trainable)
     other = _count(leaf.value for leaf in leaves if not leaf.trainable)
     optimizer = _count(jax.tree.leaves(states.get("optimizer_states")))
@@ -214,13 +215,8 @@ def _count(values: Iterable[Any]) -> tuple[int, int]:
     return sum(counts), sum(n * value.dtype.itemsize for n, value in zip(counts, once, strict=True))
 
 
-def _shared(leaves: list[_Leaf]) -> list[str]:
-    first: dict[int, Path] = {}
-    pairs = [
-        f"`{path_name(path)}` is `{path_name(first[id(value)])}`"
-        for path, value, trainable in leaves
-        if first.setdefault(id(value), path) != path and trainable
-    ]
+def _notes_of_shared(states: States) -> list[str]:
+    pairs = shared(states.get("net_params"))
     if not pairs:
         return []
     more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""

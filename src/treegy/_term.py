@@ -119,7 +119,9 @@ def make_term(kind: str, thing: Any, name: str) -> Term:
     - `name`: what it is called in the logs.
     """
     if not hasattr(thing, "_function"):
-        return Term(kind, name, thing, (), bool(getattr(thing, "local_axes", False)))
+        # An attribute of the function, which decorators copy; partials don't.
+        local_axes = getattr(thing, "local_axes", getattr(written(thing), "local_axes", False))
+        return Term(kind, name, thing, (), local_axes)
     return Term(
         kind,
         name,

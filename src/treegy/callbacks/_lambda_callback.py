@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from .._callback import Callback
+from .._callback import HOOKS, Callback, no_such_hook
 from ..loop._arguments import positive
-
-_HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class LambdaCallback(Callback):
@@ -34,8 +32,8 @@ class LambdaCallback(Callback):
         **Raises:** `TypeError` for a name that is no hook, what isn't callable, or `every` without `on_step_end`.
         """
         for name, hook in hooks.items():
-            if name not in _HOOKS:
-                raise TypeError(f"there is no hook `{name}`; there are {', '.join(_HOOKS)}.")
+            if name not in HOOKS:
+                raise TypeError(no_such_hook(f"`LambdaCallback` got `{name}`", name))
             if hook is not None and not callable(hook):
                 raise TypeError(f"`{name}` is {hook!r}; a function is expected.")
             if hook is not None:

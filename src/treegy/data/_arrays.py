@@ -13,6 +13,7 @@ from .._describe import array_name, describe, is_iterator, is_traced, listed, pa
 from .._driver import Examples
 from .._errors import DataError
 from .._hint import batches_explained
+from ._explicit_mesh import refuse_explicit
 from ._rows import Rows, as_rows, check_is_one_table, columns, is_column, is_table
 
 # On some machines the same as those of 64 and 128 bits, which JAX has.
@@ -224,6 +225,7 @@ class Arrays(NamedTuple):
             f"{prefix}y": as_arrays(y, f"{prefix}y"),
             f"{prefix}sample_weight": as_arrays(sample_weight, f"{prefix}sample_weight"),
         }
+        refuse_explicit(named)
         with batches_explained(f"{prefix}x", x, y):
             length = common_length(named)
         return Arrays(named[f"{prefix}x"], named[f"{prefix}y"], named[f"{prefix}sample_weight"], length)

@@ -16,6 +16,7 @@ from .._errors import CheckpointError, DataError
 from .._warn import warn
 from ._arrays import as_arrays, common_length
 from ._batch_feed import BatchFeed
+from ._explicit_mesh import refuse_explicit
 from ._rows import is_column, is_table
 from ._source import Source
 
@@ -261,6 +262,7 @@ class BatchSource(Source):
             )
         names = ("x", "y", "sample_weight")
         named = {f"{where}: {n}": as_arrays(p, f"{where}: {n}") for n, p in zip(names, parts, strict=False)}
+        refuse_explicit(named)
         common_length(named)
         examples = Examples(*named.values())
         structure = jax.tree.structure(examples)

@@ -1,15 +1,21 @@
 """What looks wrong about the values that losses and metrics read, though nothing can be said for sure."""
 
+import contextlib
+import warnings
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._accumulator import Mean
 from .._describe import is_arraylike
 from .._model import Model
 from .._naming import named_terms
-from .._term import Batch, make_term, placed, reads, size_of
+from .._steps import for_terms
+from .._term import Batch, Term, make_term, parts, placed, reads, size_of
 from ..metrics._wrapper import Wrapper
+from ._coarse import coarse
 from ._judged import judged, seen_of
 from ._meant import meant_by
 
@@ -23,7 +29,10 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     - where predictions or labels are NaN;
     - where predictions aren't what is meant, such as logits where probabilities are: these don't lie outside of [0, 1],
       and logits seldom all lie within it; distributions over classes sum to 1;
-    - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1.
+    - where values compare each example with each, since labels `(batch,)` are broadcast against `(batch, 1)`;
+    - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1;
+    - where the thresholds of a metric such as [`treegy.metrics.AUC`][] are too far apart for where predictions lie, so
+        that those of positive and negative labels can't be told apart.
 
     What is meant follows from the class attribute `predictions` and from options such as `from_logits`, `threshold` and
     `ignore_class`. A loss or metric of your own says it, too, by one of
@@ -67,10 +76,9 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     values = {"x": x, "y_true": y, "y_pred": model.predict_on_batch(x), "sample_weight": sample_weight}
     values = {name: jax.tree.map(lambda a: jnp.asarray(a) if is_arraylike(a) else a, v) for name, v in values.items()}
     given = {name: value for name, value in values.items() if value is not None}
-    others = {"parameters": model.parameters, "states": model.states, "key": jax.random.key(0)}
-    batch = Batch(
-        {**others, "training": False, "initializing": False, **given}, size_of(given), values["sample_weight"]
-    )
+    states = model.states.update(rng=jax.random.key(0))
+    available = for_terms({}, None, None, states, False, False, model.module)
+    batch = Batch({**available, **given}, size_of(given), values["sample_weight"])
     return [
         doubt
         for kind, terms in zip(("loss", "metric"), named_terms(model.loss, model.metrics), strict=True)
@@ -86,4 +94,17 @@ def _doubts(kind: str, name: str, thing: Any, batch: Batch) -> list[str]:
     if isinstance(thing, Wrapper):
         return _doubts(kind, name, thing.metric, Batch(read, batch.size, weight))
     seen = {name: seen_of(name, read.get(name), weight) for name in ("y_pred", "y_true")}
-    return [f"{term.who} {doubt}" for doubt in judged(meant_by(thing), seen["y_pred"], seen["y_true"])]
+    meant = meant_by(thing)
+    found = list(judged(meant, seen["y_pred"], seen["y_true"]))
+    # What isn't meant at all needn't be told apart.
+    found = found or list(coarse(meant, seen["y_pred"], seen["y_true"]))
+    return [f"{term.who} {doubt}" for doubt in found] + _told(term, batch)
+
+
+def _told(term: Term, batch: Batch) -> list[str]:
+    """What a loss or metric is warned of while it is traced, such as labels that are broadcast."""
+    with warnings.catch_warnings(record=True) as told, contextlib.suppress(Exception):
+        warnings.simplefilter("always")
+        # What it raises will be raised in a step, too.
+        eqx.filter_eval_shape(lambda batch: parts(term, batch, Mean.of), batch)
+    return [str(warning.message) for warning in told if str(warning.message).startswith(term.who)]

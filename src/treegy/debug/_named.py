@@ -41,12 +41,12 @@ def _named_class(cls: Any) -> Any:
         object.__setattr__(new, "module", observed(new.module, _Name, fields=True))
         object.__setattr__(new, "optimizer", _named_optimizer(new.optimizer))
 
-    @functools.wraps(grad_step)
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss, logs, states, grads = grad_step(self, *args, **kwargs)
         root = "states.net_params" if self.module is None else "module"
         return loss, logs, states, tree_map_with_path(functools.partial(_marked, root), grads)
 
+    functools.update_wrapper(marking, grad_step)
     namespace = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,

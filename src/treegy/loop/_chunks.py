@@ -61,7 +61,8 @@ class Traced(NamedTuple):
 def traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
     arrays, examples = shapes.values
     note_model(_NAMES[step], frozen, arrays, shapes.key)
-    found = step.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
+    jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
+    found = jitted.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
     before, after = found.jaxpr.jaxpr.invars, found.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
     return Traced(found.out_info, changed)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array, Float, Num, Shaped
 
 from .._accumulator import Masked
 from .._loss import Loss
@@ -24,7 +24,7 @@ def circle(
     margin: ArrayLike = 0.4,
     remove_diagonal: bool = True,
     sample_weight: Any = None,
-) -> Masked:
+) -> Float[Array, "batch"]:
     r"""Draws embeddings of the same label together and those of different labels apart, the more the further they are
     from where they should be. With the similarities $s_{ij} = \min(y_i \cdot y_j, 1)$ and the margin $m$,
 
@@ -46,8 +46,9 @@ def circle(
 
     **Returns:**
 
-    [`treegy.Masked`][]: one value per example `(batch,)`, of which those count that have both a $P_i$ and an $N_i$.
-    They depend on the other examples of the batch, and so does their mean on how examples are cut into batches.
+    One value per example `(batch,)`, 0 for those without a $P_i$ or an $N_i$; [`treegy.losses.Circle`][] leaves these
+    out of the mean. They depend on the other examples of the batch, and so does their mean on how examples are cut into
+    batches.
 
     **Raises:** [`treegy.ContractError`][] where the shapes aren't these, or `y_true` isn't of an integer dtype.
 
@@ -55,6 +56,13 @@ def circle(
 
         Sun et al., *Circle Loss: A Unified Perspective of Pair Similarity Optimization*, CVPR 2020.
     """
+    return _values(y_true, y_pred, gamma, margin, remove_diagonal, sample_weight)[0]
+
+
+def _values(
+    y_true: Array, y_pred: Array, gamma: ArrayLike, margin: ArrayLike, remove_diagonal: bool, sample_weight: Any
+) -> tuple[Array, Array]:
+    """The value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
     positive, negative = pairs(y_true, present)
     if remove_diagonal:
@@ -65,11 +73,12 @@ def circle(
     far = gamma * jnp.maximum(1 + margin - distance, 0) * (1 - margin - distance)
     positives, has_positive = log_sum_exp(near, positive)
     negatives, has_negative = log_sum_exp(far, negative)
-    return Masked(jax.nn.softplus(positives + negatives), has_positive & has_negative)
+    values, has_both = jax.nn.softplus(positives + negatives), has_positive & has_negative
+    return jnp.where(has_both, values, jnp.zeros_like(values)), has_both
 
 
 class Circle(Loss):
-    r"""The circle loss of labelled embeddings: [`treegy.losses.circle`][].
+    r"""The circle loss of labelled embeddings: [`treegy.losses.circle`][], of the examples that have both.
 
     **Raises:** `ValueError` where `gamma` isn't positive, or `margin` isn't from 0 to 1.
 
@@ -101,11 +110,4 @@ class Circle(Loss):
     def call(
         self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: Any = None
     ) -> Masked:
-        return circle(
-            y_true,
-            y_pred,
-            gamma=self.gamma,
-            margin=self.margin,
-            remove_diagonal=self.remove_diagonal,
-            sample_weight=sample_weight,
-        )
+        return Masked(*_values(y_true, y_pred, self.gamma, self.margin, self.remove_diagonal, sample_weight))

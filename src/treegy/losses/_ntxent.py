@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array, Float, Num, Shaped
 
 from .._accumulator import Masked, safe_divide
 from .._loss import Loss
@@ -22,7 +22,7 @@ def ntxent(
     *,
     temperature: ArrayLike = 0.07,
     sample_weight: Any = None,
-) -> Masked:
+) -> Float[Array, "batch"]:
     r"""The crossentropy of finding, among the examples of the batch, one that has the same label. With the cosine
     similarities $s_{ij}$ of the embeddings and the temperature $\tau$,
 
@@ -43,9 +43,9 @@ def ntxent(
 
     **Returns:**
 
-    [`treegy.Masked`][]: one value per example `(batch,)`, of which those count that have a $P_i$. They depend on the
-    other examples of the batch, and so does their mean on how examples are cut into batches. (Optax averages over all
-    pairs instead, which is the same where each label occurs equally often.)
+    One value per example `(batch,)`, 0 for those without a $P_i$; [`treegy.losses.NTXent`][] leaves these out of the
+    mean. They depend on the other examples of the batch, and so does their mean on how examples are cut into batches.
+    (Optax averages over all pairs instead, which is the same where each label occurs equally often.)
 
     **Raises:** [`treegy.ContractError`][] where the shapes aren't these, or `y_true` isn't of an integer dtype.
 
@@ -53,6 +53,11 @@ def ntxent(
 
         Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020.
     """
+    return _values(y_true, y_pred, temperature, sample_weight)[0]
+
+
+def _values(y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: Any) -> tuple[Array, Array]:
+    """The value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
     squares = jnp.sum(embeddings**2, axis=1, keepdims=True)
     units = embeddings * jax.lax.rsqrt(jnp.maximum(squares, EPSILON**2))
@@ -63,11 +68,11 @@ def ntxent(
     rest = jnp.where(has_rest, rest, -jnp.inf)[:, None]
     values = jnp.where(positive, jax.nn.softplus(rest - similar), jnp.zeros_like(similar))
     count = jnp.sum(positive, axis=1)
-    return Masked(safe_divide(jnp.sum(values, axis=1), count.astype(values.dtype)), count > 0)
+    return safe_divide(jnp.sum(values, axis=1), count.astype(values.dtype)), count > 0
 
 
 class NTXent(Loss):
-    r"""The contrastive loss of labelled embeddings: [`treegy.losses.ntxent`][].
+    r"""The contrastive loss of labelled embeddings: [`treegy.losses.ntxent`][], of the examples that have a $P_i$.
 
     **Raises:** `ValueError` where `temperature` isn't positive.
 
@@ -95,4 +100,5 @@ class NTXent(Loss):
     def call(
         self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: Any = None
     ) -> Masked:
-        return ntxent(y_true, y_pred, temperature=self.temperature, sample_weight=sample_weight)
+        values, has_some = _values(y_true, y_pred, self.temperature, sample_weight)
+        return Masked(values, has_some)

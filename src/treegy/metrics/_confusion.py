@@ -11,9 +11,10 @@ from jaxtyping import Array
 from .._accumulator import Sum
 from .._describe import array_name
 from .._errors import ContractError
-from ..losses._classes import class_axis
+from ..losses._classes import class_axis, within
 from ..losses._elementwise import matched
 from ..losses._number import check_number
+from ._class_indices import as_indices, holds_class_indices
 from ._counting import count, counted, element_weights, spoiled, weighted_at_all
 from ._derived import Source, source
 from ._top_k import among_top
@@ -70,11 +71,20 @@ def _counts_of(
     per_class: bool,
     largest: bool,
 ) -> Sum:
+    if holds_class_indices(y_true, y_pred):
+        y_true = _one_hot(y_true, y_pred)
     if per_class or largest:
         class_axis(y_true, y_pred)
     y_true, y_pred = matched(y_true, y_pred)
     chosen = _largest(y_pred) if largest else predicted(y_pred, thresholds, top_k)
     return confusion(y_true, y_pred, chosen, sample_weight, class_id=class_id, per_class=per_class)
+
+
+def _one_hot(y_true: Array, y_pred: Array) -> Array:
+    """Class indices as one-hot labels; what is no class becomes a label that is neither 0 nor 1."""
+    inside, labels = within(as_indices(y_true, "y_true"), y_pred.shape[-1])
+    one_hot = jax.nn.one_hot(labels, y_pred.shape[-1], dtype=jnp.int32)
+    return jnp.where(inside[..., None], one_hot, jnp.full_like(one_hot, -1))
 
 
 def _largest(y_pred: Array) -> Array:
@@ -155,12 +165,13 @@ def as_thresholds(thresholds: Any) -> Any:
 
 
 def check_thresholds(thresholds: Any, name: str = "thresholds") -> None:
+    if thresholds is None:
+        return
     several = thresholds if isinstance(thresholds, tuple) else (thresholds,)
     if not several:
         raise ValueError(f"`{name}` is empty: give at least one.")
     for threshold in several:
-        if threshold is not None:
-            check_number(name, threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
+        check_number(name, threshold, lambda t: 0 <= t <= 1, "a number from 0 to 1, or a list of them")
 
 
 def check_class_id(y_pred: Array, class_id: int | None) -> None:

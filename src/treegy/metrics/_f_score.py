@@ -77,9 +77,10 @@ class FBetaScore(FScore):
     $(1 + \beta^2) \frac{P R}{\beta^2 P + R} = \frac{(1 + \beta^2) TP}{(1 + \beta^2) TP + \beta^2 FN + FP}$.
 
     `y_true` is 0 or 1 (or boolean), one-hot for several classes, and of the shape of `y_pred`,
-    `(batch, ..., classes)`. With `average="micro"` and a `threshold`, any shape will do. For labels that are class
-    indices, pass `jax.nn.one_hot(y_true, classes)`. With several thresholds there is an axis of them before that of the
-    classes. A label that is neither 0 nor 1, or a prediction that is NaN, makes the figure NaN.
+    `(batch, ..., classes)`; or it holds class indices, integers `(batch, ...)`. With `average="micro"` and a
+    `threshold`, any shape will do. With several thresholds there is an axis of them before that of the classes. A label
+    that is neither 0 nor 1, a class index that isn't from 0 to `classes` - 1, or a prediction that is NaN, makes the
+    value NaN.
 
     **Raises:** `ValueError` where `beta` isn't positive, a threshold isn't from 0 to 1, `average` or `zero_division` is
     unknown, `top_k` is less than 1, or where both `class_id` and an average over classes are given.

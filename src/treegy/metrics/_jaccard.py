@@ -17,6 +17,10 @@ class Jaccard(OfConfusionMatrix):
     [`treegy.metrics.MeanIoU`][] is the same but for classes that neither occur nor are predicted: there they are left
     out of the mean, and here they count as `zero_division`.
 
+    With `ignore_class=`, the averages are over the other classes: examples that have that label don't count, and where
+    it is a class, an example of another one that is predicted as it counts as missed there. Only `average=None` has a
+    value of that class, too, as of a class without labels.
+
     What it takes and raises is what [`treegy.metrics.ConfusionMatrix`][] does; and a `ValueError` where `average` or
     `zero_division` is unknown.
 
@@ -43,9 +47,22 @@ class Jaccard(OfConfusionMatrix):
         check_zero_division(self.zero_division)
 
     def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _jaccard, average=self.average, zero_division=self.zero_division)
+        return Figure(
+            accumulated,
+            _jaccard,
+            average=self.average,
+            zero_division=self.zero_division,
+            ignore_class=self.ignore_class,
+        )
 
 
-def _jaccard(matrix: Float[Array, "classes classes"], average: str | None, zero_division: float) -> Float[Array, "..."]:
+def _jaccard(
+    matrix: Float[Array, "classes classes"], average: str | None, zero_division: float, ignore_class: int | None
+) -> Float[Array, "..."]:
     both, labels, predictions = jnp.diagonal(matrix), jnp.sum(matrix, axis=1), jnp.sum(matrix, axis=0)
-    return ratio(both, labels + predictions - both, labels, average, zero_division)
+    either = labels + predictions - both
+    if average is not None:
+        # A class that is never a label would count as one of which nothing is found.
+        kept = jnp.asarray([i for i in range(matrix.shape[0]) if i != ignore_class])
+        both, either, labels = both[kept], either[kept], labels[kept]
+    return ratio(both, either, labels, average, zero_division)

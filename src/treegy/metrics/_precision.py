@@ -9,8 +9,9 @@ class Precision(RatioOfCounts):
     r"""How many of the positive predictions are right, $TP / (TP + FP)$; `zero_division` where there are none.
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`; what is above the threshold is
-    predicted as 1. Counts are weighted, and exact however long the epoch. A label that is neither 0 nor 1, or a
-    prediction that is NaN, makes the figure NaN.
+    predicted as 1. Integer `y_true` `(batch, ...)` with scores `(batch, ..., classes)` of several classes holds class
+    indices, and counts as the one-hot labels do. Counts are weighted, and exact however long the epoch. A label that is
+    neither 0 nor 1, a class index that isn't from 0 to `classes` - 1, or a prediction that is NaN, makes the value NaN.
 
     **Raises:** `ValueError` where a threshold isn't from 0 to 1, where `top_k` is less than 1, or where `average` or
     `zero_division` is unknown. [`treegy.ContractError`][] where the shapes of `y_true` and `y_pred` differ, or where
