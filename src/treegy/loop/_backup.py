@@ -1,6 +1,6 @@
 """A run as a document of `Checkpoints`, and a run that goes on from one."""
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -39,7 +39,7 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
+def resume(run: Run, document: Any, directory: Any) -> None:
     """Have a run that has not begun go on from a document, which comes from a directory.
 
     **Raises:** [`treegy.CheckpointError`][] if it is of another training.
@@ -54,10 +54,10 @@ def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
         setattr(run, name, document[name])
     run.since = run.step
     run.words = None if document["words"] is None else np.array(document["words"], np.uint32)
-    run.validated = _figures_of(document["validated"])
-    run.history.history = {name: _figures_of(values) for name, values in document["history"].items()}
+    run.validated = _values(document["validated"])
+    run.history.history = {name: [_value(v) for v in values] for name, values in document["history"].items()}
     run.history.epoch = document["epochs"]
-    run.history.validations = [(step, _figures_of(found)) for step, found in document["validations"]]
+    run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
     run.hooks.restore(document["callbacks"])
     # After what a callback may tell it of the epoch. What begins anew for each validation is at its beginning.
     run.source.resume(document["data"])
@@ -69,7 +69,7 @@ def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
         run.ended = True
 
 
-def _check_is_of(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
+def _check_is_of(run: Run, document: Any, directory: Any) -> None:
     """Raise unless a document is of this training, as far as that can be told."""
     # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
     going_on = document["epoch"] < document["last"] and document["stopped"] is None
@@ -90,6 +90,11 @@ def _check_is_of(run: Run, document: Any, directory: str | os.PathLike[str]) -> 
             )
 
 
-def _figures_of(stored: Any) -> Any:
-    """Figures as a history has them: those that aren't scalars are NumPy arrays."""
-    return jax.tree.map(lambda v: np.asarray(v) if isinstance(v, jax.Array) else v, stored)
+def _values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    # Not by `jax.tree.map`, which would sort the names.
+    return {name: _value(value) for name, value in stored.items()}
+
+
+def _value(stored: Any) -> Any:
+    """A metric value as a history has it: those that aren't scalars are NumPy arrays."""
+    return np.asarray(stored) if isinstance(stored, jax.Array) else stored

@@ -1,6 +1,7 @@
 """Epochs: training, validation, callbacks, progress, history."""
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 
 from .._driver import Examples
 from .._hyperparameters import has_hyperparameters, hyperparameters
+from .._logs import Logs
 from .._prepare import prepared, without_metrics
 from .._warn import warn
 from ..data._batches import BatchSource
@@ -94,6 +96,8 @@ class Run:
     """The figures of the epoch's last validation."""
     ended: bool
     """Whether no further epoch begins."""
+    held: Any
+    """A weak reference to the model that the user holds."""
 
     def __init__(
         self,
@@ -115,14 +119,14 @@ class Run:
         self.source = source
         self.validation = validation
         self.engine = Engine(model, TRAIN, source.first()._replace(class_weight=class_weight), held)
-        if validation is not None:
-            # What doesn't fit about it is said before the first epoch, not after.
-            Engine(model, TEST, validation.first())
+        # What doesn't fit about it is said before the first epoch, not after.
+        self._validates = None if validation is None else Engine(model, TEST, validation.first()).empty
         self.hooks = Hooks(callbacks, self.engine.copy, self.engine.replace, self)
         self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
         # Not `model.states`, which takes the module apart.
         states = model._carried
         self._has_hyperparameters = has_hyperparameters(states)
+        self.held = weakref.ref(held)
         self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
         self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
         self._feed = source.feed(self._steps_in_chunk(), class_weight)
@@ -178,6 +182,17 @@ class Run:
                 self._progress.close()
                 hooks.close()
         return self.engine.model, self.history
+
+    @property
+    def names(self) -> list[str] | None:
+        """What the logs of an epoch hold, but for what callbacks add; `None` where only the first batch tells."""
+        found: list[str] = list(hyperparameters(self.engine.model.states)) if self._has_hyperparameters else []
+        for logs, prefix in ((self.engine.empty, ""), (self._validates, "val_")):
+            if logs is not None:
+                found += [prefix + name for name in jax.eval_shape(Logs.compute, logs)]
+            elif not prefix or self.validation is not None:
+                return None
+        return found
 
     @property
     def last_batch(self) -> Examples:
