@@ -85,7 +85,7 @@ class Checkpoints:
 
         **Arguments:**
 
-        - `document`: what is written. Its arrays must not be donated later.
+        - `document`: what is written. Its JAX arrays must not be donated before it is.
         - `value`: the metric value by which the best are found.
 
         **Raises:** [`treegy.CheckpointError`][] if this one, or the one before it, can't be written.
@@ -105,9 +105,11 @@ class Checkpoints:
                 )
         arrays: dict[str, Any] = {}
         text = encoded(document, arrays)
-        for array in arrays.values():
+        for name, array in arrays.items():
             if isinstance(array, jax.Array):
                 array.copy_to_host_async()
+            else:
+                arrays[name] = array.copy()  # somebody may change it before it is written
         self._there[step] = value
         superfluous = self._superfluous()
         head = {"step": step, "value": value, "best": None if value is None else self._best}

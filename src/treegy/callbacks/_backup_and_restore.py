@@ -1,18 +1,21 @@
 """`BackupAndRestore`: a training that goes on where it was interrupted."""
 
 import os
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, DamagedCheckpoint
+from .._errors import CheckpointError
+from .._places import anywhere, is_local
 from .._warn import warn
-from ..loop._backup import document, resume
+from ..loop._arguments import flag
+from ..loop._backup import check_began_alike, document, resume
 from ._forgiven import forgiven
 
 _KEEP = 2
 
-# The directories in which trainings of this process have ended.
-_ENDED: set[str] = set()
+# The directories in which runs of this process have ended: the step at which each began, and with which model.
+_ENDED: dict[str, tuple[int, Any]] = {}
 
 
 class BackupAndRestore(Callback):
@@ -25,14 +28,14 @@ class BackupAndRestore(Callback):
     too, if that goes on from one validation to the next.
 
     What is passed to `fit` is to be the same as before, except `epochs`; the keys of orders and of dropout come from
-    the backup, whatever the `seed` is now. Each training needs a directory of its own, those that follow each other in
-    one script too: else the first would go on from a backup of the second. That is an error where the steps at which
-    they began tell them apart, and is warned of in the process that does so.
+    the backup, whatever the `seed` is now. Each run needs a directory of its own, those that follow each other in one
+    script too: else the first would resume from a backup of the second when the script runs again. That is an error
+    where the steps at which they began tell them apart. A second run of one process that begins at the same step is
+    refused, unless it begins with the very model with which the first began, as the cell of a notebook does that is run
+    again.
 
     Ctrl-C, and what interrupts a training as [`treegy.callbacks.Timer`][] does, leave a backup of that moment. When the
     training ends by itself, backups are removed. The newest one that isn't damaged counts; those after it are replaced.
-
-    Needs orbax-checkpoint: `pip install "treegy[checkpoint]"`.
 
     **Raises:** [`treegy.CheckpointError`][] where the directory can't be written into or belongs to another model or
     training, or another training writes into it. When the training is over, what can't be written any more is only
@@ -50,39 +53,78 @@ class BackupAndRestore(Callback):
     comes_last: ClassVar[bool] = True
 
     def __init__(
-        self, directory: str | os.PathLike[str], save_freq: str | int = "epoch", delete_checkpoint: bool = True
+        self,
+        directory: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        delete_checkpoint: bool = True,
+        overwrite: bool = False,
     ):
         """**Arguments:**
 
-        - `directory`: where backups are, those of one training.
+        - `directory`: where backups are, those of one run; or one of a store such as `gs://bucket/backup`, for which
+            `etils.epath` and the package of fsspec for that store have to be installed.
         - `save_freq`: after each `"epoch"`, or after every so many steps.
         - `delete_checkpoint`: whether backups are removed when the training has ended by itself.
-
-        **Raises:** `ImportError` without orbax-checkpoint.
+        - `overwrite`: whether this run replaces the backups of one that began at another step, or has ended in this
+            process, instead of refusing their directory. A script that makes several such runs in one directory can't
+            be resumed.
         """
-        self._directory = directory
+        self._directory = anywhere("directory", directory)
         self._every = steps_of("save_freq", save_freq)
-        self._delete = delete_checkpoint
+        self._delete = flag("delete_checkpoint", delete_checkpoint)
+        self._overwrite = flag("overwrite", overwrite)
         self._checkpoints: Checkpoints | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
+        run = self._run
+        anew = self._begins_anew()
+        self._begun = run.start, run.held
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
-        there = self._checkpoints.steps
+        if not anew:
+            self._resume(self._checkpoints)
+        self._checkpoints.go_on_from(-1 if anew else run.step)
+
+    def _begins_anew(self) -> bool:
+        """Whether this run is to begin from scratch, since one of this process has ended here.
+
+        **Raises:** [`treegy.CheckpointError`][] where the script could not be resumed.
+        """
+        if self._path not in _ENDED:
+            return False
+        start, held = _ENDED[self._path]
+        run = self._run
+        if run.start != start or run.held() is held():
+            return False
+        if self._overwrite:
+            return True
+        raise CheckpointError(
+            f"a run of this process has ended in '{self._directory}', and this one begins at step {start}, too, with "
+            "another model: when the script runs again after an interruption, the first would resume from a backup of "
+            "this one. Give each run a directory of its own, or pass `overwrite=True`."
+        )
+
+    def _resume(self, checkpoints: Checkpoints) -> None:
+        run, there = self._run, checkpoints.steps
         for i in reversed(range(len(there))):
             try:
-                backup = self._checkpoints.load(there[i])
+                backup = checkpoints.load(there[i])
             except DamagedCheckpoint as error:
                 instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
                 warn(f"{error}. {instead}.")
                 continue
-            resume(self._run, backup, self._directory)
+            try:
+                check_began_alike(run, backup, self._directory)
+            except CheckpointError:
+                if not self._overwrite:
+                    raise
+                break
+            resume(run, backup, self._directory)
             break
-        if not there and self._path in _ENDED:
+        if not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
             warn(
                 f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
                 "interruption, that one will go on from this one's backup: give each a directory of its own.",
             )
-        self._checkpoints.go_on_from(self._run.step)
 
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
@@ -101,7 +143,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs) -> None:
         assert self._checkpoints is not None
         if not self._run.interrupted:
-            _ENDED.add(self._path)
+            _ENDED[self._path] = self._begun
             if self._delete:
                 with forgiven(self._run.over):
                     self._checkpoints.delete_all()
@@ -119,7 +161,7 @@ class BackupAndRestore(Callback):
 
     @property
     def _path(self) -> str:
-        return os.path.realpath(self._directory)
+        return os.path.realpath(self._directory) if is_local(self._directory) else str(self._directory)
 
 
 def steps_of(name: str, frequency: str | int) -> int | None:

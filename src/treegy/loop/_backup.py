@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._assembly import with_states
@@ -23,7 +24,8 @@ def document(run: Run) -> dict[str, Any]:
         "format": RUN,
         "version": VERSIONS[RUN],
         "states": named_arrays(states),
-        "logs": jax.tree.leaves(run.engine.logs),
+        # The next chunk may be given these arrays, while they are still being written.
+        "logs": [jnp.copy(leaf) for leaf in jax.tree.leaves(run.engine.logs)],
         **{name: getattr(run, name) for name in _NUMBERS},
         "last": run.schedule.epochs,
         "steps_per_epoch": run.schedule.steps,
@@ -44,8 +46,8 @@ def resume(run: Run, document: Any, directory: Any) -> None:
 
     **Raises:** [`treegy.CheckpointError`][] if it is of another training.
     """
-    checked(document, f"'{directory}'", RUN)
-    _check_is_of(run, document, directory)
+    check_began_alike(run, document, directory)
+    _check_is_alike(run, document, directory)
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.engine.replace(with_states(model, states))
@@ -69,8 +71,12 @@ def resume(run: Run, document: Any, directory: Any) -> None:
         run.ended = True
 
 
-def _check_is_of(run: Run, document: Any, directory: Any) -> None:
-    """Raise unless a document is of this training, as far as that can be told."""
+def check_began_alike(run: Run, document: Any, directory: Any) -> None:
+    """Raise unless a document is of a run that began at the step at which this one does.
+
+    **Raises:** [`treegy.CheckpointError`][]
+    """
+    checked(document, f"'{directory}'", RUN)
     # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
     going_on = document["epoch"] < document["last"] and document["stopped"] is None
     if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
@@ -79,6 +85,10 @@ def _check_is_of(run: Run, document: Any, directory: Any) -> None:
             f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each "
             "training a directory of its own."
         )
+
+
+def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
+    """Raise if the arguments of a run are others than before."""
     changed = {
         "shuffle": (document["words"] is not None, run.schedule.shuffle),
         "steps_per_epoch": (document["steps_per_epoch"], run.schedule.steps),
