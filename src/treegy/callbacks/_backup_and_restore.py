@@ -77,54 +77,57 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         run = self._run
-        anew = self._begins_anew()
         self._begun = run.start, run.held
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
-        if not anew:
-            self._resume(self._checkpoints)
-        self._checkpoints.go_on_from(-1 if anew else run.step)
+        there = self._checkpoints.steps
+        backup = self._newest(self._checkpoints)
+        # What is there and isn't resumed from is replaced by the first backup.
+        if self._is_of_another(backup):
+            self._checkpoints.go_on_from(-1)
+            return
+        if backup is not None:
+            resume(run, backup, self._directory)
+        elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
+            warn(
+                f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
+                "interruption, that one will go on from this one's backup: give each a directory of its own.",
+            )
+        self._checkpoints.go_on_from(run.step)
 
-    def _begins_anew(self) -> bool:
-        """Whether this run is to begin from scratch, since one of this process has ended here.
-
-        **Raises:** [`treegy.CheckpointError`][] where the script could not be resumed.
-        """
-        if self._path not in _ENDED:
-            return False
-        start, held = _ENDED[self._path]
-        run = self._run
-        if run.start != start or run.held() is held():
-            return False
-        if self._overwrite:
-            return True
-        raise CheckpointError(
-            f"a run of this process has ended in '{self._directory}', and this one begins at step {start}, too, with "
-            "another model: when the script runs again after an interruption, the first would resume from a backup of "
-            "this one. Give each run a directory of its own, or pass `overwrite=True`."
-        )
-
-    def _resume(self, checkpoints: Checkpoints) -> None:
-        run, there = self._run, checkpoints.steps
+    def _newest(self, checkpoints: Checkpoints) -> Any:
+        """The newest backup that isn't damaged, if there is one."""
+        there = checkpoints.steps
         for i in reversed(range(len(there))):
             try:
-                backup = checkpoints.load(there[i])
+                return checkpoints.load(there[i])
             except DamagedCheckpoint as error:
                 instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
                 warn(f"{error}. {instead}.")
-                continue
+        return None
+
+    def _is_of_another(self, backup: Any) -> bool:
+        """Whether the directory is that of another run, which is to be replaced.
+
+        **Raises:** [`treegy.CheckpointError`][] if that isn't wanted.
+        """
+        run = self._run
+        if backup is not None:
             try:
                 check_began_alike(run, backup, self._directory)
             except CheckpointError:
                 if not self._overwrite:
                     raise
-                break
-            resume(run, backup, self._directory)
-            break
-        if not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
-            warn(
-                f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
-                "interruption, that one will go on from this one's backup: give each a directory of its own.",
+                return True
+        start, held = _ENDED.get(self._path, (None, None))
+        if run.start != start or held is None or run.held() is held():
+            return False
+        if not self._overwrite:
+            raise CheckpointError(
+                f"a run of this process has ended in '{self._directory}', and this one begins at step {start}, too, "
+                "with another model: when the script runs again after an interruption, the first would resume from a "
+                "backup of this one. Give each run a directory of its own, or pass `overwrite=True`."
             )
+        return True
 
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
