@@ -101,13 +101,13 @@ def save_tree(tree: Any, path: Any, initialized: bool = True) -> None:
     leaves: list[tuple[Any, Any]] = []
     skeleton = _skeleton(tree, (), leaves)
     try:
-        with _alone(directory):
-            _save(directory, _with_names(leaves), skeleton, initialized)
+        with _alone(directory) as alone:
+            _save(directory, _with_names(leaves), skeleton, initialized, alone)
     except OSError as error:
         raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
 
 
-def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initialized: bool) -> None:
+def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initialized: bool, alone: bool) -> None:
     _claim(directory)
     replaced = _data_named_in(directory)
     token = secrets.token_hex(16)
@@ -141,7 +141,7 @@ def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initial
         raise
     sync_directory(directory)
     # What killed processes have left goes, too, where it is known that nobody else is writing.
-    left = (f.name for f in directory.iterdir() if _OURS.fullmatch(f.name)) if _CAN_LOCK else (replaced,)
+    left = (f.name for f in directory.iterdir() if _OURS.fullmatch(f.name)) if alone else (replaced,)
     for name in left:
         if name is not None and name != data.name and _OURS.fullmatch(name):
             # Windows doesn't remove what someone reads.
@@ -149,29 +149,29 @@ def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initial
                 (directory / name).unlink()
 
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    _CAN_LOCK = False
+@contextlib.contextmanager
+def _alone(directory: Path) -> Generator[bool]:
+    """Wait until no other thread or process saves into a directory, and keep them out. No file is needed for it.
 
-    @contextlib.contextmanager
-    def _alone(directory: Path) -> Generator[None]:
-        _make(directory)
-        yield
-else:
-    _CAN_LOCK = True
-
-    @contextlib.contextmanager
-    def _alone(directory: Path) -> Generator[None]:
-        """Wait until no other thread or process saves into a directory, and keep them out. No file is needed for it."""
-        _make(directory)
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            with contextlib.suppress(OSError):  # some network file systems can't lock directories
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    Yields whether that can be done here.
+    """
+    _make(directory)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    locked = False
+    try:
+        with contextlib.suppress(OSError):  # some network file systems can't lock directories
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            locked = True
+        yield locked
+    finally:
+        if locked:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # now: a process that was forked meanwhile has it, too
+        os.close(descriptor)
 
 
 def holds_saved(directory: Any) -> bool:

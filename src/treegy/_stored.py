@@ -137,7 +137,7 @@ def _write_arrays(arrays: Mapping[str, Any], file: Any) -> tuple[dict[str, Any],
         shards: list[Any] = []
         for index, part in _shards(array):
             # Waits for the device, and copies from it.
-            content = np.ascontiguousarray(np.asarray(part)).reshape(-1).view(np.uint8)
+            content = np.ascontiguousarray(np.asarray(part)).reshape(-1).view(np.uint8).data
             digest = hashlib.sha256(content).hexdigest()
             # The same bytes are written once: an average of parameters may be there twice.
             if digest not in known:
