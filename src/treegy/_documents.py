@@ -37,6 +37,21 @@ def checked(document: Any, where: str, *formats: str) -> Any:
     return document
 
 
+def states_in(document: Any, where: str, name: str = "states") -> dict[str, Any]:
+    """The arrays of a model in a document, by their paths; none where there is `None`.
+
+    **Raises:** [`treegy.CheckpointError`][] if that isn't what treegy writes.
+    """
+    found: Any = document.get(name)
+    if found is None and name != "states":
+        return {}
+    if not isinstance(found, dict) or not all(
+        isinstance(v, jax.Array | np.ndarray | np.generic) for v in found.values()
+    ):
+        raise CheckpointError(f"{where} holds a checkpoint whose {name!r} are not what treegy writes.")
+    return found
+
+
 def encoded(value: Any, arrays: dict[str, Any], name: str = "") -> Any:
     """A document for JSON: its arrays are put into `arrays`, and a description of each in its place.
 

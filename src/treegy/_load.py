@@ -10,7 +10,7 @@ import numpy as np
 from . import _save
 from ._assembly import rebuilt, with_states
 from ._checkpoints import newest_whole, read_checkpoint, steps_in, with_named_arrays
-from ._documents import MODEL, RUN, checked
+from ._documents import MODEL, RUN, checked, states_in
 from ._errors import CheckpointError
 from ._flat import Frozen, join, split
 from ._hyperparameters import free_hyperparameters
@@ -77,8 +77,8 @@ def _from_checkpoint(
         raise CheckpointError(f"There is no checkpoint of step {step} in '{place}'; there are {_listed(steps)}.")
     found = newest_whole(place) if step is None else read_checkpoint(place, step)
     document = checked(found, f"'{place}'", MODEL, RUN)
-    arrays = {**document["states"], **(document.get("measured") or {} if averaged else {})}
     what = f"What is saved in '{place}'"
+    arrays = {**states_in(document, what), **(states_in(document, what, "measured") if averaged else {})}
     if only is not None:
         arrays = {new: array for name, array in arrays.items() if (new := _renamed(model, name)) is not None}
         return _with_module(model, with_named_arrays(_module_of(model), arrays, what))

@@ -482,7 +482,7 @@ def _read_manifest(directory: Path) -> _Manifest:
         # What was written before there was this note is of an initialized model.
         return _Manifest(data, length, leaves, content["skeleton"], content.get("initialized") is not False)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"'{file}' is not a manifest that treegy writes: {error}.") from None
+        raise CheckpointError(f"'{file}' is not a manifest that treegy writes: {error!s:.500}.") from None
 
 
 def _tuples(leaf: dict[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,10 @@ def read_head(place: Any, step: int) -> dict[str, Any]:
             raise CheckpointError(f"it has version {content['version']}, of a newer treegy: install that.")
         if content["byteorder"] != sys.byteorder:
             raise CheckpointError(f"it comes from a machine with another order of bytes ({content['byteorder']}).")
-        if content["step"] != step:
-            raise ValueError(f"it was written as that of step {content['step']}")
+        if content["step"] != step or type(content["step"]) is not int:
+            raise ValueError(f"it was written as that of step {content['step']!r:.50}")
+        if type(content["value"]) not in (type(None), int, float) or content["best"] not in (None, "min", "max"):
+            raise ValueError("its metric value is none")
         return content
 
 

@@ -14,6 +14,17 @@ from .._errors import CheckpointError
 from ..data._batches import BatchSource
 from ._fit import Run
 
+_NONE = type(None)
+# What a document holds: a backup may come from anywhere.
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("epoch", "done", "begin", "step", "start", "last"), (int,)),
+    **dict.fromkeys(("states", "validated", "history"), (dict,)),
+    **dict.fromkeys(("logs", "epochs", "validations", "callbacks"), (list,)),
+    "unsettled": (int, _NONE),
+    "steps_per_epoch": (int, _NONE),
+    "words": (list, _NONE),
+    "stopped": (str, _NONE),
+}
 _NUMBERS = ("epoch", "done", "begin", "step", "start", "unsettled")
 
 
@@ -77,6 +88,11 @@ def check_began_alike(run: Run, document: Any, directory: Any) -> None:
     **Raises:** [`treegy.CheckpointError`][]
     """
     checked(document, f"'{directory}'", RUN)
+    for name, types in _TYPES.items():
+        if name not in document or type(document[name]) not in types:
+            raise CheckpointError(
+                f"The backup in '{directory}' is not what treegy writes: {name!r} is missing or wrong."
+            )
     # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
     going_on = document["epoch"] < document["last"] and document["stopped"] is None
     if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
