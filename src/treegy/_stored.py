@@ -89,7 +89,10 @@ def read(place: Any, step: int) -> Any:
     """
     content = read_head(place, step)
     with reading(place):
-        return decoded(content["document"], _read_arrays(place / ARRAYS, content))
+        document = decoded(content["document"], _read_arrays(place / ARRAYS, content))
+        if not isinstance(document, dict):
+            raise ValueError("its document is none")
+        return document
 
 
 class reading:
