@@ -113,13 +113,9 @@ def test_stores():
     ):
         tg.callbacks.ModelCheckpoint("ftp://server/models")
     for make in (tg.callbacks.CSVLogger, tensorboard):
-        with pytest.raises(
-            ValueError, match="is .s3://bucket/log.: files of this kind are written to local disks"
-        ):
+        with pytest.raises(ValueError, match="is .s3://bucket/log.: files of this kind are written to local disks"):
             make("s3://bucket/log")
-    with pytest.raises(
-        ValueError, match="`path` is .gs://bucket/model.: files of this kind are"
-    ):
+    with pytest.raises(ValueError, match="`path` is .gs://bucket/model.: files of this kind are"):
         make_model().save("gs://bucket/model")
 
 
@@ -147,9 +143,7 @@ def test_checkpoints_in_a_store(bucket):
     found = make_model().load(bucket)
     assert np.array_equal(found.module.weight, model.module.weight)
     assert int(make_model().load(bucket, step=4).states.step) == 4
-    with pytest.raises(
-        tg.CheckpointError, match="There are no checkpoints in .gs://bucket/other., and `save`"
-    ):
+    with pytest.raises(tg.CheckpointError, match="There are no checkpoints in .gs://bucket/other., and `save`"):
         make_model().load("gs://bucket/other")
     place = anywhere("path", bucket) / "6" / "treegy.bin"
     content = bytearray(place.read_bytes())
