@@ -1,5 +1,6 @@
 """`TensorBoard`: figures for TensorBoard."""
 
+import contextlib
 import importlib
 import os
 import struct
@@ -59,7 +60,7 @@ class TensorBoard(FigureLogger):
                 writer = self._writer(part)
                 if _is_dead(writer):
                     # It would wait for that thread for ever. The next values go into a file of their own.
-                    del self._writers[part]
+                    _abandon(self._writers.pop(part))
                     raise OSError(f"the thread that writes into '{self._log_dir / part}' has failed")
                 writer.add_scalar(tag, value, step)
 
@@ -91,15 +92,30 @@ class TensorBoard(FigureLogger):
         writers, self._writers = self._writers, {}
         for writer in writers.values():
             with self._loss.of("end its log"):
-                if not _is_dead(writer):
+                if _is_dead(writer):
+                    _abandon(writer)
+                else:
                     writer.close()
 
 
 def _is_dead(writer: Any) -> bool:
     """Whether the thread has ended that takes what is added to a writer, as it does when a disk is full."""
-    events = getattr(getattr(writer, "file_writer", None), "event_writer", None)
-    worker = getattr(events, "_worker", None)
+    worker = getattr(_events(writer), "_worker", None)
     return isinstance(worker, threading.Thread) and not worker.is_alive()
+
+
+def _abandon(writer: Any) -> None:
+    """Close the file of a writer whose thread has ended, which `close` would wait for."""
+    events = _events(writer)
+    with contextlib.suppress(Exception):
+        events._event_queue.cancel_join_thread()
+        events._event_queue.close()
+    with contextlib.suppress(Exception):
+        events._ev_writer._py_recordio_writer._writer.close()
+
+
+def _events(writer: Any) -> Any:
+    return getattr(getattr(writer, "file_writer", None), "event_writer", None)
 
 
 def _scalars_in(file: Path) -> Iterator[tuple[str, int]]:
