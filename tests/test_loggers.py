@@ -252,7 +252,10 @@ def test_a_logger_that_fails_costs_its_log(name, monkeypatch):
     assert len(told) == 1 and all(fake.written[3:])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning",
+    "ignore:unclosed file:ResourceWarning",  # of writers whose constructor has failed
+)
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch, epoch):
     """Its thread ends, whose queue nobody empties any more: the run doesn't wait for it."""

@@ -107,6 +107,7 @@ def _is_dead(writer: Any) -> bool:
 def _abandon(writer: Any) -> None:
     """Close the file of a writer whose thread has ended, which `close` would wait for."""
     events = _events(writer)
+    events._closed = True  # tensorboardX closes it at exit
     with contextlib.suppress(Exception):
         events._event_queue.cancel_join_thread()
         events._event_queue.close()
