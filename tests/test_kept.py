@@ -633,7 +633,7 @@ def stops_like_keras(rng: np.random.Generator) -> None:
     theirs.on_train_end()
 
     class Scoring(tg.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs):
+        def on_epoch_end(self, epoch: int, logs: Any):
             if epoch in due:
                 logs["val_score"] = values[epoch]
 

@@ -36,6 +36,8 @@ class FigureLogger(Callback):
         return None if self._steps is None else (step // self._steps + 1) * self._steps
 
     def on_step_end(self, step: int, logs: Logs) -> None:
+        if self._loss.now:
+            return  # until the end of the epoch, when it is tried again
         with self._loss.of("write its log, which misses what can't be written"):
             self.write({f"batch_{name}": value for name, value in logs.items()}, step)
 

@@ -32,7 +32,9 @@ class Loss:
         - `logger`: its name.
         """
         self._logger = logger
-        self.told = False
+        self._told = False
+        self.now = False
+        """Whether it failed when it was last tried."""
 
     @contextlib.contextmanager
     def of(self, what: str, errors: Errors = Exception) -> Generator[None]:
@@ -45,8 +47,10 @@ class Loss:
         """
         try:
             yield
+            self.now = False
         except errors as error:
-            if not self.told:
-                self.told = True
+            self.now = True
+            if not self._told:
+                self._told = True
                 text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                 warn(f"`{self._logger}` can't {what}: {text:.500}")
