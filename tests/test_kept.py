@@ -173,7 +173,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import jax.numpy as jnp
 from treegy._save import save_tree
-for i in range(30):
+for i in range(15):
     save_tree({"a": jnp.full(50_000, float(i)), "b": jnp.full(3, float(i))}, sys.argv[2])
 """
 
@@ -395,6 +395,22 @@ def test_a_rate_that_follows_a_schedule_is_none_of_this(tmp_path):
     optimizer = tg.Optimizer(optax.adam, optax.linear_schedule(0.1, 0.0, 10))
     fit(model=make_model(optimizer))[0].save(tmp_path)
     make_model(optimizer).load(tmp_path)
+
+
+def test_a_run_that_began_with_another_rate(tmp_path):
+    def run(rate: float, *use: Any, **arguments: Any) -> list[float]:
+        rates = tg.callbacks.LearningRateScheduler(lambda epoch, lr: lr / 2)
+        model = make_model(tg.Optimizer(optax.adam, rate))
+        return fit(*use, rates, tg.callbacks.BackupAndRestore(tmp_path), model=model, **arguments)[1]["lr"]
+
+    with pytest.raises(ZeroDivisionError):
+        run(0.5, FailingIn(1))
+    with pytest.raises(ZeroDivisionError):
+        run(0.5, FailingIn(2))
+    told = r"the run of the backup in '.*' began with `lr` 0\.5, and now 0\.25: it resumes with what the backup holds"
+    with pytest.warns(UserWarning, match=told) as found:
+        assert run(0.25) == [0.25, 0.125, 0.0625]
+    assert len(found) == 1
 
 
 # The best
@@ -755,6 +771,28 @@ def test_half_precision_is_averaged_in_float32(tmp_path):
     assert loaded.module.layers[0].weight.dtype == jnp.bfloat16
     assert loss_of(loaded) == pytest.approx(history["val_loss"][-1], rel=1e-3)
     assert same(model.load(tmp_path, averaged=False).states, trained.states)
+
+
+# Odd places
+
+
+def test_places_that_cannot_be(tmp_path):
+    model = make_model()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "locked" / ".lock").mkdir(parents=True)
+    for name in ("x" * 300, "loop", "file", "file/below", "loop/below"):
+        with pytest.raises(tg.CheckpointError, match="can't be written into|can't hold a saved model"):
+            model.save(tmp_path / name)
+        with pytest.raises(tg.CheckpointError, match="can't be read|There is no saved model"):
+            model.load(tmp_path / name)
+        with pytest.raises(tg.CheckpointError, match="There are no checkpoints in|can't be read"):
+            model.load(tmp_path / name, step=3)
+        for use in (tg.callbacks.ModelCheckpoint, tg.callbacks.BackupAndRestore):
+            with pytest.raises(tg.CheckpointError, match="can't be written into"):
+                fit(use(tmp_path / name))
+    with pytest.raises(tg.CheckpointError, match="locked' can't be written into"):
+        fit(tg.callbacks.ModelCheckpoint(tmp_path / "locked"))
 
 
 # What may change while it is being written

@@ -3,9 +3,12 @@
 import os
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, DamagedCheckpoint
 from .._errors import CheckpointError
+from .._hyperparameters import free_hyperparameters
 from .._places import anywhere, is_local
 from .._warn import warn
 from ..loop._arguments import flag
@@ -78,6 +81,8 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         run = self._run
         self._begun = run.start, run.held
+        # Before anything changes them.
+        self._built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(run.engine.model.states).items()}
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
         there = self._checkpoints.steps
         backup = self._newest(self._checkpoints)
@@ -86,6 +91,7 @@ class BackupAndRestore(Callback):
             self._checkpoints.go_on_from(-1)
             return
         if backup is not None:
+            self._compare_built(backup)
             resume(run, backup, self._directory)
         elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
             warn(
@@ -129,6 +135,20 @@ class BackupAndRestore(Callback):
             )
         return True
 
+    def _compare_built(self, backup: Any) -> None:
+        """Warn of learning rates and the like with which the model was built otherwise than when the run began."""
+        then = backup.get("built")
+        if self._run.step == backup["start"] and isinstance(then, dict):
+            pairs = [(name, then[name], now) for name, now in self._built.items() if name in then]
+            if differ := [f"`{n}` {a!r:.30}, and now {b:.6g}" for n, a, b in pairs if a != b]:
+                warn(
+                    f"the run of the backup in '{self._directory}' began with {', '.join(differ)}: it resumes with "
+                    "what the backup holds. For another value, remove the backup, or have a callback such as "
+                    "`LearningRateScheduler` set it."
+                )
+            # As it began, whatever the model of this process was built with.
+            self._built = then
+
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
 
@@ -160,7 +180,7 @@ class BackupAndRestore(Callback):
     def _save(self) -> None:
         assert self._checkpoints is not None
         with forgiven(self._run.over):
-            self._checkpoints.save(self._run.step, document(self._run))
+            self._checkpoints.save(self._run.step, {**document(self._run), "built": self._built})
 
     @property
     def _path(self) -> str:

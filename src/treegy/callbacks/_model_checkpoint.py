@@ -140,12 +140,17 @@ class ModelCheckpoint(Callback):
             if value is None or not self._is_among_the_best(value):
                 return
         model = self.model
-        states: Any = model.states
-        document = {"format": MODEL, "version": VERSIONS[MODEL], "states": named_arrays(states), "measured": None}
         shown = measured(model, self._run, None if self._monitor is None else self._monitor.name)
-        if shown is not model:
-            document["measured"] = named_arrays(shown.states)
-        step = int(states.step)
+        trained: dict[str, Any] = named_arrays(model.states)
+        others = {} if shown is model else named_arrays(shown.states)
+        document = {
+            "format": MODEL,
+            "version": VERSIONS[MODEL],
+            "states": trained,
+            # What differs in the model that was measured.
+            "measured": {name: array for name, array in others.items() if array is not trained.get(name)},
+        }
+        step = int(model.states.step)
         with forgiven(self._run.over):
             self._checkpoints.save(step, document, value)
         if value is not None:
