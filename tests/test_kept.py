@@ -154,6 +154,24 @@ def test_a_directory_is_for_one_kind(tmp_path):
     assert same(model.load(tmp_path / "saved").states, model.states)
 
 
+def test_models_and_backups_have_directories_of_their_own(tmp_path):
+    fit(tg.callbacks.ModelCheckpoint(tmp_path / "models"))
+    fit(tg.callbacks.BackupAndRestore(tmp_path / "backups", delete_checkpoint=False))
+    backup = tg.callbacks.BackupAndRestore(tmp_path / "models", overwrite=True)
+    models = tg.callbacks.ModelCheckpoint(tmp_path / "backups", keep=1, overwrite=True)
+    for use, found in ((backup, "treegy model"), (models, "treegy run")):
+        with pytest.raises(tg.CheckpointError, match=f"holds checkpoints of another kind \\('{found}', and here these"):
+            fit(use)
+    assert steps_in(tmp_path / "models") == [4, 8, 12] and steps_in(tmp_path / "backups") == [8, 12]
+
+
+def test_what_is_no_step(tmp_path):
+    fit(tg.callbacks.ModelCheckpoint(tmp_path, save_freq=1), epochs=1)
+    for step in (True, 1.0, "1", -1):
+        with pytest.raises((TypeError, ValueError)):
+            make_model().load(tmp_path, step=step)  # type: ignore[arg-type]
+
+
 def test_both_kinds_in_one_directory(tmp_path):
     """As somebody may have copied them."""
     model, _ = fit(tg.callbacks.ModelCheckpoint(tmp_path / "one"))
@@ -232,7 +250,7 @@ def test_a_reader_of_a_run_that_keeps_one(tmp_path):
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        fit(tg.callbacks.ModelCheckpoint(tmp_path, keep=1, save_freq=1), model=make_model().load(tmp_path), epochs=20)
+        fit(tg.callbacks.ModelCheckpoint(tmp_path, keep=1, save_freq=1), model=make_model().load(tmp_path), epochs=10)
     finally:
         done.set()
         reader.join()
@@ -662,7 +680,7 @@ def stops_like_keras(rng: np.random.Generator) -> None:
         assert int(trained.states.step) == theirs.best_weights + 1, (values, due, arguments)
 
 
-@pytest.mark.parametrize("n", [40, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [25, pytest.param(3000, marks=pytest.mark.slow)])
 def test_early_stopping_stops_when_keras_s_does(n):
     pytest.importorskip("keras", reason="Keras isn't installed")
     rng = np.random.default_rng(n)

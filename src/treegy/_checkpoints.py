@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -33,15 +33,16 @@ _TIMES = 100
 class Checkpoints:
     """The checkpoints in a directory. No other process can write there in the meantime."""
 
-    def __init__(self, directory: Any, keep: int | None = None, best: str | None = None):
+    def __init__(self, directory: Any, keep: int | None = None, best: str | None = None, kind: str | None = None):
         """**Arguments:**
 
         - `directory`: where they are; it is made where it doesn't exist.
         - `keep`: how many; all if `None`.
         - `best`: `"min"` or `"max"`: keep those of the smallest or largest metric value; the last ones if `None`.
+        - `kind`: the format of the documents, which others in the directory have to have; any if `None`.
 
         **Raises:** [`treegy.CheckpointError`][] for a directory that can't be written into, that another process writes
-        into, or that holds a saved model.
+        into, or that holds something else.
         """
         self.directory = anywhere("directory", directory)
         self._keep, self._best = keep, best
@@ -59,6 +60,7 @@ class Checkpoints:
             with explained(self.directory, "can't be written into"):
                 _clean(self.directory)
                 self._rescan()
+                self._check_kind(kind)
         except BaseException:
             self._release()
             raise
@@ -112,7 +114,8 @@ class Checkpoints:
                 arrays[name] = array.copy()  # somebody may change it before it is written
         self._there[step] = value
         superfluous = self._superfluous()
-        head = {"step": step, "value": value, "best": None if value is None else self._best}
+        best = None if value is None else self._best
+        head = {"kind": document.get("format"), "step": step, "value": value, "best": best}
 
         def work() -> None:
             try:
@@ -182,9 +185,9 @@ class Checkpoints:
             self._release()
 
     def _wait(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None  # not before: Ctrl-C may come while it is waited for
         error, self._error = self._error, None
         if error is not None:
             with explained(self.directory, "can't be written into"):
@@ -192,12 +195,21 @@ class Checkpoints:
                 raise error
 
     def _rescan(self) -> None:
-        self._there: dict[int, float | None] = {}
-        for step in steps_in(self.directory):
-            try:
+        self._there: dict[int, float | None] = dict.fromkeys(steps_in(self.directory))
+        for step in self._there if self._best is not None else ():
+            with contextlib.suppress(CheckpointError):
                 self._there[step] = read_head(self.directory / str(step), step)["value"]
-            except CheckpointError:
-                self._there[step] = None
+
+    def _check_kind(self, kind: str | None) -> None:
+        if kind is None or not self._there:
+            return
+        with contextlib.suppress(DamagedCheckpoint):
+            found = read_head(self.directory / str(self.steps[-1]), self.steps[-1]).get("kind")
+            if found != kind:
+                raise CheckpointError(
+                    f"'{self.directory}' holds checkpoints of another kind ({found!r:.50}, and here these would be "
+                    f"{kind!r}): give models and backups directories of their own."
+                )
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -206,13 +218,20 @@ class Checkpoints:
 
 def steps_in(directory: Any) -> list[int]:
     """The steps of which a directory has checkpoints, or what is left of some that were damaged."""
-    place = anywhere("path", directory)
-    return sorted(int(p.name) for p in _entries(place) if is_checkpoint(p))
+    place, found = anywhere("path", directory), list[int]()
+    for _ in range(_TIMES):
+        entries = _entries(place)
+        with explained(place, "can't be read"):
+            found = sorted(int(p.name) for p in entries if is_checkpoint(p))
+            # What was removed meanwhile, by a run that keeps some of them, has a newer one.
+            if all(is_there(p) for p in entries if p.name.isdigit()):
+                break
+    return found
 
 
-def _entries(place: Any) -> Iterator[Any]:
+def _entries(place: Any) -> list[Any]:
     with explained(place, "can't be read"):
-        yield from (list(place.iterdir()) if place.is_dir() else ())
+        return list(place.iterdir()) if place.is_dir() else []
 
 
 def _remove(directory: Any, step: int) -> None:
@@ -275,13 +294,11 @@ def _ranked(place: Any) -> list[int]:
     """The steps of a directory in the order in which they are tried: damaged ones first, so that they are told."""
     steps, values, best = steps_in(place)[::-1], dict[int, Any](), "min"
     for step in steps:
-        try:
+        with contextlib.suppress(CheckpointError):
             head = read_head(place / str(step), step)
-            values[step], best = head["value"], head["best"] or best
-        except CheckpointError:
-            pass
-    if not values or any(value is None for value in values.values()):
-        return steps
+            if head["best"] is None:
+                return steps  # not of those of which the best were kept
+            values[step], best = head["value"], head["best"]
     whole = sorted(values, key=lambda step: values[step] if best == "min" else -values[step])
     return [step for step in steps if step not in values] + whole
 

@@ -461,7 +461,8 @@ class Model(eqx.Module, Generic[N]):
         **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
         or if they are damaged.
         """
-        return _load.loaded(self, path, step, only, averaged)
+        step = None if step is None else arguments.positive("step", step, zero=True)
+        return _load.loaded(self, path, step, only, arguments.flag("averaged", averaged))
 
     def averaged(self: M) -> M:
         """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.

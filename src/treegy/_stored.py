@@ -77,7 +77,8 @@ def read_head(place: Any, step: int) -> dict[str, Any]:
             raise CheckpointError(f"it comes from a machine with another order of bytes ({content['byteorder']}).")
         if content["step"] != step or type(content["step"]) is not int:
             raise ValueError(f"it was written as that of step {content['step']!r:.50}")
-        if type(content["value"]) not in (type(None), int, float) or content["best"] not in (None, "min", "max"):
+        number = type(content["value"]) in (int, float)
+        if not number and content["value"] is not None or content["best"] not in ("min", "max") * number + (None,):
             raise ValueError("its metric value is none")
         return content
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, DamagedCheckpoint
+from .._documents import RUN
 from .._errors import CheckpointError
 from .._hyperparameters import free_hyperparameters
 from .._places import anywhere, is_local
@@ -83,7 +84,7 @@ class BackupAndRestore(Callback):
         self._begun = run.start, run.held
         # Before anything changes them.
         self._built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(run.engine.model.states).items()}
-        self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
+        self._checkpoints = Checkpoints(self._directory, keep=_KEEP, kind=RUN)
         there = self._checkpoints.steps
         backup = self._newest(self._checkpoints)
         # What is there and isn't resumed from is replaced by the first backup.

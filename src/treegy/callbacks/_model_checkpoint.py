@@ -98,7 +98,7 @@ class ModelCheckpoint(Callback):
         if self._monitor is not None:
             self._monitor.expect(self._run, type(self).__name__)
         best = None if self._monitor is None else self._monitor.mode
-        self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best)
+        self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best, kind=MODEL)
         self._values = self._checkpoints.values
         self._looked = False
 
