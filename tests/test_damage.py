@@ -353,13 +353,14 @@ def test_every_byte_of_a_backup(tmp_path, unbroken):
     newest = steps_in(tmp_path / "whole")[-1]
     for name in ("treegy.json", "treegy.bin"):
         for place in range(0, (tmp_path / "whole" / str(newest) / name).stat().st_size, 7):
-            shutil.copytree(tmp_path / "whole", tmp_path / "damaged")
-            flipped(tmp_path / "damaged" / str(newest) / name, place, place % 8)
+            # One directory for each: a second run of one process that begins in the same one is refused.
+            damaged = shutil.copytree(tmp_path / "whole", tmp_path / f"{name}-{place}")
+            flipped(damaged / str(newest) / name, place, place % 8)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                use = tg.callbacks.BackupAndRestore(tmp_path / "damaged", save_freq=1)
+                use = tg.callbacks.BackupAndRestore(damaged, save_freq=1)
                 assert fit(use, steps_per_execution=1)[1].history == unbroken
-            shutil.rmtree(tmp_path / "damaged")
+            shutil.rmtree(damaged)
 
 
 SHARDED = """

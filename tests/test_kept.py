@@ -1,6 +1,7 @@
 """What is kept, what is left alone, and what `load` gives."""
 
 import contextlib
+import errno
 import math
 import multiprocessing
 import os
@@ -126,6 +127,24 @@ def test_checkpoints_behind_links_are_not_removed(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "4").symlink_to(tmp_path / "a" / "4")
     assert same(make_model().load(tmp_path / "b").states, make_model().load(tmp_path / "a").states)
+    fit(tg.callbacks.ModelCheckpoint(tmp_path / "b", save_freq=3, keep=1, overwrite=True), epochs=1)
+    assert steps_in(tmp_path / "a") == [4] and steps_in(tmp_path / "b") == [3, 4]
+    with pytest.raises(tg.CheckpointError, match="4' is in the way of the checkpoint of step 4"):
+        fit(tg.callbacks.ModelCheckpoint(tmp_path / "b", keep=1, overwrite=True), epochs=2)
+
+
+def test_what_passes_is_no_damage(tmp_path, monkeypatch):
+    """No older checkpoint is loaded because there is no memory for this one."""
+    fit(tg.callbacks.ModelCheckpoint(tmp_path))
+    for error in (MemoryError(), OSError(errno.EMFILE, "Too many open files")):
+
+        def fail(*_: Any, error: Exception = error) -> Any:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr("treegy._stored._read_arrays", fail)
+            with pytest.raises(tg.CheckpointError, match="12' can't be read: "):
+                make_model().load(tmp_path)
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):

@@ -195,7 +195,11 @@ class Checkpoints:
                 raise error
 
     def _rescan(self) -> None:
-        self._there: dict[int, float | None] = dict.fromkeys(steps_in(self.directory))
+        steps = steps_in(self.directory)
+        if is_local(self.directory):
+            # What lies behind a link is somebody else's to remove.
+            steps = [step for step in steps if not (self.directory / str(step)).is_symlink()]
+        self._there: dict[int, float | None] = dict.fromkeys(steps)
         for step in self._there if self._best is not None else ():
             with contextlib.suppress(CheckpointError):
                 self._there[step] = read_head(self.directory / str(step), step)["value"]
@@ -237,7 +241,7 @@ def _entries(place: Any) -> list[Any]:
 def _remove(directory: Any, step: int) -> None:
     """Remove a checkpoint. What else somebody has put into its directory stays."""
     place = directory / str(step)
-    if is_local(place) and not place.is_symlink() and {p.name for p in place.iterdir()} <= {DOCUMENT, ARRAYS}:
+    if is_local(place) and {p.name for p in place.iterdir()} <= {DOCUMENT, ARRAYS}:
         # Under another name first: who is killed meanwhile leaves no part of a checkpoint.
         unfinished = directory / f".removing-{step}-{secrets.token_hex(8)}"
         os.rename(place, unfinished)
@@ -250,7 +254,7 @@ def _remove_files(place: Any) -> None:
         file = place / name
         if is_there(file):
             file.unlink()
-    with contextlib.suppress(OSError):  # there is something of somebody else's in it, or it is a link
+    with contextlib.suppress(OSError):  # there is something of somebody else's in it
         place.rmdir()
 
 

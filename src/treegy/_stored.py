@@ -3,6 +3,7 @@
 What is read has been compared with its digest, byte for byte, or is an error. Nothing in it can be executed.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -21,6 +22,8 @@ from ._layout import ARRAYS, DOCUMENT
 from ._places import is_local
 from ._save import sync_directory, sync_file
 
+# What says nothing about the checkpoint: another one would not be read either, or this one could be later.
+_PASSING = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.ESTALE}
 _FORMAT, _VERSION = "treegy checkpoint", 1
 
 
@@ -107,7 +110,8 @@ class reading:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if isinstance(error, DamagedCheckpoint) or error is None:
             return
-        if isinstance(error, CheckpointError | PermissionError):
+        passing = isinstance(error, OSError) and error.errno in _PASSING
+        if passing or isinstance(error, CheckpointError | MemoryError):
             raise CheckpointError(f"The checkpoint '{self._place}' can't be read: {error}") from error
         if isinstance(error, Exception) and not isinstance(error, jax.errors.JaxRuntimeError):
             what = f"{type(error).__name__}: {error}"[:500]

@@ -81,7 +81,6 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         run = self._run
-        self._begun = run.start, run.held
         # Before anything changes them.
         self._built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(run.engine.model.states).items()}
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP, kind=RUN)
@@ -167,7 +166,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs) -> None:
         assert self._checkpoints is not None
         if not self._run.interrupted:
-            _ENDED[self._path] = self._begun
+            _ENDED[self._path] = self._run.start, self._run.held
             if self._delete:
                 with forgiven(self._run.over):
                     self._checkpoints.delete_all()
