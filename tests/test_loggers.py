@@ -253,6 +253,21 @@ def test_a_logger_that_fails_costs_its_log(name, monkeypatch):
     assert len(told) == 1 and all(fake.written[3:])
 
 
+def test_the_directory_of_wandb_is_known_at_once(tmp_path, monkeypatch):
+    fake, seen = Failing(), dict[str, Any]()
+    monkeypatch.setattr(Failing, "init", lambda self, **arguments: seen.update(arguments) or self)
+    monkeypatch.setattr(Failing, "finish", lambda self: None)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.chdir(tmp_path)
+    use = tg.callbacks.WandB(dir="runs")
+    monkeypatch.chdir("/")
+    with pytest.warns(UserWarning, match="`WandB` can't write its log"):
+        fit(use)
+    assert seen["dir"] == str(tmp_path / "runs")
+    with pytest.raises(ValueError, match="`dir` is empty; a path is expected"):
+        tg.callbacks.WandB(dir="")
+
+
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning",
     "ignore:unclosed file:ResourceWarning",  # of writers whose constructor has failed
