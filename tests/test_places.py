@@ -153,6 +153,20 @@ def test_checkpoints_in_a_store(bucket):
         assert int(make_model().load(bucket).states.step) == 4
 
 
+def test_a_store_that_fails(bucket, monkeypatch):
+    class HttpError(Exception):
+        pass
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise HttpError("403: forbidden")
+
+    monkeypatch.setattr(type(anywhere("path", bucket)), "is_dir", fail)
+    with pytest.raises(tg.CheckpointError, match="'gs://bucket/models' can't be read: 403: forbidden"):
+        make_model().load(bucket)
+    with pytest.raises(tg.CheckpointError, match="'gs://bucket/models' can't be (read|written into): 403: forbidden"):
+        fit(tg.callbacks.ModelCheckpoint(bucket))
+
+
 def test_backups_in_a_store(bucket):
     def fail(epoch: int, logs: Any) -> None:
         if epoch == 2:

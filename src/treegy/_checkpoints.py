@@ -52,7 +52,7 @@ class Checkpoints:
             if is_local(self.directory):
                 self._lock = Lock(self.directory / _LOCK)
         try:
-            if holds_saved(self.directory):
+            if is_local(self.directory) and holds_saved(self.directory):
                 raise CheckpointError(
                     f"'{self.directory}' holds a model that `save` has written: give checkpoints a directory of their "
                     "own, so that it is known which of them `load` reads."
@@ -367,6 +367,8 @@ class explained:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if isinstance(error, CheckpointError):
             return
-        if isinstance(error, OSError | ValueError | RuntimeError):
+        # What fails in a store has errors of its own.
+        of_store = isinstance(error, Exception) and not isinstance(error, ImportError) and not is_local(self._directory)
+        if of_store or isinstance(error, OSError | ValueError | RuntimeError):
             text = str(error).partition("\n")[0]
             raise CheckpointError(f"'{self._directory}' {self._what}: {text}") from error

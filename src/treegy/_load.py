@@ -42,7 +42,7 @@ def loaded(model: Any, path: Any, step: int | None, only: str | None, averaged: 
 
 def _loaded(model: Any, place: Any, step: int | None, only: str | None, averaged: bool) -> Any:
     steps = steps_in(place)
-    if steps and step is None and _save.holds_saved(place):
+    if steps and step is None and is_local(place) and _save.holds_saved(place):
         raise CheckpointError(
             f"'{place}' holds a saved model and checkpoints of the steps {_listed(steps)}: which of them is to be "
             "loaded? Pass `step=` for a checkpoint, or move one of the two into a directory of its own."
