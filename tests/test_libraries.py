@@ -92,7 +92,6 @@ class Examples:
 def test_grain_goes_on_after_an_interruption(tmp_path, kind, step):
     """Its iterators know where they are: nothing is read twice, and nothing is warned of."""
     grain = pytest.importorskip("grain", reason="grain isn't installed")
-    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
     steps = 11 if kind == "repeated" else None
     data: Any = grain.MapDataset.range(N).seed(1).shuffle().map(lambda i: (X[i], Y[i])).batch(2)
     if kind == "loader":
@@ -128,7 +127,6 @@ def test_grain_leaves_no_thread():
 @pytest.mark.parametrize("step", [18, 22])
 def test_torch_goes_on_after_an_interruption(tmp_path, step):
     torch = pytest.importorskip("torch", reason="the CPU build of PyTorch isn't installed")
-    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
     examples = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
     data = torch.utils.data.DataLoader(examples, batch_size=2)
     goes_on_after_an_interruption(tmp_path, data, "ignore", step, None)
@@ -137,7 +135,6 @@ def test_torch_goes_on_after_an_interruption(tmp_path, step):
 def test_a_shuffling_loader_of_torch_is_warned_of(tmp_path):
     """Its second pass would be the first of this process again: that can't be known, and is said."""
     torch = pytest.importorskip("torch", reason="the CPU build of PyTorch isn't installed")
-    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
     examples = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
     data = torch.utils.data.DataLoader(examples, batch_size=2, shuffle=True)
     with (
@@ -148,7 +145,6 @@ def test_a_shuffling_loader_of_torch_is_warned_of(tmp_path):
 
 
 def test_others_are_read_up_to_where_they_were(tmp_path):
-    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
 
     class Batches:
         def __iter__(self):
@@ -246,7 +242,6 @@ def test_hugging_face_streamed(expected, tmp_path):
         def __iter__(self):
             return ((batch["x"], batch["y"]) for batch in pairs)
 
-    pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
     for step in (18, 22):
         goes_on_after_an_interruption(tmp_path / str(step), Pairs(), "ignore", step, None)
 

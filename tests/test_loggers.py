@@ -1,8 +1,14 @@
 """Loggers that write with other people's libraries, read back by these libraries' own readers."""
 
+import errno
 import importlib
 import json
+import os
+import socket
+import sys
+import threading
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +28,8 @@ SGD = optax.sgd(0.1)
 def fit(*use: Any, **arguments: Any) -> tuple[tg.Model[Any], tg.History]:
     net = eqx.nn.MLP(3, 2, 5, 1, key=jax.random.key(0))
     model = tg.Model(net, loss=tg.losses.MeanSquaredError(), optimizer=SGD)
-    return model.fit(X, Y, batch_size=5, epochs=3, verbose=0, callbacks=list(use), **arguments)
+    arguments = {"batch_size": 5, "epochs": 3, "verbose": 0, **arguments}
+    return model.fit(X, Y, callbacks=list(use), **arguments)
 
 
 def failing() -> tg.callbacks.Callback:
@@ -191,6 +198,150 @@ def test_wandb_goes_on(tmp_path, monkeypatch):
     while found != expected and time.monotonic() < end:
         found = {row["epoch"]: row["loss"] for path in (first, second) for row in wandb_rows(path)}
     assert found == expected
+
+
+# Full disks, and servers that are gone
+
+
+def no_space(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Failing:
+    """A run of W&B, or a client of MLflow, that fails from the second epoch on."""
+
+    run = None
+    id = info = "1"
+    define_metric = log_params = set_tracking_uri = lambda self, *args, **kwargs: None
+
+    def __init__(self):
+        self.written: list[Any] = []
+
+    def init(self, **_: Any) -> Any:
+        return self
+
+    def start_run(self, **_: Any) -> Any:
+        return types.SimpleNamespace(info=types.SimpleNamespace(run_id="1"))
+
+    def active_run(self) -> None:
+        return None
+
+    def log(self, values: Any, step: Any = None) -> None:
+        if len(self.written) in (1, 2):
+            self.written.append(None)
+            raise RuntimeError("the disk is full")
+        self.written.append(values)
+
+    log_metrics = log
+    finish = end_run = no_space
+
+
+@pytest.mark.parametrize("name", ["WandB", "MLflow"])
+def test_a_logger_that_fails_costs_its_log(name, monkeypatch):
+    """With one warning. What can be written again is, and the next run is warned of again."""
+    fake = Failing()
+    monkeypatch.setitem(sys.modules, name.lower(), fake)
+    use = getattr(tg.callbacks, name)()
+    with pytest.warns(
+        UserWarning, match=rf"`{name}` can't write its log, which misses what .*: the disk is full"
+    ) as told:
+        _, history = fit(use)
+    assert len(told) == 1 and told[0].filename == __file__
+    assert len(history.epoch) == 3 and fake.written[0] is not None
+    with pytest.warns(UserWarning, match=rf"`{name}` can't (end|finish) its run: No space left on device") as told:
+        fit(use)
+    assert len(told) == 1 and all(fake.written[3:])
+
+
+def test_the_directory_of_wandb_is_known_at_once(tmp_path, monkeypatch):
+    fake, seen = Failing(), dict[str, Any]()
+    monkeypatch.setattr(Failing, "init", lambda self, **arguments: seen.update(arguments) or self)
+    monkeypatch.setattr(Failing, "finish", lambda self: None)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.chdir(tmp_path)
+    use = tg.callbacks.WandB(dir="runs")
+    monkeypatch.chdir("/")
+    with pytest.warns(UserWarning, match="`WandB` can't write its log"):
+        fit(use)
+    assert seen["dir"] == str(tmp_path / "runs")
+    with pytest.raises(ValueError, match="`dir` is empty; a path is expected"):
+        tg.callbacks.WandB(dir="")
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning",
+    "ignore:unclosed file:ResourceWarning",  # of writers whose constructor has failed
+)
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch, epoch):
+    """Its thread ends, whose queue nobody empties any more: the run doesn't wait for it."""
+    writers = pytest.importorskip("tensorboardX.record_writer", reason="tensorboardX isn't installed")
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+
+    def fill(at: int, logs: Any) -> None:
+        if at == epoch:
+            monkeypatch.setattr(writers.RecordWriter, "write", no_space)
+
+    use = [tg.callbacks.LambdaCallback(on_epoch_begin=fill), tg.callbacks.TensorBoard(tmp_path, update_freq="batch")]
+    with pytest.warns(UserWarning, match=r"`TensorBoard` can't write its log") as told:
+        _, history = fit(*use, epochs=20)
+    assert len([w for w in told if "TensorBoard" in str(w.message)]) == 1 and len(history.epoch) == 20
+
+
+def test_tensorboard_that_cannot_write_at_all(tmp_path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX isn't installed")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        fit(tg.callbacks.TensorBoard(tmp_path / "file" / "logs"))
+
+
+def test_csv_logger_that_cannot_write_where_it_resumes(tmp_path, monkeypatch):
+    backup = tg.callbacks.BackupAndRestore(tmp_path / "backup")
+    fail = tg.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: 1 // (epoch != 2))
+    with pytest.raises(ZeroDivisionError):
+        fit(tg.callbacks.CSVLogger(tmp_path / "log.csv"), fail, backup)
+    replace = os.replace
+    # The one of `on_train_begin` is that of a file that can be written.
+    calls: list[int] = []
+    monkeypatch.setattr(os, "replace", lambda *args: no_space() if calls else calls.append(replace(*args) or 1))
+    with pytest.warns(UserWarning, match=r"`CSVLogger` can't write '.*log.csv': No space left on device") as told:
+        _, history = fit(tg.callbacks.CSVLogger(tmp_path / "log.csv"), backup)
+    assert len(told) == 1 and len(history.epoch) == 3
+
+
+def test_a_profiler_that_cannot_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda path: None)
+    monkeypatch.setattr(jax.profiler, "stop_trace", no_space)
+    with pytest.warns(
+        UserWarning, match=r"`Profiler` can't write its trace into '.*': No space left on device"
+    ) as told:
+        fit(tg.callbacks.Profiler(tmp_path, start=1, steps=2))
+    assert len(told) == 1
+
+
+def test_a_server_that_answers_nonsense():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(3):
+                connection, _ = server.accept()
+                connection.recv(100_000)
+                connection.sendall(b"nonsense\r\n\r\n")
+                connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        root = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.warns(UserWarning, match=f"`RemoteMonitor` can't send to {root}/publish") as told:
+            _, history = fit(tg.callbacks.RemoteMonitor(root))
+        thread.join()
+    assert len(told) == 1 and len(history.epoch) == 3
+
+
+def test_a_file_that_is_no_table(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(tg.DataError, match="log.csv' is no CSV file to append to"):
+        fit(tg.callbacks.CSVLogger(tmp_path / "log.csv", append=True))
 
 
 @pytest.mark.parametrize(

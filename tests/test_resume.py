@@ -18,8 +18,6 @@ import pytest
 import treegy as tg
 from treegy._checkpoints import steps_in
 
-pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint isn't installed")
-
 # Optax's Adam promotes dtypes.
 pytestmark = pytest.mark.standard_promotion
 

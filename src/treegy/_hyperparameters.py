@@ -49,6 +49,20 @@ def hyperparameters(states: Any) -> dict[str, float]:
     return found
 
 
+def free_hyperparameters(states: Any) -> dict[str, Any]:
+    """The arrays in the states of a model that no schedule sets, by name; those that occur again have a number behind.
+
+    They may be traced.
+    """
+    found: dict[str, Any] = {}
+    for holder in _holders(states.get("optimizer_states")):
+        scheduled = getattr(holder, "hyperparams_states", None) or {}
+        for name, value in holder.hyperparams.items():
+            if name not in scheduled and is_arraylike(value) and value.ndim == 0:
+                found[name if name not in found else f"{name}_{len(found)}"] = value
+    return found
+
+
 def replace_hyperparameter(model: Any, name: str, value: float) -> Any:
     """The model with another value of a hyperparameter.
 

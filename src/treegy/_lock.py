@@ -13,7 +13,7 @@ class Lock:
 
     def __init__(self, path: Path):
         """**Raises:** [`treegy.CheckpointError`][] if somebody else has it."""
-        self._file: Any = path.open("a+")
+        self._file: Any = path.open("a+", encoding="utf-8", errors="replace")
         try:
             import fcntl
         except ImportError:  # Windows
@@ -22,7 +22,7 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.seek(0)
-            owner = self._file.read().strip()
+            owner = self._file.read(20).strip()
             self._file.close()
             raise CheckpointError(
                 f"'{path.parent}' is in use by another training{f' (process {owner})' if owner else ''}: two can't "

@@ -22,11 +22,11 @@ from ._driver import (
     train_logs,
     train_on_batch,
 )
-from ._errors import CheckpointError, DataError
+from ._errors import DataError
 from ._invariants import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._label_check import check_labels
 from ._objective import check_terms, in_order
-from ._prepare import loadable, prepared, with_metrics, without_metrics
+from ._prepare import prepared, with_metrics, without_metrics
 from ._replace import replaced
 from ._shared import warn_of_shared
 from ._states import States
@@ -45,6 +45,7 @@ from .loop._history import Fitted, History
 from .loop._hooks import Hooks
 from .loop._progress import Progress
 from .loop._runtime_errors import as_written
+from .optimizers._with_ema import averaged_states
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -457,33 +458,54 @@ class Model(eqx.Module, Generic[N]):
         return summarize(self, x, y, arguments.positive("depth", depth))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the parameters and all other states into a directory, atomically.
+        """Write the parameters and all other states into a directory of this machine, atomically.
 
-        What isn't an array, such as activation functions, is not written: `load` takes a model built the same way.
+        At every moment there is either the old or the new model, also where several threads or processes save into
+        one place. What isn't an array, such as activation functions, is not written: `load` takes a model built the
+        same way.
+
+        **Raises:** [`treegy.CheckpointError`][] where the directory holds checkpoints or other files, or can't be
+        written into.
         """
         refuse_traced("save", self, "it outside")
-        _save.save_tree(_saved(self.states), path)
+        _save.save_tree(_saved(self.states), path, self.initialized)
 
-    def load(self: M, path: str | os.PathLike[str], *, step: int | None = None) -> M:
+    def load(
+        self: M,
+        path: str | os.PathLike[str],
+        *,
+        step: int | None = None,
+        only: str | None = None,
+        averaged: bool = True,
+    ) -> M:
         """The model with the states that were saved in a directory, on the devices where the model's own are.
+
+        Every byte is compared with what was written. A damaged checkpoint is passed over for the one before it, with a
+        warning that names it, unless `step` asks for it. A learning rate that was loaded and isn't the one that the
+        model was built with is warned of.
 
         **Arguments:**
 
         - `path`: the directory of `save`, or of [`treegy.callbacks.ModelCheckpoint`][].
-        - `step`: which of its checkpoints; the newest by default.
+        - `step`: which of its checkpoints; by default the newest, or the best where the best were kept.
+        - `only`: `"module"` takes the module and its `eqx.nn.State` alone, for predicting and for another optimizer:
+            all else of the model stays, its optimizer's states too. Which parts of it are trained doesn't matter.
+        - `averaged`: whether parameters are the averaged ones in a checkpoint of a run that was validated with them, as
+            [`treegy.callbacks.EMA`][] does: what was measured. Else those with which training goes on.
 
         **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
         or if they are damaged.
         """
         tell_if_discarded(self, "model.load(...)", "model = model.load(...)")
-        like = loadable(self)
-        try:
-            loaded = _load.load_states(_saved(like), path, step)
-        except CheckpointError as e:
-            if not self.initialized:
-                e.add_note("The model isn't initialized: where steps create states, call `model.init(x, y)` first.")
-            raise
-        return with_states(self, like.update(**loaded, metrics_states=None))
+        step = None if step is None else arguments.positive("step", step, zero=True)
+        return _load.loaded(self, path, step, only, arguments.flag("averaged", averaged))
+
+    def averaged(self: M) -> M:
+        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
+
+        **Raises:** `ValueError` if the optimizer keeps no average; a model that isn't initialized has none yet.
+        """
+        return with_states(self, averaged_states(self.states))
 
     # Steps: every one of them can be overridden, asking for its arguments by name
 

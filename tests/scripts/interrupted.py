@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import traceback
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,6 @@ def main(directory: str, save_freq: str, fail_at: str, number: str, after: str) 
 
 
 def serve() -> None:
-    import_module("orbax.checkpoint")
     for line in sys.stdin:
         directory, *arguments = line.split()
         pid = os.fork()

@@ -1,18 +1,25 @@
 """`BackupAndRestore`: a training that goes on where it was interrupted."""
 
 import os
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, DamagedCheckpoint
+from .._documents import RUN
+from .._errors import CheckpointError
+from .._hyperparameters import free_hyperparameters
+from .._places import anywhere, is_local
 from .._warn import warn
-from ..loop._backup import document, resume
+from ..loop._arguments import flag
+from ..loop._backup import check_began_alike, document, resume
 from ._forgiven import forgiven
 
 _KEEP = 2
 
-# The directories in which trainings of this process have ended.
-_ENDED: set[str] = set()
+# The directories in which runs of this process have ended: the step at which each began, and with which model.
+_ENDED: dict[str, tuple[int, Any]] = {}
 
 
 class BackupAndRestore(Callback):
@@ -25,14 +32,14 @@ class BackupAndRestore(Callback):
     too, if that goes on from one validation to the next.
 
     What is passed to `fit` is to be the same as before, except `epochs`; the keys of orders and of dropout come from
-    the backup, whatever the `seed` is now. Each training needs a directory of its own, those that follow each other in
-    one script too: else the first would go on from a backup of the second. That is an error where the steps at which
-    they began tell them apart, and is warned of in the process that does so.
+    the backup, whatever the `seed` is now. Each run needs a directory of its own, those that follow each other in one
+    script too: else the first would resume from a backup of the second when the script runs again. That is an error
+    where the steps at which they began tell them apart. A second run of one process that begins at the same step is
+    refused, unless it begins with the very model with which the first began, as the cell of a notebook does that is run
+    again.
 
     Ctrl-C, and what interrupts a training as [`treegy.callbacks.Timer`][] does, leave a backup of that moment. When the
     training ends by itself, backups are removed. The newest one that isn't damaged counts; those after it are replaced.
-
-    Needs orbax-checkpoint: `pip install "treegy[checkpoint]"`.
 
     **Raises:** [`treegy.CheckpointError`][] where the directory can't be written into or belongs to another model or
     training, or another training writes into it. When the training is over, what can't be written any more is only
@@ -51,39 +58,97 @@ class BackupAndRestore(Callback):
     holds_model: bool = True
 
     def __init__(
-        self, directory: str | os.PathLike[str], save_freq: str | int = "epoch", delete_checkpoint: bool = True
+        self,
+        directory: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        delete_checkpoint: bool = True,
+        overwrite: bool = False,
     ):
         """**Arguments:**
 
-        - `directory`: where backups are, those of one training.
+        - `directory`: where backups are, those of one run; or one of a store such as `gs://bucket/backup`, for which
+            `etils.epath` and the package of fsspec for that store have to be installed.
         - `save_freq`: after each `"epoch"`, or after every so many steps.
         - `delete_checkpoint`: whether backups are removed when the training has ended by itself.
-
-        **Raises:** `ImportError` without orbax-checkpoint.
+        - `overwrite`: whether this run replaces the backups of one that began at another step, or has ended in this
+            process, instead of refusing their directory. A script that makes several such runs in one directory can't
+            be resumed.
         """
-        self._directory = directory
+        self._directory = anywhere("directory", directory)
         self._every = steps_of("save_freq", save_freq)
-        self._delete = delete_checkpoint
+        self._delete = flag("delete_checkpoint", delete_checkpoint)
+        self._overwrite = flag("overwrite", overwrite)
         self._checkpoints: Checkpoints | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._checkpoints = Checkpoints(self._directory, keep=_KEEP)
+        run = self._run
+        # Before anything changes them.
+        self._built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(run.engine.model.states).items()}
+        self._checkpoints = Checkpoints(self._directory, keep=_KEEP, kind=RUN)
         there = self._checkpoints.steps
-        for i in reversed(range(len(there))):
-            try:
-                backup = self._checkpoints.load(there[i])
-            except DamagedCheckpoint as error:
-                instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
-                warn(f"{error}. {instead}.")
-                continue
-            resume(self._run, backup, self._directory)
-            break
-        if not there and self._path in _ENDED:
+        backup = self._newest(self._checkpoints)
+        # What is there and isn't resumed from is replaced by the first backup.
+        if self._is_of_another(backup):
+            self._checkpoints.go_on_from(-1)
+            return
+        if backup is not None:
+            self._compare_built(backup)
+            resume(run, backup, self._directory)
+        elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
             warn(
                 f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
                 "interruption, that one will go on from this one's backup: give each a directory of its own.",
             )
-        self._checkpoints.go_on_from(self._run.step)
+        self._checkpoints.go_on_from(run.step)
+
+    def _newest(self, checkpoints: Checkpoints) -> Any:
+        """The newest backup that isn't damaged, if there is one."""
+        there = checkpoints.steps
+        for i in reversed(range(len(there))):
+            try:
+                return checkpoints.load(there[i])
+            except DamagedCheckpoint as error:
+                instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
+                warn(f"{error}. {instead}.")
+        return None
+
+    def _is_of_another(self, backup: Any) -> bool:
+        """Whether the directory is that of another run, which is to be replaced.
+
+        **Raises:** [`treegy.CheckpointError`][] if that isn't wanted.
+        """
+        run = self._run
+        if backup is not None:
+            try:
+                check_began_alike(run, backup, self._directory)
+            except CheckpointError:
+                if not self._overwrite:
+                    raise
+                return True
+        start, held = _ENDED.get(self._path, (None, None))
+        if run.start != start or held is None or run.held() is held():
+            return False
+        if not self._overwrite:
+            raise CheckpointError(
+                f"a run of this process has ended in '{self._directory}', and this one begins at step {start}, too, "
+                "with another model: when the script runs again after an interruption, the first would resume from a "
+                "backup of this one. Give each run a directory of its own, or pass `overwrite=True`."
+            )
+        return True
+
+    def _compare_built(self, backup: Any) -> None:
+        """Warn of learning rates and the like with which the model was built otherwise than when the run began."""
+        then = backup.get("built")
+        if self._run.step == backup["start"] and isinstance(then, dict):
+            pairs = [(name, then[name], now) for name, now in self._built.items() if name in then]
+            if differ := [f"`{n}` {a!r:.30}, and now {b:.6g}" for n, a, b in pairs if a != b]:
+                warn(
+                    f"the run of the backup in '{self._directory}' began with {', '.join(differ)}: it resumes with "
+                    "what the backup holds. For another value, remove the backup, or have a callback such as "
+                    "`LearningRateScheduler` set it."
+                )
+            # As it began, whatever the model of this process was built with.
+            self._built = then
 
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
@@ -102,7 +167,7 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs) -> None:
         assert self._checkpoints is not None
         if not self._run.interrupted:
-            _ENDED.add(self._path)
+            _ENDED[self._path] = self._run.start, self._run.held
             if self._delete:
                 with forgiven(self._run.over):
                     self._checkpoints.delete_all()
@@ -116,11 +181,11 @@ class BackupAndRestore(Callback):
     def _save(self) -> None:
         assert self._checkpoints is not None
         with forgiven(self._run.over):
-            self._checkpoints.save(self._run.step, document(self._run))
+            self._checkpoints.save(self._run.step, {**document(self._run), "built": self._built})
 
     @property
     def _path(self) -> str:
-        return os.path.realpath(self._directory)
+        return os.path.realpath(self._directory) if is_local(self._directory) else str(self._directory)
 
 
 def steps_of(name: str, frequency: str | int) -> int | None:

@@ -3,14 +3,14 @@
 import csv
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._callback import Callback, Logs
 from .._errors import DataError
-from .._warn import warn
+from .._places import local
+from ._forgiven import Loss
 
 
 class CSVLogger(Callback):
@@ -34,22 +34,25 @@ class CSVLogger(Callback):
         - `append`: whether the rows of a file that is there already are kept, before those of this training; else it is
             written anew.
         """
-        self._path = Path(filename)
+        self._path = local("filename", filename)
         self._separator = separator
         self._append = append
-        self._warned = False
+        self._loss = Loss("CSVLogger")
         self._columns: list[str] = []
         self._kept: list[dict[str, str]] = []
         self._rows: list[dict[str, str]] = []
 
     def on_train_begin(self, logs: Logs) -> None:
         self._columns, self._kept, self._rows = ["epoch"], [], []
-        self._warned = False
+        self._loss = Loss("CSVLogger")
         if self._append and self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file, delimiter=self._separator)
-                self._kept = list(reader)
-                self._columns = list(reader.fieldnames or ["epoch"])
+            try:
+                with self._path.open(newline="", encoding="utf-8") as file:
+                    reader = csv.DictReader(file, delimiter=self._separator)
+                    self._kept = list(reader)
+                    self._columns = list(reader.fieldnames or ["epoch"])
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise DataError(f"'{self._path}' is no CSV file to append to: {error}") from error
             if "epoch" not in self._columns:
                 raise DataError(
                     f"'{self._path}' was not written with the separator {self._separator!r}, or is something else: it "
@@ -66,13 +69,7 @@ class CSVLogger(Callback):
         row = {"epoch": str(epoch), **{name: _cell(value) for name, value in logs.items()}}
         self._columns += [name for name in row if name not in self._columns]
         self._rows.append(row)
-        try:
-            self._write()
-        except OSError as error:
-            # The training is worth more than a file, and the next epoch writes all of it.
-            if not self._warned:
-                self._warned = True
-                warn(f"`CSVLogger` can't write '{self._path}': {error.strerror}")
+        self._write_if_it_can()
 
     def state(self) -> Mapping[str, Any]:
         rows = [[row.get(name, "") for name in self._columns] for row in self._rows]
@@ -83,7 +80,12 @@ class CSVLogger(Callback):
         self._kept = self._kept[: state["kept"]]
         self._columns += [name for name in state["columns"] if name not in self._columns]
         self._rows = [dict(zip(state["columns"], row, strict=True)) for row in state["rows"]]
-        self._write()
+        self._write_if_it_can()
+
+    def _write_if_it_can(self) -> None:
+        # The run is worth more than a file, and the next epoch writes all of it.
+        with self._loss.of(f"write '{self._path}'", OSError):
+            self._write()
 
     def _write(self) -> None:
         # Whole, and then in place of the old one: there is never half a row.

@@ -1,19 +1,29 @@
-"""`EarlyStopping`: stop when a figure doesn't get better any more."""
+"""`EarlyStopping`: stop when a metric value doesn't get better any more."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from .._callback import Callback, Logs
 from .._checkpoints import named_arrays, with_named_arrays
+from ._measured import measured
 from ._monitor import Monitor
 
 
 class EarlyStopping(Callback):
-    """Stop when a figure hasn't become better for some epochs, and go back to the best model.
+    """Stop when a metric value hasn't become better for some epochs, and go back to the best model.
 
-    Epochs without the figure, because validation wasn't due, don't count. NaN is never better.
+    Epochs without the value, because validation wasn't due, don't count. NaN is never better, nor is it the first best.
+    With a `baseline`, an epoch that is better than all before it and still not than the baseline counts as one that
+    isn't better, so that training stops after `patience` of them, where Keras goes on as long as values get better.
+    Otherwise it stops when Keras's does.
 
-    After training, `best_epoch`, `best` and `best_model` (with its optimizer's state) say what the best was.
+    After training, `best_epoch` and `best` say what the best was. `best_model` is the model that was measured then,
+    with averaged parameters if validation looked at those ([`treegy.callbacks.EMA`][]), and `best_trained` the one that
+    was trained, both with the optimizer's state. In the end, the model is `best_trained`, of which
+    `EMA(swap_at_end=True)` makes the averaged one.
+
+    **Raises:** `KeyError` before the first step if there will be no such metric value.
 
     !!! example
 
@@ -27,6 +37,7 @@ class EarlyStopping(Callback):
     best: float
     best_epoch: int | None
     best_model: Any
+    best_trained: Any
 
     def __init__(
         self,
@@ -40,11 +51,11 @@ class EarlyStopping(Callback):
     ):
         """**Arguments:**
 
-        - `monitor`: the name of the figure.
+        - `monitor`: the name of the metric value.
         - `min_delta`: by how much it must change to be better.
-        - `patience`: how many epochs may pass without its being better.
+        - `patience`: how many epochs may pass without its being better; with 0 the first such epoch is the last.
         - `mode`: `"min"` or `"max"`: what better is; `"auto"` goes by the name.
-        - `baseline`: what the figure must be better than, to begin with.
+        - `baseline`: what the value must be better than, to begin with.
         - `restore_best_weights`: whether the model is in the end that of the best epoch, with its optimizer's state,
             also where training ended by itself.
         - `start_from_epoch`: the first epoch that is looked at, counted from 0.
@@ -59,32 +70,39 @@ class EarlyStopping(Callback):
 
     def _begin(self) -> None:
         self.best = self._monitor.worst
-        self.best_epoch, self.best_model = None, None
+        self.best_epoch, self.best_model, self.best_trained = None, None, None
         self._waited = 0
 
     def on_train_begin(self, logs: Logs) -> None:
         self._begin()
+        self._monitor.expect(self._run, type(self).__name__)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         value = self._monitor.read(logs, self._run, type(self).__name__)
         if value is None or epoch < self._start:
             return
         self._waited += 1
-        if self._monitor.better(value, self.best):
+        # The first one is the best so far even if it is infinite.
+        first = self.best_epoch is None and not math.isnan(value)
+        if first or self._monitor.better(value, self.best):
             self.best, self.best_epoch = value, epoch
-            self.best_model = self.model if self._restores else None
+            self._keep(self.model if self._restores else None)
             if self._baseline is None or self._monitor.better(value, self._baseline):
                 self._waited = 0
         if self._waited > 0 and self._waited >= self._patience:
             at = "" if self.best_epoch is None else f", {self.best:.6g} in epoch {self.best_epoch + 1}"
             self.stop(f"{self._monitor.name} was not better for {self._waited} epochs than its best{at}")
 
+    def _keep(self, trained: Any) -> None:
+        self.best_trained = trained
+        self.best_model = None if trained is None else measured(trained, self._run, self._monitor.name)
+
     def on_train_end(self, logs: Logs) -> None:
-        if self._restores and self.best_model is not None:
-            self.model = self.best_model
+        if self._restores and self.best_trained is not None:
+            self.model = self.best_trained
 
     def state(self) -> Mapping[str, Any]:
-        arrays = None if self.best_model is None else named_arrays(self.best_model.states)
+        arrays = None if self.best_trained is None else named_arrays(self.best_trained.states)
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited, "best_states": arrays}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -92,4 +110,4 @@ class EarlyStopping(Callback):
         if state["best_states"] is not None:
             model: Any = self.model
             states = with_named_arrays(model.states, state["best_states"], "The backup of the best model")
-            self.best_model = model.replace(states=states)
+            self._keep(model.replace(states=states))

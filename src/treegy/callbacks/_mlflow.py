@@ -6,6 +6,7 @@ from typing import Any
 
 from .._callback import Logs
 from ._figure_logger import FigureLogger, scalars
+from ._forgiven import Loss
 
 # Arguments of `mlflow.start_run` that make a new run, and not one that goes on.
 _OF_NEW_RUNS = ("run_id", "experiment_id", "run_name", "parent_run_id", "tags", "description")
@@ -43,6 +44,7 @@ class MLflow(FigureLogger):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._begin()
+        self._loss = Loss(type(self).__name__)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self._start()
@@ -89,7 +91,8 @@ class MLflow(FigureLogger):
 
     def close(self) -> None:
         if self._own:
-            self._mlflow.end_run("FINISHED" if self._ended else "FAILED")
+            with self._loss.of("end its run"):
+                self._mlflow.end_run("FINISHED" if self._ended else "FAILED")
         self._own = False
 
 

@@ -1,30 +1,39 @@
-"""`ModelCheckpoint`: models of some moments of a training, kept in a directory."""
+"""`ModelCheckpoint`: models of some moments of a run, kept in a directory."""
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, named_arrays
+from .._describe import describe
 from .._documents import MODEL, VERSIONS
 from .._errors import CheckpointError
-from ..loop._arguments import optional
+from .._places import anywhere
+from ..loop._arguments import flag, optional
 from ._backup_and_restore import steps_of
 from ._forgiven import forgiven
-from ._monitor import Monitor
+from ._measured import measured
+from ._monitor import Monitor, check_mode
+
+
+class _Default(str):
+    """An argument that nobody has given."""
 
 
 class ModelCheckpoint(Callback):
     """Keep the model of each epoch, or of every so many steps, or only of the best ones.
 
-    `model.load(path)` reads the newest, which is the best with `save_best_only`; `model.load(path, step=...)` another.
-    What is written is what `model.save` writes: parameters, optimizer and all other states. Writing goes on in the
-    background while training does, and a checkpoint is there as a whole or not at all.
+    `model.load(path)` reads the newest, with `save_best_only` the best; `model.load(path, step=...)` another. What is
+    written is what `model.save` writes: parameters, optimizer and all other states. Where validation looks at averaged
+    parameters ([`treegy.callbacks.EMA`][]), both are written: `load` gives the model that was measured, and
+    `model.load(path, averaged=False)` the one with which training goes on. Writing goes on in the background while
+    training does, and a checkpoint is there as a whole or not at all.
 
-    Checkpoints are named by the steps of the model, and those of another training aren't touched: one that begins at a
-    step before them refuses such a directory. One that goes on from a backup replaces what it had written after that.
-
-    Needs orbax-checkpoint: `pip install "treegy[checkpoint]"`.
+    Checkpoints are named by the steps of the model, each a directory. A run that begins at a step before those that are
+    there refuses such a directory; one that resumes from a backup replaces what it had written after that. Directories
+    of other content are left alone, whatever they are called.
 
     !!! example
 
@@ -40,46 +49,66 @@ class ModelCheckpoint(Callback):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        monitor: str = "val_loss",
-        mode: str = "auto",
+        monitor: str = _Default("val_loss"),  # noqa: B008
+        mode: str = _Default("auto"),  # noqa: B008
         save_best_only: bool = False,
         save_freq: str | int = "epoch",
         keep: int | None = None,
         overwrite: bool = False,
+        initial_value_threshold: float | int | None = None,
     ):
         """**Arguments:**
 
-        - `path`: the directory.
-        - `monitor`, `mode`: the figure by which models are better, and how; needed with `save_best_only` only.
-        - `save_best_only`: whether only models are kept that are better than all before them, by default one.
+        - `path`: the directory, or one of a store such as `gs://bucket/models`, for which `etils.epath` and the package
+            of fsspec for that store have to be installed.
+        - `monitor`, `mode`: the metric value by which models are better, and how; with `save_best_only` only.
+        - `save_best_only`: whether only the best models are kept, by default one.
         - `save_freq`: after each `"epoch"`, or after every so many steps.
         - `keep`: how many; the last ones, or the best ones. All by default, or one with `save_best_only`.
-        - `overwrite`: whether checkpoints of later steps than that at which the training begins are replaced.
+        - `overwrite`: whether checkpoints of later steps than that at which the run begins are replaced.
+        - `initial_value_threshold`: with `save_best_only`, what a model must be better than to be kept at all.
 
-        **Raises:** `ImportError` without orbax-checkpoint; in `fit` [`treegy.CheckpointError`][] where the directory
-        can't be written into, or would have to be overwritten. When the training is over, what can't be written any
+        **Raises:** `ValueError` for arguments that would be ignored; in `fit` `KeyError` before the first step if there
+        will be no such metric value, and [`treegy.CheckpointError`][] where the directory can't be written into, holds
+        what `model.save` has written, or would have to be overwritten. When the run is over, what can't be written any
         more is only warned of, so that `fit` returns its model.
         """
-        self._path = path
-        self._monitor = Monitor(monitor, mode) if save_best_only else None
+        self._path = anywhere("path", path)
+        check_mode(mode)
+        if not flag("save_best_only", save_best_only):
+            given = {
+                "monitor": monitor if not isinstance(monitor, _Default) else None,
+                "mode": mode if mode != "auto" else None,
+                "initial_value_threshold": initial_value_threshold,
+            }
+            for name in (n for n, value in given.items() if value is not None):
+                raise ValueError(
+                    f"`{name}` is {describe(given[name])}, and every model is kept, however good it is: with "
+                    f"`save_best_only=True` it counts; else leave `{name}` out."
+                )
+        self._monitor = Monitor(str(monitor), str(mode)) if save_best_only else None
         self._every = steps_of("save_freq", save_freq)
         self._keep = 1 if keep is None and save_best_only else optional("keep", keep)
-        self._overwrite = overwrite
-        self._best = 0.0 if self._monitor is None else self._monitor.worst
+        self._overwrite = flag("overwrite", overwrite)
+        if initial_value_threshold is not None and not isinstance(initial_value_threshold, float | int):
+            raise ValueError(f"`initial_value_threshold` is {describe(initial_value_threshold)}; a number is expected.")
+        self._threshold = initial_value_threshold
+        self._values: dict[int, float] = {}
         self._checkpoints: Checkpoints | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
-        best = None if self._monitor is None else ("min" if self._monitor.worst == math.inf else "max")
-        self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best)
         if self._monitor is not None:
-            self._best = self._monitor.worst
+            self._monitor.expect(self._run, type(self).__name__)
+        best = None if self._monitor is None else self._monitor.mode
+        self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best, kind=MODEL)
+        self._values = self._checkpoints.values
         self._looked = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self._look_around()
 
     def _look_around(self) -> None:
-        """See to what is there already, once it is known whether the training goes on from a backup."""
+        """See to what is there already, once it is known whether the run resumes from a backup."""
         if self._looked:
             return
         assert self._checkpoints is not None
@@ -91,6 +120,7 @@ class ModelCheckpoint(Callback):
                 f"this one begins at step {run.start}. Choose another directory, remove that one, or pass "
                 "`overwrite=True`."
             )
+        self._values = {step: value for step, value in self._values.items() if step <= run.since}
         self._checkpoints.go_on_from(run.since)
 
     def next_step(self, step: int) -> int | None:
@@ -106,22 +136,46 @@ class ModelCheckpoint(Callback):
     def _look(self, logs: Logs) -> None:
         self._look_around()
         assert self._checkpoints is not None
-        figure = None
+        value = None
         if self._monitor is not None:
-            figure = self._monitor.read(logs, self._run, type(self).__name__)
-            if figure is None or not self._monitor.better(figure, self._best):
+            value = self._monitor.read(logs, self._run, type(self).__name__)
+            if value is None or not self._is_among_the_best(value):
                 return
-            self._best = figure
-        states: Any = self.model.states
-        document = {"format": MODEL, "version": VERSIONS[MODEL], "states": named_arrays(states)}
+        model = self.model
+        shown = measured(model, self._run, None if self._monitor is None else self._monitor.name)
+        trained: dict[str, Any] = named_arrays(model.states)
+        others = {} if shown is model else named_arrays(shown.states)
+        document = {
+            "format": MODEL,
+            "version": VERSIONS[MODEL],
+            "states": trained,
+            # What differs in the model that was measured.
+            "measured": {name: array for name, array in others.items() if array is not trained.get(name)},
+        }
+        step = int(model.states.step)
         with forgiven(self._run.over):
-            self._checkpoints.save(int(states.step), document, figure)
+            self._checkpoints.save(step, document, value)
+        if value is not None:
+            self._values[step] = value
+            self._values = dict(self._ranked()[: self._keep])
 
-    def state(self) -> dict[str, float]:
-        return {"best": self._best}
+    def _is_among_the_best(self, value: float) -> bool:
+        assert self._monitor is not None and self._keep is not None
+        if math.isnan(value) or (self._threshold is not None and not self._monitor.better(value, self._threshold)):
+            return False
+        return len(self._values) < self._keep or self._monitor.better(value, self._ranked()[-1][1])
 
-    def restore(self, state: dict[str, float]) -> None:  # type: ignore[override]
-        self._best = state["best"]
+    def _ranked(self) -> list[tuple[int, float]]:
+        """Those that are kept, the best first."""
+        sign = 1 if self._monitor is None or self._monitor.mode == "min" else -1
+        return sorted(self._values.items(), key=lambda item: sign * item[1])
+
+    def state(self) -> Mapping[str, Any]:
+        # Also of those that better ones have replaced since: what is trained again is compared with them again.
+        return {"values": self._values}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._values = dict(state["values"])
 
     def close(self) -> None:
         checkpoints, self._checkpoints = self._checkpoints, None

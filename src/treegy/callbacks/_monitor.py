@@ -1,8 +1,8 @@
-"""The figure that a callback watches, and which of two values of it is better."""
+"""The metric value that a callback watches, and which of two values of it is better."""
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,39 +14,47 @@ _LARGER = (
     *("score", "correlation", "kappa", "cosine_similarity"),
 )
 _SMALLER = ("loss", "error", "entropy", "perplexity", "divergence", "brier", "hinge", "mse", "mae", "rmse")
+_SHOWN = 20
 
 
 class Monitor:
-    """A figure by its name, and whether it is to be small or large."""
+    """A metric value by its name, and whether it is to be small or large."""
 
     def __init__(self, name: str, mode: str = "auto", min_delta: float = 0.0):
         """**Arguments:**
 
-        - `name`: of the figure.
+        - `name`: as it stands in the logs.
         - `mode`: `"min"` or `"max"`; `"auto"` goes by the name.
         - `min_delta`: by how much it must change to be better.
 
         **Raises:** `ValueError` for another mode, and where `"auto"` can't tell.
         """
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f'`mode` is {describe(mode)}; "auto", "min" or "max" is expected.')
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"`monitor` is {describe(name)}; the name of a metric value is expected.")
+        check_mode(mode)
         if mode == "auto":
             mode = _mode_of(name)
         self.name = name
+        self.mode = mode
         self.worst = math.inf if mode == "min" else -math.inf
-        self._sign = -1.0 if mode == "min" else 1.0
         self._min_delta = abs(min_delta)
 
     def better(self, value: float, than: float) -> bool:
         """Whether `value` is better. NaN never is."""
-        return (
-            self._sign * (value - than) > self._min_delta
-            if math.isfinite(than)
-            else value * self._sign > than * self._sign
-        )
+        # As Keras computes it, so that the same values are better by as much as `min_delta`.
+        return value + self._min_delta < than if self.mode == "min" else value - self._min_delta > than
+
+    def expect(self, run: Any, who: str) -> None:
+        """Before the first step: see whether there will be such a metric value.
+
+        **Raises:** `KeyError` if neither training nor validation gives it, nor can a callback add it to the logs.
+        """
+        names = run.names
+        if names is not None and self.name not in names and not run.hooks.adds_to_logs:
+            raise KeyError(self._missing(names, run, who))
 
     def read(self, logs: Mapping[str, Any], run: Any, who: str) -> float | None:
-        """The figure, or `None` where this epoch has none because validation wasn't due.
+        """The metric value, or `None` where this epoch has none because validation wasn't due.
 
         **Raises:** `KeyError` where there never will be one.
         """
@@ -59,11 +67,22 @@ class Monitor:
             return float(value)
         if self.name.startswith("val_") and run is not None and run.validation is not None and not run.validated:
             return None
-        near = difflib.get_close_matches(self.name, list(logs), n=1)
+        raise KeyError(self._missing(logs, run, who))
+
+    def _missing(self, names: Iterable[str], run: Any, who: str) -> str:
+        there = list(names)
+        near = difflib.get_close_matches(self.name, there, n=1)
         mend = f" Did you mean {near[0]!r}?" if near else ""
         if self.name.startswith("val_") and run is not None and run.validation is None:
             mend = " There is no validation: pass `validation_data`."
-        raise KeyError(f"`{who}(monitor={self.name!r})`: there is no such figure, but {', '.join(logs)}.{mend}")
+        shown = ", ".join(f"{name:.60}" for name in there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
+        return f"`{who}(monitor={self.name!r:.100})`: there is no such figure, but {shown}.{mend}"
+
+
+def check_mode(mode: Any) -> None:
+    """**Raises:** `ValueError` for what is no `mode`."""
+    if not isinstance(mode, str) or mode not in ("auto", "min", "max"):
+        raise ValueError(f'`mode` is {describe(mode)}; "auto", "min" or "max" is expected.')
 
 
 def _mode_of(name: str) -> str:

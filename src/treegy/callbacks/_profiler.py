@@ -5,6 +5,8 @@ import os
 import jax
 
 from .._callback import Callback, Logs
+from .._places import local
+from ._forgiven import Loss
 
 
 class Profiler(Callback):
@@ -19,13 +21,17 @@ class Profiler(Callback):
         """
         if start < 0 or steps < 1:
             raise ValueError(f"`start` is {start} and `steps` is {steps}; at least 0 and 1 are expected.")
-        self._log_dir = os.fspath(log_dir)
+        # JAX writes into some stores by itself.
+        remote = "://" in str(log_dir) and not str(log_dir).startswith("file:")
+        self._log_dir = str(log_dir) if remote else str(local("log_dir", log_dir))
         self._start, self._steps = start, steps
         self._window: tuple[int, int] | None = None
         self._tracing = False
+        self._loss = Loss("Profiler")
 
     def on_train_begin(self, logs: Logs) -> None:
         self._window = None
+        self._loss = Loss("Profiler")
         if self._start == 0:
             self._begin()
 
@@ -46,8 +52,7 @@ class Profiler(Callback):
 
     def close(self) -> None:
         if self._tracing:
-            self._tracing = False
-            jax.profiler.stop_trace()
+            self._finish_trace()
 
     def _begin(self) -> None:
         jax.block_until_ready(self.model.parameters)  # what has been given to the device before isn't meant
@@ -57,5 +62,9 @@ class Profiler(Callback):
     def _end(self) -> None:
         if self._tracing:
             jax.block_until_ready(self.model.parameters)
-            jax.profiler.stop_trace()
+            self._finish_trace()
+
+    def _finish_trace(self) -> None:
         self._tracing = False
+        with self._loss.of(f"write its trace into '{self._log_dir}'"):
+            jax.profiler.stop_trace()

@@ -14,7 +14,8 @@ class ReduceLROnPlateau(Callback):
     The rate must be a part of the optimizer's state: `optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)`, or
     [`treegy.Optimizer`][]. Changing it compiles nothing again.
 
-    **Raises:** `ValueError` when training begins if the optimizer has no such rate, or if it follows a schedule.
+    **Raises:** `ValueError` when training begins if the optimizer has no such rate, or if it follows a schedule;
+    `KeyError` if there will be no such metric value.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._begin()
+        self._monitor.expect(self._run, type(self).__name__)
         self._rate.check(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

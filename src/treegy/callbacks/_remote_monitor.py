@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._callback import Callback, Logs
-from .._warn import warn
+from ._forgiven import Loss
 
 
 class RemoteMonitor(Callback):
@@ -35,9 +35,13 @@ class RemoteMonitor(Callback):
         self._headers = dict(headers or {})
         self._send_as_json = send_as_json
         self._timeout = timeout
-        self._warned = False
+        self._loss = Loss("RemoteMonitor")
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._loss = Loss("RemoteMonitor")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        import http.client  # takes a while
         import urllib.parse  # takes a while
         import urllib.request
 
@@ -48,13 +52,9 @@ class RemoteMonitor(Callback):
         else:
             body, kind = urllib.parse.urlencode({self._field: text}).encode(), "application/x-www-form-urlencoded"
         request = urllib.request.Request(self._url, body, {"Content-Type": kind, **self._headers}, method="POST")
-        try:
+        with self._loss.of(f"send to {self._url}", (OSError, http.client.HTTPException)):
             with urllib.request.urlopen(request, timeout=self._timeout):
                 pass
-        except OSError as error:
-            if not self._warned:
-                self._warned = True
-                warn(f"`RemoteMonitor` can't send to {self._url}: {error}")
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._callback import Logs
+from .._places import local
 from ._figure_logger import FigureLogger, scalars
+from ._forgiven import Loss
 
 
 class WandB(FigureLogger):
@@ -27,6 +29,8 @@ class WandB(FigureLogger):
         """
         super().__init__(update_freq)
         self._wandb = _wandb()
+        if init.get("dir") is not None:
+            init["dir"] = str(local("dir", init["dir"]))
         self._init = init
         self._logged: Any = None
         self._earlier: str | None = None
@@ -34,6 +38,7 @@ class WandB(FigureLogger):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._logged, self._earlier = None, None
+        self._loss = Loss(type(self).__name__)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self._start()
@@ -62,7 +67,8 @@ class WandB(FigureLogger):
 
     def close(self) -> None:
         if self._own and self._logged is not None:
-            self._logged.finish()
+            with self._loss.of("finish its run"):
+                self._logged.finish()
         self._logged, self._own = None, False
 
 

@@ -1,9 +1,10 @@
 """A run as a document of `Checkpoints`, and a run that goes on from one."""
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._assembly import with_states
@@ -13,6 +14,17 @@ from .._errors import CheckpointError
 from ..data._batches import BatchSource
 from ._fit import Run
 
+_NONE = type(None)
+# What a document holds: a backup may come from anywhere.
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("epoch", "done", "begin", "step", "start", "last"), (int,)),
+    **dict.fromkeys(("states", "validated", "history"), (dict,)),
+    **dict.fromkeys(("logs", "epochs", "validations", "callbacks"), (list,)),
+    "unsettled": (int, _NONE),
+    "steps_per_epoch": (int, _NONE),
+    "words": (list, _NONE),
+    "stopped": (str, _NONE),
+}
 _NUMBERS = ("epoch", "done", "begin", "step", "start", "unsettled")
 
 
@@ -23,7 +35,8 @@ def document(run: Run) -> dict[str, Any]:
         "format": RUN,
         "version": VERSIONS[RUN],
         "states": named_arrays(states),
-        "logs": jax.tree.leaves(run.engine.logs),
+        # The next chunk may be given these arrays, while they are still being written.
+        "logs": [jnp.copy(leaf) for leaf in jax.tree.leaves(run.engine.logs)],
         **{name: getattr(run, name) for name in _NUMBERS},
         "last": run.schedule.epochs,
         "steps_per_epoch": run.schedule.steps,
@@ -39,13 +52,13 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
+def resume(run: Run, document: Any, directory: Any) -> None:
     """Have a run that has not begun go on from a document, which comes from a directory.
 
     **Raises:** [`treegy.CheckpointError`][] if it is of another training.
     """
-    checked(document, f"'{directory}'", RUN)
-    _check_is_of(run, document, directory)
+    check_began_alike(run, document, directory)
+    _check_is_alike(run, document, directory)
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.engine.replace(with_states(model, states))
@@ -54,10 +67,10 @@ def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
         setattr(run, name, document[name])
     run.since = run.step
     run.words = None if document["words"] is None else np.array(document["words"], np.uint32)
-    run.validated = _figures_of(document["validated"])
-    run.history.history = {name: _figures_of(values) for name, values in document["history"].items()}
+    run.validated = _values(document["validated"])
+    run.history.history = {name: [_value(v) for v in values] for name, values in document["history"].items()}
     run.history.epoch = document["epochs"]
-    run.history.validations = [(step, _figures_of(found)) for step, found in document["validations"]]
+    run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
     run.hooks.restore(document["callbacks"])
     # After what a callback may tell it of the epoch. What begins anew for each validation is at its beginning.
     run.source.resume(document["data"])
@@ -69,8 +82,17 @@ def resume(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
         run.ended = True
 
 
-def _check_is_of(run: Run, document: Any, directory: str | os.PathLike[str]) -> None:
-    """Raise unless a document is of this training, as far as that can be told."""
+def check_began_alike(run: Run, document: Any, directory: Any) -> None:
+    """Raise unless a document is of a run that began at the step at which this one does.
+
+    **Raises:** [`treegy.CheckpointError`][]
+    """
+    checked(document, f"'{directory}'", RUN)
+    for name, types in _TYPES.items():
+        if name not in document or type(document[name]) not in types:
+            raise CheckpointError(
+                f"The backup in '{directory}' is not what treegy writes: {name!r} is missing or wrong."
+            )
     # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
     going_on = document["epoch"] < document["last"] and document["stopped"] is None
     if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
@@ -79,6 +101,10 @@ def _check_is_of(run: Run, document: Any, directory: str | os.PathLike[str]) -> 
             f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each "
             "training a directory of its own."
         )
+
+
+def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
+    """Raise if the arguments of a run are others than before."""
     changed = {
         "shuffle": (document["words"] is not None, run.schedule.shuffle),
         "steps_per_epoch": (document["steps_per_epoch"], run.schedule.steps),
@@ -90,6 +116,11 @@ def _check_is_of(run: Run, document: Any, directory: str | os.PathLike[str]) -> 
             )
 
 
-def _figures_of(stored: Any) -> Any:
-    """Figures as a history has them: those that aren't scalars are NumPy arrays."""
-    return jax.tree.map(lambda v: np.asarray(v) if isinstance(v, jax.Array) else v, stored)
+def _values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    # Not by `jax.tree.map`, which would sort the names.
+    return {name: _value(value) for name, value in stored.items()}
+
+
+def _value(stored: Any) -> Any:
+    """A metric value as a history has it: those that aren't scalars are NumPy arrays."""
+    return np.asarray(stored) if isinstance(stored, jax.Array) else stored

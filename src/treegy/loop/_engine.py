@@ -254,6 +254,11 @@ class Engine:
         self._results = jax.tree.unflatten(tree, [jnp.asarray(a) for a in leaves])
 
     @property
+    def empty(self) -> Logs | None:
+        """The logs of no examples; `None` where the first batch has to be run to know what is logged."""
+        return self._empty
+
+    @property
     def logs(self) -> Logs:
         """What was accumulated since the last reset."""
         return self._results if self._results is not None else Logs.of({})

@@ -1,6 +1,7 @@
 """Epochs: training, validation, callbacks, progress, history."""
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +12,7 @@ from .._driver import Examples
 from .._evaluated import evaluated
 from .._hyperparameters import has_hyperparameters, hyperparameters
 from .._label_check import check_labels
+from .._logs import Logs
 from .._prepare import prepared, without_metrics
 from .._warn import warn
 from ..data._batches import BatchSource
@@ -103,6 +105,8 @@ class Run:
     """The figures of the epoch's last validation."""
     ended: bool
     """Whether no further epoch begins."""
+    held: Any
+    """A weak reference to the model that the user holds."""
 
     def __init__(
         self,
@@ -124,22 +128,24 @@ class Run:
         self.source = source
         self.validation = validation
         self.engine = Engine(model, TRAIN, source.first()._replace(class_weight=class_weight), held)
-        if validation is not None:
-            # What doesn't fit about it is said before the first epoch, not after.
-            Engine(evaluated(model, "test"), TEST, validation.first())
+        # What doesn't fit about it is said before the first epoch, not after.
+        self._validates = (
+            None if validation is None else Engine(evaluated(model, "test"), TEST, validation.first()).empty
+        )
         self.hooks = Hooks(callbacks, self.engine.copy, self.engine.replace, self)
         try:
-            self._prepare(model, class_weight, verbose)
+            self._prepare(model, held, class_weight, verbose)
         except BaseException:
             self.hooks.close()
             raise
 
-    def _prepare(self, model: Any, class_weight: Any, verbose: Any) -> None:
+    def _prepare(self, model: Any, held: Any, class_weight: Any, verbose: Any) -> None:
         schedule, source = self.schedule, self.source
         self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
         # Not `model.states`, which takes the module apart.
         states = model._carried
         self._has_hyperparameters = has_hyperparameters(states)
+        self.held = weakref.ref(held)
         self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
         self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
         self._feed = source.feed(self._steps_in_chunk(), class_weight)
@@ -203,6 +209,17 @@ class Run:
         if self._part is not None:
             # What was seen of an epoch that has not ended; the callbacks, and so backups, don't know of it.
             self.history.append(self.epoch, self._part)
+
+    @property
+    def names(self) -> list[str] | None:
+        """What the logs of an epoch hold, but for what callbacks add; `None` where only the first batch tells."""
+        found: list[str] = list(hyperparameters(self.engine.model.states)) if self._has_hyperparameters else []
+        for logs, prefix in ((self.engine.empty, ""), (self._validates, "val_")):
+            if logs is not None:
+                found += [prefix + name for name in jax.eval_shape(Logs.compute, logs)]
+            elif not prefix or self.validation is not None:
+                return None
+        return found
 
     @property
     def last_batch(self) -> Examples:

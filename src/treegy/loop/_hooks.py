@@ -69,6 +69,17 @@ class Hooks:
         """Whether any callback overrides one of these hooks."""
         return any(_overrides(c, h) for c in self.callbacks for h in hooks)
 
+    @property
+    def adds_to_logs(self) -> bool:
+        """Whether a callback that isn't treegy's may add to the logs of an epoch, which all of them see."""
+        hooks = ("on_epoch_end", "on_test_end", "on_test_batch_end")
+        own = __name__.partition(".")[0] + "."
+        return any(
+            hook in vars(c) or (_overrides(c, hook) and not type(c).__module__.startswith(own))
+            for c in self.callbacks
+            for hook in hooks
+        )
+
     def next_step(self, step: int) -> int | None:
         """After which step somebody wants to be called next."""
         wanted = [n for n in (c.next_step(step) for c in self._counting) if n is not None]

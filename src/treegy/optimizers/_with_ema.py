@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.tree_util import keystr, tree_leaves_with_path
 from jaxtyping import Array, Int
 
 
@@ -21,7 +22,7 @@ def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> opta
 
     After step $t$, $\bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t) \theta_t$. It is a part of the compiled step and of
     the optimizer's state, and so is saved with it; training itself doesn't change. [`treegy.callbacks.EMA`][] validates
-    with it.
+    with it, and [`treegy.Model.averaged`][] gives the model that has it.
 
     **Arguments:**
 
@@ -54,3 +55,26 @@ def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> opta
 
 def _wide(leaf: Any) -> Any:
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+
+
+def averaged_states(states: Any) -> Any:
+    """The states of a model with averaged parameters in place of those that are trained.
+
+    Of several averages, as optimizers by group keep them, each is that of its own parameters.
+
+    **Raises:** `ValueError` if the optimizer keeps no average.
+    """
+    nodes = jax.tree.leaves(states.get("optimizer_states"), is_leaf=lambda n: isinstance(n, EmaState))
+    averages: dict[str, Any] = {}
+    for node in nodes:
+        if isinstance(node, EmaState):
+            averages |= {keystr(path): leaf for path, leaf in tree_leaves_with_path(node.average)}
+    if not averages:
+        raise ValueError(
+            "the optimizer keeps no average of the parameters: wrap it, `optimizer=tg.with_ema(optax.adam(1e-3))`."
+        )
+
+    def average(path: Any, leaf: Any) -> Any:
+        return averages[keystr(path)].astype(leaf.dtype) if keystr(path) in averages else leaf
+
+    return states.update(net_params=jax.tree_util.tree_map_with_path(average, states.net_params))
