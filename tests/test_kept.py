@@ -21,7 +21,7 @@ import pytest
 
 import treegy as tg
 from treegy._checkpoints import Checkpoints, steps_in
-from treegy._save import save_tree
+from treegy._save import load_tree, save_tree
 
 # Optax's Adam promotes dtypes.
 pytestmark = pytest.mark.standard_promotion
@@ -223,7 +223,7 @@ def test_processes_that_save_into_one_directory(tmp_path):
     running = [subprocess.Popen(command) for _ in range(2)]
     looked = 0
     while any(process.poll() is None for process in running):
-        found = tg._save.load_tree(like, tmp_path)
+        found = load_tree(like, tmp_path)
         assert len({*np.asarray(found["a"]).tolist(), *np.asarray(found["b"]).tolist()}) == 1
         looked += 1
     assert [process.returncode for process in running] == [0, 0] and looked

@@ -1,6 +1,6 @@
 """Values belong to examples: a loss or metric whose values don't have the batch first is refused, or told."""
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -33,7 +33,7 @@ def numbers(*shape: int) -> np.ndarray:
 def test_a_reduction_over_the_batch_is_refused(features, size, kind):
     """Whether or not the batch has as many examples as there are features."""
     x = numbers(10, features)
-    model = tg.Model(Same(), **{kind: over_the_batch})
+    model = tg.Model(Same(), **cast(Any, {kind: over_the_batch}))
     with pytest.raises(tg.ContractError, match=r"`over_the_batch(_loss)?` .*one value per example .*`axis=0`"):
         model.evaluate(x, 2 * x, batch_size=size, verbose=0)
 

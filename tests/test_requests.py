@@ -162,6 +162,10 @@ def test_an_accumulator_cannot_be_weighted_so():
 # What optimizers ask for
 
 
+def transformation(update: Any) -> Any:
+    return optax.GradientTransformationExtraArgs(optax.identity().init, update)
+
+
 def by_hand(optimizer: Any, extras: Any, steps: int = 3) -> Any:
     """Training with optax alone, which is given what `extras` makes of the loss."""
     params, static = eqx.partition(linear(), eqx.is_inexact_array)
@@ -220,7 +224,7 @@ def test_an_optimizer_of_ones_own_gets_what_it_names():
         asked.append(value)
         return jax.tree.map(lambda g: -0.1 * g, updates), state
 
-    fit(tg.Model(linear(), loss=MSE, optimizer=optax.GradientTransformation(optax.identity().init, update)))
+    fit(tg.Model(linear(), loss=MSE, optimizer=transformation(update)))
     assert len(asked) == 1
 
 
@@ -228,7 +232,7 @@ def test_what_a_part_of_a_chain_refuses_is_named():
     def update(updates, state, params=None, *, value):
         return updates, state
 
-    strict = optax.GradientTransformationExtraArgs(optax.identity().init, update)
+    strict = transformation(update)
     model = tg.Model(linear(), loss=MSE, optimizer=optax.chain(optax.sgd(0.1), strict))
     with pytest.raises(TypeError) as error:
         fit(model)
@@ -244,7 +248,7 @@ def test_keys_of_the_steps_within_a_step_differ():
         grads.extend([updates, *(grad_fn(params, i) for i in (0, 1, 0))])
         return jax.tree.map(jnp.zeros_like, updates), state
 
-    optimizer = optax.GradientTransformationExtraArgs(optax.identity().init, update)
+    optimizer = transformation(update)
     model = tg.Model(net, loss=lambda y_pred: (y_pred**2).sum(-1), optimizer=optimizer, run_eagerly=True)
     fit(model, X, epochs=1)
     weights = [np.asarray(g.layers[0].weight) for g in grads]
@@ -355,7 +359,7 @@ def test_counts_of_other_kinds_at_the_same_place_are_not_taken_for_each_other():
 @pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in a chain"])
 def test_epochs_of_an_optimizer_are_those_of_fit(wrapped):
     def optimizer() -> Any:
-        made = tg.Optimizer(optax.sgd, lambda step, epoch: 0.1 * 0.5**epoch, steps_per_epoch=3)
+        made: Any = tg.Optimizer(optax.sgd, lambda step, epoch: 0.1 * 0.5**epoch, steps_per_epoch=3)
         return optax.chain(optax.clip(10.0), made) if wrapped else made
 
     model = tg.Model(linear(), loss=MSE, optimizer=optimizer())

@@ -33,7 +33,8 @@ MSE = tg.losses.MeanSquaredError()
 
 def make_model(**fields: Any) -> Any:
     net = eqx.nn.MLP(4, 1, 8, 1, key=jax.random.key(0))
-    return tg.Model(net, **{"loss": MSE, "optimizer": SGD, **fields})
+    given: Any = {"loss": MSE, "optimizer": SGD, **fields}
+    return tg.Model(net, **given)
 
 
 def fit(model: Any, *data: Any, **arguments: Any) -> Any:
@@ -46,13 +47,23 @@ def same_bits(a: Any, b: Any) -> bool:
 
 
 class Batches:
-    def __init__(self, n: int = 4, length: int | None = None):
+    def __init__(self, n: int = 4):
         self.n = n
-        if length is not None:
-            self.__class__ = type("Sized", (Batches,), {"__len__": lambda self: length})
 
     def __iter__(self) -> Iterator[Any]:
         return ((X[8 * i : 8 * i + 8], Y[8 * i : 8 * i + 8]) for i in range(self.n))
+
+
+class Sized(Batches):
+    """Of another length than it says."""
+
+    def __len__(self) -> int:
+        return 5
+
+
+class SizedInputs(Sized):
+    def __iter__(self) -> Iterator[Any]:
+        return (x for x, _ in super().__iter__())
 
 
 # A run that fails
@@ -289,24 +300,13 @@ def test_the_last_epoch_that_is_too_short_is_told(epochs):
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict", "validation_data"])
 def test_a_loader_that_gives_less_than_its_length_is_told(method):
     calls = {
-        "fit": lambda: fit(make_model(), Batches(3, 5), batch_size=None, epochs=1),
-        "evaluate": lambda: make_model().evaluate(Batches(3, 5), verbose=0),
-        "predict": lambda: make_model().predict(itertools_of_x(3, 5)),
-        "validation_data": lambda: fit(make_model(), validation_data=Batches(3, 5), epochs=1),
+        "fit": lambda: fit(make_model(), Sized(3), batch_size=None, epochs=1),
+        "evaluate": lambda: make_model().evaluate(Sized(3), verbose=0),
+        "predict": lambda: make_model().predict(SizedInputs(3)),
+        "validation_data": lambda: fit(make_model(), validation_data=Sized(3), epochs=1),
     }
     with pytest.warns(UserWarning, match="the data has a length of 5 batches, and a pass over it gave 3"):
         calls[method]()
-
-
-def itertools_of_x(n: int, length: int) -> Any:
-    class Sized(Batches):
-        def __iter__(self):
-            return (x for x, _ in super().__iter__())
-
-        def __len__(self):
-            return length
-
-    return Sized(n)
 
 
 class Endless:
@@ -436,7 +436,9 @@ def test_it_is_told_before_the_first_step(tmp_path):
 
 COMPILED: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
-    lambda event, duration, **_: COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+    lambda event, duration_secs, **kwargs: (
+        COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+    )
 )
 
 

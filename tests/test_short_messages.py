@@ -40,7 +40,8 @@ PATHOLOGICAL: dict[str, Callable[[Any], Any]] = {
 
 def make_model(**fields: Any) -> Any:
     net = eqx.nn.Linear(3, 1, key=jax.random.key(0))
-    return tg.Model(net, **{"loss": MSE, "optimizer": optax.sgd(0.1), **fields})
+    given: Any = {"loss": MSE, "optimizer": optax.sgd(0.1), **fields}
+    return tg.Model(net, **given)
 
 
 def said(call: Callable[[], Any]) -> str:

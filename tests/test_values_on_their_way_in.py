@@ -20,7 +20,8 @@ class Net(eqx.Module):
     w: jax.Array
 
     def __call__(self, x: Any) -> Any:
-        return sum(jnp.sum(jnp.real(leaf).astype(jnp.float32)) for leaf in jax.tree.leaves(x))[None] * self.w
+        sums = [jnp.sum(jnp.real(leaf).astype(jnp.float32)) for leaf in jax.tree.leaves(x)]
+        return jnp.sum(jnp.stack(sums))[None] * self.w
 
 
 def loss(y_true, y_pred):
