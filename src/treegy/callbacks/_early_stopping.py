@@ -63,8 +63,9 @@ class EarlyStopping(Callback):
         self._monitor = Monitor(monitor, mode, min_delta)
         self._patience = patience
         self._baseline = baseline
+        self._restores = restore_best_weights
         # In `best_model`.
-        self._restores = self.holds_model = restore_best_weights
+        self.holds_model: bool = restore_best_weights
         self._start = start_from_epoch
         self._begin()
 
