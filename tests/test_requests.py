@@ -403,3 +403,16 @@ def test_complex_parameters_go_down(optimizer):
     model, history = fit(model, x, y, batch_size=32, epochs=150)
     assert history["loss"] == sorted(history["loss"], reverse=True) or history["loss"][-1] < 1e-3
     assert abs(complex(model.module.w) - (1 + 2j)) < 1e-2
+
+
+def test_checkpoints_of_schedule_free_optimizers_hold_what_was_measured(tmp_path):
+    best = tg.callbacks.ModelCheckpoint(tmp_path / "best", monitor="val_loss", save_best_only=True)
+    made = tg.Model(linear(), loss=MSE, optimizer=schedule_free())
+    model, history = fit(made, validation_data=(X, Y), epochs=6, batch_size=4, callbacks=[best])
+    lowest = pytest.approx(min(history["val_loss"]), rel=1e-4)
+    assert made.load(tmp_path / "best").evaluate(X, Y, verbose=0)["loss"] == lowest
+    to_predict = tg.Model(linear(), loss=MSE).load(tmp_path / "best", only="module")
+    assert to_predict.evaluate(X, Y, verbose=0)["loss"] == lowest
+    averaged = model.averaged()
+    np.testing.assert_allclose(jax.vmap(averaged.module)(X), model.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(averaged.predict(X), model.predict(X), rtol=1e-5)

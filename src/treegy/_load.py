@@ -80,6 +80,7 @@ def _from_checkpoint(
     what = f"What is saved in '{place}'"
     arrays = {**states_in(document, what), **(states_in(document, what, "measured") if averaged else {})}
     if only is not None:
+        arrays |= states_in(document, what, "evaluated") if averaged else {}
         arrays = {new: array for name, array in arrays.items() if (new := _renamed(model, name)) is not None}
         return _with_module(model, with_named_arrays(_module_of(model), arrays, what))
     like = loadable(model)

@@ -501,7 +501,8 @@ class Model(eqx.Module, Generic[N]):
         return _load.loaded(self, path, step, only, arguments.flag("averaged", averaged))
 
     def averaged(self: M) -> M:
-        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
+        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps, or with those at
+        which one of `optax.contrib.schedule_free` is evaluated.
 
         **Raises:** `ValueError` if the optimizer keeps no average; a model that isn't initialized has none yet.
         """

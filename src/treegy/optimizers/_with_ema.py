@@ -8,6 +8,8 @@ import optax
 from jax.tree_util import keystr, tree_leaves_with_path
 from jaxtyping import Array, Int
 
+from ._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
+
 
 class EmaState(NamedTuple):
     """The state of an optimizer, and the average of the parameters."""
@@ -60,10 +62,14 @@ def _wide(leaf: Any) -> Any:
 def averaged_states(states: Any) -> Any:
     """The states of a model with averaged parameters in place of those that are trained.
 
-    Of several averages, as optimizers by group keep them, each is that of its own parameters.
+    Of several averages, as optimizers by group keep them, each is that of its own parameters. Those that
+    `optax.contrib.schedule_free` is evaluated at come without the optimizer's states, which belong to the trained ones.
 
     **Raises:** `ValueError` if the optimizer keeps no average.
     """
+    if has_evaluation_parameters(states.get("optimizer_states")):
+        evaluated = evaluation_parameters(states.optimizer_states, states.net_params)
+        return states.update(net_params=evaluated, optimizer_states=None)
     nodes = jax.tree.leaves(states.get("optimizer_states"), is_leaf=lambda n: isinstance(n, EmaState))
     averages: dict[str, Any] = {}
     for node in nodes:
