@@ -111,6 +111,19 @@ def test_what_can_be_iterated_over_again(tmp_path, kind, failing, save_freq, tol
     assert found[1].stopped is None
 
 
+@pytest.mark.parametrize("steps", [2, 3, 7])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("failing", "save_freq"), [(FailingAt(epoch=2), "epoch"), (FailingAt(step=8), 3)], ids=str)
+def test_epochs_that_run_on_through_arrays(tmp_path, failing, save_freq, shuffle, steps):
+    """Where a pass began, and so its permutation, is known in the middle of it too."""
+
+    def make() -> Any:
+        return {"steps_per_epoch": steps, "shuffle": shuffle}
+
+    broken(tmp_path, failing, save_freq, make)
+    check(fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq), **make()), fit(**make()))
+
+
 @pytest.mark.parametrize("save_freq", ["epoch", 2])
 def test_generators_with_epochs_of_a_length_of_their_own(tmp_path, save_freq):
     def make() -> Any:
