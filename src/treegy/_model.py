@@ -217,10 +217,10 @@ class Model(eqx.Module, Generic[N]):
 
         **Returns:**
 
-        `(model, history)`: the trained model, and the figures of every epoch.
+        `(model, history)`, a named tuple: the trained model, and the metric values of every epoch.
 
         **Raises:** [`treegy.DataError`][] for data that can't be trained on, [`treegy.MissingOptimizer`][], and what
-        the steps raise.
+        the steps, the data and the callbacks raise. What had been trained until then, [`treegy.rescued`][] gives.
         """
         epochs = arguments.positive("epochs", epochs, zero=True)
         initial_epoch = arguments.positive("initial_epoch", initial_epoch, zero=True)
