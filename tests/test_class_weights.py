@@ -76,7 +76,7 @@ def test_they_are_the_same_from_batches_under_jit_and_step_by_step(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("how", ["arrays", "batches", "on batch"])
+@pytest.mark.parametrize("how", ["arrays", "batches", "on batch", "eagerly"])
 def test_a_label_without_a_weight_is_an_error_in_all_forms(form, how):
     loss, x, y, _ = FORMS[form]
     missing = int(np.max(y if y.shape != x.shape or y.shape[-1:] == (1,) or y.ndim == 1 else np.argmax(y, axis=-1)))
@@ -86,6 +86,7 @@ def test_a_label_without_a_weight_is_an_error_in_all_forms(form, how):
         "arrays": lambda: model.evaluate(x, y, class_weight=table, verbose=0),
         "batches": lambda: model.evaluate(iter([(x[:5], y[:5]), (x[5:], y[5:])]), class_weight=table, verbose=0),
         "on batch": lambda: model.test_on_batch(x, y, class_weight=table),
+        "eagerly": lambda: model.replace(run_eagerly=True).evaluate(x, y, class_weight=table, verbose=0),
     }
     with pytest.raises(tg.DataError, match=f"`class_weight` has no weight for class {missing}, which occurs in `y`"):
         calls[how]()

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._accumulator import lined_up
-from ._describe import array_name, describe, is_arraylike
+from ._describe import array_name, describe, is_arraylike, is_traced
 from ._errors import ContractError, DataError
 from ._inject import bind, request
 from ._naming import named_terms
@@ -132,6 +132,9 @@ def _class_weights(term: Term, batch: Batch, table: Any) -> Any:
     found = _FOUND.get()
     if found is not None:
         found.append(Labelled(term, form))
+    if not is_traced((labels, table)):
+        # Run eagerly, nothing was traced before.
+        _check(term, form, labels, table, placed(term, "sample_weight", batch.sample_weight))
     if form == _SEVERAL:
         columns = jnp.arange(labels.shape[-1])
         return jnp.broadcast_to(_looked_up(table, columns, columns < table.shape[0]), labels.shape)
@@ -215,15 +218,20 @@ def _check_labels(labelled: Labelled, y: Any, sample_weight: Any, tables: Any) -
     if y is None or table is None:
         return
     bound = bind(term.fn, {**dict.fromkeys(request(term.fn).names), "y_true": placed(term, "y_true", y)}, term.who)
-    labels, known = np.asarray(bound["y_true"]), np.flatnonzero(~np.isnan(np.asarray(table)))
+    _check(term, form, bound["y_true"], table, placed(term, "sample_weight", sample_weight))
+
+
+def _check(term: Term, form: str, y: Any, table: Any, sample_weight: Any) -> None:
+    """Raise for a label of one loss that has no weight, or that isn't of this form."""
+    labels, known = np.asarray(y), np.flatnonzero(~np.isnan(np.asarray(table)))
     if form == _SEVERAL:
         _check_has(range(labels.shape[-1]), known, "of which `y` has a column")
         return
-    labels = labels[_counting(labels, placed(term, "sample_weight", sample_weight))]
+    labels = labels[_counting(labels, sample_weight)]
     if labels.dtype.kind == "f" and not np.all(labels == np.floor(labels)):
         raise DataError(
-            f"`class_weight` needs labels that are classes, integers from 0 or one-hot, and `y` is "
-            f"{describe(np.asarray(bound['y_true']))} with values such as {labels[labels != np.floor(labels)][0]}."
+            f"`class_weight` needs labels that are classes, integers from 0 or one-hot, and `y` is {describe(y)} with "
+            f"values such as {labels[labels != np.floor(labels)][0]}."
         )
     if form == _ONE_HOT:
         rows = labels.reshape(-1, labels.shape[-1])

@@ -60,7 +60,8 @@ class Shapes:
     def __init__(self, values: Any):
         self.values: Any = values
         leaves, tree = jax.tree.flatten(values)
-        self.key = (tree, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves))
+        # As jax has them: 64 bits as 32, unless it is told otherwise. So what is equal here is one trace there.
+        self.key = (tree, tuple((a.shape, _kept(a.dtype), getattr(a, "weak_type", False)) for a in leaves))
         self._hash = hash(self.key)
 
     def __hash__(self) -> int:
@@ -72,3 +73,7 @@ class Shapes:
     def forget(self) -> None:
         """Let go of the arrays, which a cache would keep alive."""
         self.values = None
+
+
+def _kept(dtype: Any) -> Any:
+    return dtype if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) else jax.dtypes.canonicalize_dtype(dtype)

@@ -23,8 +23,8 @@ from ._driver import (
     train_on_batch,
 )
 from ._errors import DataError
+from ._evaluated import evaluated
 from ._invariants import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
-from ._label_check import check_labels
 from ._objective import check_terms, in_order
 from ._prepare import prepared, with_metrics, without_metrics
 from ._replace import replaced
@@ -39,10 +39,12 @@ from .data._in_32_bits import in_32_bits
 from .data._source import Source, check_steps
 from .loop import _arguments as arguments
 from .loop._cadence import Cadence
+from .loop._chunks import TEST, TRAIN
 from .loop._evaluate import evaluate, predict
 from .loop._fit import Schedule, fit
 from .loop._history import Fitted, History
 from .loop._hooks import Hooks
+from .loop._label_check import check_labels
 from .loop._progress import Progress
 from .loop._runtime_errors import as_written
 from .optimizers._with_ema import averaged_states
@@ -292,7 +294,7 @@ class Model(eqx.Module, Generic[N]):
         check_steps("steps", steps, source)
         first = source.first()._replace(class_weight=table)
         model = without_metrics(prepared(self, "test", first))
-        check_labels(model, "test", first, source)
+        check_labels(TEST, evaluated(model, "test"), first, source)
         hooks = Hooks(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
         try:
@@ -381,7 +383,7 @@ class Model(eqx.Module, Generic[N]):
         examples = self._batch(x, y, sample_weight, class_weight)
         check_can_train(self)
         model = prepared(self, "train", examples)
-        check_labels(model, "train", examples)
+        check_labels(TRAIN, model, examples)
         model, logs = self._jitted(train_on_batch)(model, examples)
         return model, dict(logs)
 
@@ -398,7 +400,7 @@ class Model(eqx.Module, Generic[N]):
         examples = self._batch(x, y, sample_weight, class_weight)
         # Prepared as for training, since it is returned: steps that train may follow.
         model = with_metrics(prepared(self, "train", examples), examples)
-        check_labels(model, "test", examples)
+        check_labels(TEST, without_metrics(model), examples)
         model, logs = self._jitted(test_on_batch)(model, examples)
         return model, dict(logs)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import _label_check, _prepare
+from .. import _prepare
 from . import _chunks, _engine, _evaluate, _rescue, _retrace
 
 
@@ -24,7 +24,7 @@ def clear_caches() -> None:
         ```
     """
     remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _engine.program]
-    for cached in (*remembered, _label_check.labelled):
+    for cached in remembered:
         cached.cache_clear()
     steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]
     compiled: list[Any] = [*steps, _prepare.init_of, _evaluate.computed]

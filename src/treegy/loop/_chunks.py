@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._class_weight import Labelled, noted_labels
 from .._describe import array_name, path_name
 from .._driver import Examples, predict, test, train
 from .._flat import Frozen, Shapes, join, split
@@ -55,6 +56,8 @@ class Traced(NamedTuple):
     """The shapes of what it returns, `(arrays, result)`."""
     changed: tuple[bool, ...]
     """Which of the model's arrays it changes."""
+    labelled: list[Labelled]
+    """The losses that class weights reach, and what their labels are."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -62,10 +65,11 @@ def traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
     arrays, examples = shapes.values
     note_model(_NAMES[step], frozen, arrays, shapes.key)
     jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
-    found = jitted.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
+    with noted_labels() as labelled:
+        found = jitted.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
     before, after = found.jaxpr.jaxpr.invars, found.jaxpr.jaxpr.outvars
     changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
-    return Traced(found.out_info, changed)
+    return Traced(found.out_info, changed, labelled)
 
 
 @functools.lru_cache(maxsize=256)
@@ -171,6 +175,10 @@ class Kind(NamedTuple):
     def changed(self, frozen: Frozen, arrays: list[Any], examples: Examples) -> tuple[bool, ...]:
         """Which arrays of the model a step changes: the others are no part of the loop."""
         return _known(traced, self.step, frozen, arrays, examples).changed
+
+    def labelled(self, frozen: Frozen, arrays: list[Any], examples: Examples) -> list[Labelled]:
+        """The losses that class weights reach, and what their labels are."""
+        return _known(traced, self.step, frozen, arrays, examples).labelled
 
     def empty(self, frozen: Frozen, arrays: list[Any], examples: Examples) -> Logs:
         """The logs of no examples."""

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from .._driver import Examples
 from .._evaluated import evaluated
 from .._hyperparameters import has_hyperparameters, hyperparameters
-from .._label_check import check_labels
 from .._logs import Logs
 from .._prepare import prepared, without_metrics
 from .._warn import warn
@@ -28,6 +27,7 @@ from ._evaluate import evaluate, figures
 from ._history import Fitted, History
 from ._hooks import Hooks
 from ._interrupt import Interrupt
+from ._label_check import check_labels
 from ._pace import Pace
 from ._progress import Progress
 from ._rescue import forget, rescue
@@ -68,7 +68,7 @@ def fit(
             raise
         first = first._replace(class_weight=class_weight)
         initialized = without_metrics(prepared(model, "train", first))
-        check_labels(initialized, "train", first, source)
+        check_labels(TRAIN, initialized, first, source)
         steps = source.batches if schedule.steps is None else schedule.steps
         initialized = at_epoch(initialized, schedule.initial_epoch, steps)
         return Run(initialized, model, source, validation, class_weight, schedule, callbacks, verbose).all_epochs()
@@ -187,7 +187,7 @@ class Run:
                 error.add_note(
                     f"This happened after epoch {self.epoch}." if between else _within(self.epoch, self.done)
                 )
-                rescue(error, self.engine.model, self.history)
+                rescue(error, self.engine.model, self.history, self.step > self.since)
                 raise
             finally:
                 self._progress.close()

@@ -64,8 +64,13 @@ def forget() -> None:
     _LAST.clear()
 
 
-def rescue(error: BaseException, model: Any, history: History) -> None:
-    """Have an error carry a model and its history, and say so in a note, if its arrays exist."""
+def rescue(error: BaseException, model: Any, history: History, trained: bool) -> None:
+    """Have an error carry a model and its history, if its arrays exist.
+
+    **Arguments:**
+
+    - `trained`: whether it has been trained in this run, of which a note tells.
+    """
     leaves = [leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array)]
     try:
         if any(leaf.is_deleted() for leaf in leaves):
@@ -81,4 +86,5 @@ def rescue(error: BaseException, model: Any, history: History) -> None:
         how = "`tg.rescued(error)`, or `tg.rescued()` afterwards"
     except AttributeError:  # an error with slots
         how = "`tg.rescued()`"
-    error.add_note(f"The model after step {step}, and the history so far: `model, history = ...` of {how}.")
+    if trained:
+        error.add_note(f"The model after step {step}, and the history so far: `model, history = ...` of {how}.")
