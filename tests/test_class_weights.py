@@ -10,6 +10,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 N, CLASSES, TIME = 12, 3, 4
 TABLE = {0: 0.5, 1: 2.0, 2: 7.0}

@@ -11,6 +11,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 N, D = 11, 3
 WEIGHT = RNG.uniform(0.5, 2, (N, D)).astype("float32") * RNG.integers(0, 2, (N, D))

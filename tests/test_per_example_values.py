@@ -11,6 +11,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 
 

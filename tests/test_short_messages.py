@@ -13,6 +13,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 X = np.ones((8, 3), "float32")
 Y = np.ones((8, 1), "float32")
 MSE = tg.losses.MeanSquaredError()

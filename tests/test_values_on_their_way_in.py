@@ -11,6 +11,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 LARGE = 2**40 + 7
 X = np.ones((6, 3), "float32")
 Y = np.ones((6, 1), "float32")
