@@ -212,6 +212,32 @@ def test_early_stopping_counts(values, arguments, epochs):
     assert len(history.epoch) == epochs
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: callbacks.EarlyStopping("loss", patience=-1), "patience"),
+        (lambda: callbacks.EarlyStopping("loss", patience=1.5), "patience"),
+        (lambda: callbacks.EarlyStopping("loss", min_delta="a"), "min_delta"),
+        (lambda: callbacks.EarlyStopping("loss", baseline="a"), "baseline"),
+        (lambda: callbacks.EarlyStopping("loss", baseline=math.nan), "baseline"),
+        (lambda: callbacks.EarlyStopping("loss", restore_best_weights="yes"), "restore_best_weights"),
+        (lambda: callbacks.EarlyStopping("loss", start_from_epoch=-3), "start_from_epoch"),
+        (lambda: callbacks.ReduceLROnPlateau("loss", factor="a"), "factor"),
+        (lambda: callbacks.ReduceLROnPlateau("loss", patience="a"), "patience"),
+        (lambda: callbacks.ReduceLROnPlateau("loss", cooldown=-1), "cooldown"),
+        (lambda: callbacks.ReduceLROnPlateau("loss", min_lr="a"), "min_lr"),
+        (lambda: callbacks.EMA(validate="no"), "validate"),
+        (lambda: callbacks.EMA(swap_at_end=1), "swap_at_end"),
+        (lambda: callbacks.CSVLogger("log.csv", separator=3), "separator"),
+        (lambda: callbacks.CSVLogger("log.csv", append="yes"), "append"),
+        (lambda: tg.with_ema(optax.sgd(0.1), "a"), "decay"),
+    ],
+)
+def test_arguments_that_nothing_could_be_made_of_are_refused_where_they_are_given(make, name):
+    with pytest.raises((TypeError, ValueError), match=f"[`']{name}[`']"):  # or by what checks types in tests
+        make()
+
+
 def test_what_better_means_follows_from_the_name():
     assert callbacks.EarlyStopping("val_accuracy").best == -math.inf
     assert callbacks.EarlyStopping("val_mean_squared_error").best == math.inf

@@ -23,6 +23,7 @@ from ._driver import (
     train_on_batch,
 )
 from ._errors import DataError
+from ._evaluated import evaluated_parameters
 from ._invariants import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._label_check import check_labels
 from ._objective import check_terms, in_order
@@ -503,6 +504,9 @@ class Model(eqx.Module, Generic[N]):
     def averaged(self: M) -> M:
         """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
 
+        With an optimizer such as `optax.contrib.schedule_free_adamw`, which is evaluated at other parameters than it
+        trains, the model with those, which then are the `module`'s own.
+
         **Raises:** `ValueError` if the optimizer keeps no average; a model that isn't initialized has none yet.
         """
         return with_states(self, averaged_states(self.states))
@@ -613,4 +617,6 @@ def _as_shape(leaf: Any) -> Any:
 
 
 def _saved(states: States) -> dict[str, Any]:
-    return {n: v for n, v in states.items() if n != "metrics_states"}
+    saved = {n: v for n, v in states.items() if n != "metrics_states"}
+    evaluated = evaluated_parameters(states)
+    return saved if evaluated is None else {**saved, _load.EVALUATED: evaluated}

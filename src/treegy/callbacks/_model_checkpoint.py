@@ -10,7 +10,9 @@ from .._checkpoints import Checkpoints, named_arrays
 from .._describe import describe
 from .._documents import MODEL, VERSIONS
 from .._errors import CheckpointError
+from .._evaluated import evaluated_parameters
 from .._places import anywhere
+from .._states import States
 from ..loop._arguments import flag, optional
 from ._backup_and_restore import steps_of
 from ._forgiven import forgiven
@@ -151,6 +153,8 @@ class ModelCheckpoint(Callback):
             "states": trained,
             # What differs in the model that was measured.
             "measured": {name: array for name, array in others.items() if array is not trained.get(name)},
+            # What the module alone is evaluated with, where its optimizer would say so.
+            "evaluated": named_arrays(States(net_params=evaluated_parameters(shown.states))),
         }
         step = int(model.states.step)
         with forgiven(self._run.over):

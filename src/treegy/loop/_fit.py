@@ -348,7 +348,11 @@ class Run:
             return True
         model = self.hooks.validated(self.engine.model)
         steps = self.schedule.validation_steps
-        found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.hooks))
+        try:
+            found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.hooks))
+        except BaseException as error:
+            error.add_note("This happened while validating.")
+            raise
         if found is None:
             return False
         self.validated = {f"val_{name}": value for name, value in found.items()}
