@@ -592,3 +592,20 @@ def test_a_model_that_was_donated_says_so(method):
     with pytest.raises(RuntimeError, match="deleted") as info:
         getattr(model, method)(*((X,) if method == "predict" else (X, Y)), verbose=0)
     assert any("donated to a compiled function" in note for note in info.value.__notes__)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_callback_that_cannot_be_closed_loses_nothing(fails):
+    class Unclosed(tg.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if fails and epoch == 1:
+                raise ZeroDivisionError
+
+        def close(self) -> None:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone") as info:
+        fit(make_model(), callbacks=[Unclosed()])
+    epochs = 2 if fails else 3
+    model, history = tg.rescued(info.value)
+    assert same_bits(model, fit(make_model(), epochs=epochs)[0]) and len(history.epoch) == epochs

@@ -180,8 +180,12 @@ class Run:
         forget()
         with self._interrupt:
             try:
-                with as_written():
-                    self._until_stopped()
+                try:
+                    with as_written():
+                        self._until_stopped()
+                finally:
+                    self._progress.close()
+                    hooks.close()
             except BaseException as error:
                 between = self.done == 0 and self.epoch > self.schedule.initial_epoch
                 error.add_note(
@@ -189,9 +193,6 @@ class Run:
                 )
                 rescue(error, self.engine.model, self.history)
                 raise
-            finally:
-                self._progress.close()
-                hooks.close()
         return Fitted(self.engine.model, self.history)
 
     def _until_stopped(self) -> None:
