@@ -212,6 +212,32 @@ def test_early_stopping_counts(values, arguments, epochs):
     assert len(history.epoch) == epochs
 
 
+@pytest.mark.parametrize(
+    ("make", "args", "kwargs", "name"),
+    [
+        (callbacks.EarlyStopping, ("loss",), {"patience": -1}, "patience"),
+        (callbacks.EarlyStopping, ("loss",), {"patience": 1.5}, "patience"),
+        (callbacks.EarlyStopping, ("loss",), {"min_delta": "a"}, "min_delta"),
+        (callbacks.EarlyStopping, ("loss",), {"baseline": "a"}, "baseline"),
+        (callbacks.EarlyStopping, ("loss",), {"baseline": math.nan}, "baseline"),
+        (callbacks.EarlyStopping, ("loss",), {"restore_best_weights": "yes"}, "restore_best_weights"),
+        (callbacks.EarlyStopping, ("loss",), {"start_from_epoch": -3}, "start_from_epoch"),
+        (callbacks.ReduceLROnPlateau, ("loss",), {"factor": "a"}, "factor"),
+        (callbacks.ReduceLROnPlateau, ("loss",), {"patience": "a"}, "patience"),
+        (callbacks.ReduceLROnPlateau, ("loss",), {"cooldown": -1}, "cooldown"),
+        (callbacks.ReduceLROnPlateau, ("loss",), {"min_lr": "a"}, "min_lr"),
+        (callbacks.EMA, (), {"validate": "no"}, "validate"),
+        (callbacks.EMA, (), {"swap_at_end": 1}, "swap_at_end"),
+        (callbacks.CSVLogger, ("log.csv",), {"separator": 3}, "separator"),
+        (callbacks.CSVLogger, ("log.csv",), {"append": "yes"}, "append"),
+        (tg.with_ema, (optax.sgd(0.1), "a"), {}, "decay"),
+    ],
+)
+def test_arguments_that_nothing_could_be_made_of_are_refused_where_they_are_given(make, args, kwargs, name):
+    with pytest.raises((TypeError, ValueError), match=f"[`']{name}[`']"):  # or by what checks types in tests
+        make(*args, **kwargs)
+
+
 def test_what_better_means_follows_from_the_name():
     assert callbacks.EarlyStopping("val_accuracy").best == -math.inf
     assert callbacks.EarlyStopping("val_mean_squared_error").best == math.inf

@@ -387,6 +387,29 @@ def test_parameters_without_a_module(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["saved", "checkpoints"])
+@pytest.mark.parametrize("ema", [False, True])
+def test_the_module_alone_is_what_was_measured(tmp_path, form, ema):
+    """Also where the optimizer, which isn't loaded, evaluates at other parameters than it trains."""
+    optimizer = optax.contrib.schedule_free_sgd(0.1)
+    make = lambda: make_model(tg.with_ema(optimizer, 0.5) if ema else optimizer)  # noqa: E731
+    callbacks = [tg.callbacks.ModelCheckpoint(tmp_path / "checkpoints"), *([tg.callbacks.EMA()] if ema else [])]
+    trained, _ = fit(*callbacks, model=make(), validation_data=(X, Y))
+    measured = trained.averaged() if ema and form == "checkpoints" else trained
+    trained.save(tmp_path / "saved")
+    y_pred = measured.predict(X)
+    assert not np.allclose(jax.vmap(trained.module)(X), y_pred, rtol=1e-4)
+    for other in (make(), make_model(optax.sgd(0.1)), make_model(None)):
+        alone = other.load(tmp_path / form, only="module")
+        np.testing.assert_allclose(jax.vmap(alone.module)(X), y_pred, rtol=1e-4)
+        np.testing.assert_allclose(alone.predict(X), y_pred, rtol=1e-4)
+        trains = other.load(tmp_path / form, only="module", averaged=False)
+        assert same(trains.parameters, trained.parameters)
+    np.testing.assert_allclose(make().load(tmp_path / form).predict(X), y_pred, rtol=1e-4)
+    rest = [fit(model=model, epochs=1)[0] for model in (trained, make().load(tmp_path / form, averaged=False))]
+    assert same(rest[0].parameters, rest[1].parameters)
+
+
+@pytest.mark.parametrize("form", ["saved", "checkpoints"])
 def test_the_error_of_another_optimizer_says_how(tmp_path, form):
     trained, _ = fit(tg.callbacks.ModelCheckpoint(tmp_path / "checkpoints"))
     trained.save(tmp_path / "saved")

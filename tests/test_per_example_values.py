@@ -120,3 +120,37 @@ def test_same_shapes_are_not_doubted(recwarn):
     model = tg.Model(eqx.nn.Linear(4, 1, key=jax.random.key(0)), loss=squared)
     model.evaluate(numbers(4, 4), numbers(4, 1), verbose=0)
     assert not tg.debug.doubts(model, numbers(4, 4), numbers(4, 1)) and not recwarn.list
+
+
+def first_against_all(y_true, y_pred):  # (n,) - (n, k), which is a shape of a batch where k is n
+    return (y_true[:, 0] - y_pred) ** 2
+
+
+@pytest.mark.standard_promotion
+@pytest.mark.parametrize("kind", ["loss", "metrics"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_features_that_are_broadcast_against_as_many_examples_are_told(kind, masked):
+    def values(y_true, y_pred):
+        found = first_against_all(y_true, y_pred)
+        return tg.Masked(found, found > 0) if masked else found
+
+    x = numbers(4, 4)
+    with pytest.warns(UserWarning, match=r"f32\[4,4\], and fails for batches of another size than 4: is `y_true` f32"):
+        tg.Model(Same(), **cast(Any, {kind: values})).evaluate(x, 2 * x, verbose=0)
+
+
+def test_functions_of_even_batches_are_not_doubted(recwarn):
+    def pairs(y_pred):
+        halves = y_pred.reshape(2, -1, y_pred.shape[-1])
+        return jnp.concatenate([halves[0] - halves[1]] * 2)
+
+    tg.Model(Same(), loss=pairs).evaluate(numbers(4, 4), verbose=0)
+    assert not recwarn.list
+
+
+def test_functions_that_look_at_values_are_not_doubted(recwarn):
+    def loss(y_pred):
+        return y_pred if float(y_pred[0, 0]) > 100 else 2 * y_pred
+
+    tg.Model(Same(), loss=loss, run_eagerly=True).evaluate(numbers(4, 4), verbose=0)
+    assert not recwarn.list

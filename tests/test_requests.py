@@ -416,3 +416,53 @@ def test_checkpoints_of_schedule_free_optimizers_hold_what_was_measured(tmp_path
     averaged = model.averaged()
     np.testing.assert_allclose(jax.vmap(averaged.module)(X), model.predict(X), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(averaged.predict(X), model.predict(X), rtol=1e-5, atol=1e-6)
+
+
+def late(step: Any, **_: Any) -> Any:
+    return step > 2
+
+
+@pytest.mark.parametrize(
+    ("make", "owner", "field", "begins"),
+    [
+        (lambda: optax.contrib.schedule_free(optax.sgd(0.1), 0.1), "ScheduleFreeState", "step_count", 1),
+        (
+            lambda: optax.conditionally_transform(optax.clip(1.0), late),
+            "ConditionallyTransformState",
+            "step",
+            0,
+        ),
+        (
+            lambda: optax.conditionally_mask(optax.sgd(0.1), late),
+            "ConditionallyMaskState",
+            "step",
+            0,
+        ),
+        (lambda: optax.add_noise(0.1, 0.5, key=jax.random.key(0)), "AddNoiseState", "count", 0),
+        (lambda: optax.MultiSteps(optax.sgd(0.1), lambda step: step + 1), "MultiStepsState", "gradient_step", 0),
+    ],
+)
+def test_other_counts_by_which_something_changes_with_time_begin_again(make, owner, field, begins):
+    model, _ = fit(tg.Model(linear(), loss=MSE, optimizer=make()), batch_size=4)
+    other = model.replace(optimizer=make())
+    states = [model.states.optimizer_states, other.states.optimizer_states]
+    assert all(type(state).__name__ == owner for state in states)
+    before, after = (int(getattr(state, field)) for state in states)
+    assert before > begins and after == begins
+
+
+@pytest.mark.parametrize("wrapped", ["alone", "in a chain", "with an average"])
+def test_the_averaged_model_is_evaluated_where_it_is(wrapped):
+    optimizer = {
+        "alone": schedule_free,
+        "in a chain": lambda: optax.chain(optax.clip(10.0), schedule_free()),
+        "with an average": lambda: tg.with_ema(schedule_free(), 0.5),
+    }[wrapped]()
+    model, _ = fit(tg.Model(linear(), loss=MSE, optimizer=optimizer), epochs=6, batch_size=4)
+    averaged = model.averaged()
+    y_pred = jax.vmap(averaged.module)(X)
+    np.testing.assert_allclose(averaged.predict(X), y_pred, rtol=1e-4)
+    if wrapped != "with an average":
+        np.testing.assert_allclose(model.predict(X), y_pred, rtol=1e-4)
+        np.testing.assert_allclose(averaged.averaged().predict(X), y_pred, rtol=1e-4)
+    assert fit(averaged, epochs=2)[1]["loss"][-1] < fit(model, epochs=1)[1]["loss"][0] * 1.5

@@ -559,3 +559,55 @@ def test_a_bar_of_some_metric_values(capsys):
     assert re.search(r"mse \S+  loss \S+\s*$", capsys.readouterr().out.strip())
     with pytest.raises(TypeError, match=r"`show` is 'loss'; a list of names is expected"):
         tg.callbacks.ProgbarLogger(show="loss")
+
+
+# Stopped before the first batch, and errors while validating
+
+
+class StopAtBegin(tg.callbacks.Callback):
+    def on_test_begin(self, logs: Any) -> None:
+        self.stop("enough")
+
+    def on_predict_begin(self, logs: Any) -> None:
+        self.stop("enough")
+
+
+def test_who_stops_when_it_begins_gets_one_batch():
+    model = make_model()
+    stopping = StopAtBegin()
+    assert len(model.predict(X, batch_size=4, callbacks=[stopping])) == 4
+    found = model.evaluate(X, Y, batch_size=4, verbose=0, callbacks=[stopping])
+    assert found["loss"] == pytest.approx(model.evaluate(X[:4], Y[:4], verbose=0)["loss"])
+
+
+def test_an_error_while_validating_says_so():
+    x = np.full(X.shape, 1e300)
+    with pytest.raises(tg.DataError, match="`x` is an array of float64") as info:
+        fit(make_model(), validation_data=(x, Y))
+    assert "This happened while validating." in info.value.__notes__
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_a_model_that_was_donated_says_so(method):
+    model = make_model()
+    model.module.layers[0].weight.delete()
+    with pytest.raises(RuntimeError, match="deleted") as info:
+        getattr(model, method)(*((X,) if method == "predict" else (X, Y)), verbose=0)
+    assert any("donated to a compiled function" in note for note in info.value.__notes__)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_callback_that_cannot_be_closed_loses_nothing(fails):
+    class Unclosed(tg.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if fails and epoch == 1:
+                raise ZeroDivisionError
+
+        def close(self) -> None:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone") as info:
+        fit(make_model(), callbacks=[Unclosed()])
+    epochs = 2 if fails else 3
+    model, history = tg.rescued(info.value)
+    assert same_bits(model, fit(make_model(), epochs=epochs)[0]) and len(history.epoch) == epochs

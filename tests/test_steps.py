@@ -1083,3 +1083,27 @@ def test_figures_are_python_floats():
     assert list(history.history) == names + [f"val_{name}" for name in names]
     assert all(type(figure) is float for figures in history.history.values() for figure in figures)
     assert all(type(figure) is float for figure in model.evaluate(X, Y).values())
+
+
+@pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
+def test_weights_that_a_step_does_not_ask_for_are_told(given, recwarn):
+    class Own(tg.Model[Any]):
+        def train_step(self, x, y_true, states, training):
+            return super().train_step(x=x, y_true=y_true, states=states, training=training)
+
+    class Whole(tg.Model[Any]):
+        def train_step(self, **arguments: Any) -> Any:
+            return super().train_step(**arguments)
+
+    x, y = np.ones((8, 3), "float32"), np.zeros(8, "int32")
+    weights: dict[str, Any] = {"sample_weight": np.ones(8, "float32"), "class_weight": {0: 2.0}}
+    fields: dict[str, Any] = {
+        "loss": tg.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "optimizer": optax.sgd(0.1),
+    }
+    net = eqx.nn.Linear(3, 2, key=jax.random.key(0))
+    Own(net, **fields).fit(x, y, verbose=0)[1]
+    Whole(net, **fields).fit(x, y, verbose=0, **{given: weights[given]})[1]
+    assert not [w for w in recwarn if "so that it has no effect" in str(w.message)]
+    with pytest.warns(UserWarning, match=f"`{given}` is given, and step `train_step` .* add a parameter `{given}`"):
+        Own(net, **fields).fit(x, y, verbose=0, **{given: weights[given]})[1]

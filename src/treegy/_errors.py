@@ -4,7 +4,7 @@ All errors are `ValueError`s or `TypeError`s, so that code which does not know t
 """
 
 # Data may have thousands of parts with names of any length: what is shown of them is short, and so is an error.
-_BEFORE, _AFTER = 1300, 500
+_BEFORE, _AFTER = 1200, 450
 
 
 class _Short(Exception):

@@ -40,6 +40,12 @@ def states_to_evaluate(states: States) -> States:
     return states.update(net_params=evaluation_parameters(optimizer_states, states.net_params))
 
 
+def evaluated_parameters(states: States) -> Any:
+    """Return the parameters to evaluate at; `None` where they are those that are trained."""
+    evaluates = has_evaluation_parameters(states.get("optimizer_states"))
+    return states_to_evaluate(states).net_params if evaluates else None
+
+
 def _reads_states(model: Any, kind: str) -> bool:
     if callable(model.module) and "states" in request(model.module).names:
         return True

@@ -19,6 +19,9 @@ from ._prepare import loadable
 from ._states import States
 from ._warn import warn
 
+EVALUATED = "@evaluated"
+"""Under which `save` writes the parameters to evaluate at, if they aren't those that are trained."""
+
 _ONLY = '`load(path, only="module")` takes the module alone, to predict with it or for another optimizer.'
 
 
@@ -51,18 +54,19 @@ def _loaded(model: Any, place: Any, step: int | None, only: str | None, averaged
         return _from_checkpoint(model, place, steps, step, only, averaged)
     if not is_local(place):
         raise CheckpointError(f"There are no checkpoints in '{place}', and `save` writes to local disks alone.")
-    return _from_saved(model, place, only)
+    return _from_saved(model, place, only, averaged)
 
 
-def _from_saved(model: Any, place: Any, only: str | None) -> Any:
+def _from_saved(model: Any, place: Any, only: str | None, averaged: bool) -> Any:
     with _save.opened(place) as saved:
         if only is not None:
-            return _with_module(model, saved.read(_module_of(model), functools.partial(_renamed, model)))
+            evaluated = averaged and saved.has(EVALUATED)
+            return _with_module(model, saved.read(_module_of(model), functools.partial(_renamed, model, evaluated)))
         base = loadable(model) if saved.initialized else model.states_step()
         like = {n: v for n, v in base.items() if n != "metrics_states"}
         if not saved.has("optimizer_states"):
             like["optimizer_states"] = None  # begun when it is trained
-        states = base.update(**saved.read(like), metrics_states=None)
+        states = base.update(**saved.read(like, _restored), metrics_states=None)
     new = with_states(model, states)
     # A model that was saved before its steps had what they need still needs that.
     return new if saved.initialized else rebuilt(new, {"_carried": None, "seed": states.rng})
@@ -81,7 +85,7 @@ def _from_checkpoint(
     arrays = {**states_in(document, what), **(states_in(document, what, "measured") if averaged else {})}
     if only is not None:
         arrays |= states_in(document, what, "evaluated") if averaged else {}
-        arrays = {new: array for name, array in arrays.items() if (new := _renamed(model, name)) is not None}
+        arrays = {new: array for name, array in arrays.items() if (new := _renamed(model, False, name)) is not None}
         return _with_module(model, with_named_arrays(_module_of(model), arrays, what))
     like = loadable(model)
     fields = States(**{n: v for n, v in like.items() if n != "metrics_states"})
@@ -96,8 +100,23 @@ def _module_of(model: Any) -> dict[str, Any]:
     return {n: states[n] for n in ("net_params", "net_states", "state") if n in states}
 
 
-def _renamed(model: Any, name: str) -> str | None:
-    """The path of an array of states in `_module_of`; `None` if it isn't there."""
+def _restored(name: str) -> str | None:
+    """The path of an array that `save` wrote in the states; `None` for what they hold in another way."""
+    return None if name.startswith(f"['{EVALUATED}']") else name
+
+
+def _renamed(model: Any, evaluated: bool, name: str) -> str | None:
+    """The path of an array of states in `_module_of`; `None` if it isn't there.
+
+    **Arguments:**
+
+    - `evaluated`: whether the parameters are those to evaluate at that `save` wrote.
+    """
+    if evaluated:
+        trained, there = "['net_params']", f"['{EVALUATED}']"
+        if name.startswith(trained):
+            return None
+        name = trained + name.removeprefix(there) if name.startswith(there) else name
     parts = {n: n if model.module is None else "module" for n in ("net_params", "net_states")}
     for field, part in {**parts, "state": "state"}.items():
         for prefix in (f"['{field}']", f".{field}"):

@@ -23,7 +23,7 @@ from ._driver import (
     train_on_batch,
 )
 from ._errors import DataError
-from ._evaluated import evaluated
+from ._evaluated import evaluated, evaluated_parameters
 from ._invariants import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._objective import check_terms, in_order
 from ._prepare import prepared, with_metrics, without_metrics
@@ -503,8 +503,10 @@ class Model(eqx.Module, Generic[N]):
         return _load.loaded(self, path, step, only, arguments.flag("averaged", averaged))
 
     def averaged(self: M) -> M:
-        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps, or with those at
-        which one of `optax.contrib.schedule_free` is evaluated.
+        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
+
+        With an optimizer such as `optax.contrib.schedule_free_adamw`, which is evaluated at other parameters than it
+        trains, the model with those, which then are the `module`'s own.
 
         **Raises:** `ValueError` if the optimizer keeps no average; a model that isn't initialized has none yet.
         """
@@ -616,4 +618,6 @@ def _as_shape(leaf: Any) -> Any:
 
 
 def _saved(states: States) -> dict[str, Any]:
-    return {n: v for n, v in states.items() if n != "metrics_states"}
+    saved = {n: v for n, v in states.items() if n != "metrics_states"}
+    evaluated = evaluated_parameters(states)
+    return saved if evaluated is None else {**saved, _load.EVALUATED: evaluated}

@@ -23,14 +23,14 @@ def local(name: str, path: Any) -> Path:
     scheme = _scheme(text)
     if scheme not in (None, "file"):
         raise ValueError(
-            f"`{name}` is {text!r}: files of this kind are written to local disks alone. Give a local path, and copy "
-            "the files from there."
+            f"`{name}` is {text!r:.200}: files of this kind are written to local disks alone. Give a local path, "
+            "and copy the files from there."
         )
     if scheme == "file":
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
             raise ValueError(
-                f"`{name}` is {text!r}, which names the machine {parts.netloc!r}: write three slashes, "
+                f"`{name}` is {text!r:.200}, which names the machine {parts.netloc!r:.100}: write three slashes, "
                 f"'file:///{parts.netloc}{parts.path}', for a path of this machine."
             )
         text = unquote(parts.path)
@@ -51,15 +51,15 @@ def anywhere(name: str, path: Any) -> Any:
         from etils import epath
     except ImportError as error:
         raise ImportError(
-            f'`{name}` is {text!r}, which is read and written with etils.epath: pip install "etils[epath]" fsspec, '
-            "and the package of fsspec for this store, such as gcsfs or s3fs"
+            f'`{name}` is {text!r:.200}, which is read and written with etils.epath: pip install "etils[epath]" '
+            "fsspec, and the package of fsspec for this store, such as gcsfs or s3fs"
         ) from error
     try:
         return epath.Path(text)
     except KeyError:
         raise ValueError(
-            f"`{name}` is {text!r}, and `etils.epath` knows no store of {scheme + '://'!r}. Give a local path, or one "
-            "that begins with gs://, s3:// or az://."
+            f"`{name}` is {text!r:.200}, and `etils.epath` knows no store of {scheme + '://'!r}. Give a local path, or "
+            "one that begins with gs://, s3:// or az://."
         ) from None
 
 

@@ -57,6 +57,10 @@ _OF_SCHEDULES: dict[str, tuple[str, ...]] = {
     "InjectHyperparamsState": ("count", "hyperparams"),
     "InjectStatefulHyperparamsState": ("hyperparams", "hyperparams_states"),
     "MultiStepsState": ("gradient_step",),
+    "ConditionallyTransformState": ("step",),
+    "ConditionallyMaskState": ("step",),
+    "AddNoiseState": ("count",),
+    "ScheduleFreeState": ("step_count",),
     "ReduceLROnPlateauState": ("scale", "best_value", "plateau_count", "cooldown_count", "count", "avg_value"),
 }
 

@@ -27,6 +27,7 @@ from ._inject import bind, call, function_name, request
 from ._objective import evaluate
 from ._states import States
 from ._term import Batch
+from ._warn import warn
 
 # Which constant a stream of random numbers is folded with. An epoch's order has its own, in `data/_order.py`.
 _MODULE, _LOSS = 1, 2
@@ -108,6 +109,7 @@ def _called(name: str, step: Step, written: Any, default: bool) -> Callable[...,
         method = functools.partial(written, model)
         arguments = bind(method, available, who)
         check(method, arguments, who=who)
+        _tell_of_ignored_weights(who, method, available)
         returned = call(method, arguments)
         _check_returned(who, step, returned)
         check(method, {**arguments, "return": returned}, who=who)
@@ -117,6 +119,16 @@ def _called(name: str, step: Step, written: Any, default: bool) -> Callable[...,
     functools.update_wrapper(stepped, written)
     setattr(stepped, "is_default_step", default)  # noqa: B010
     return stepped
+
+
+def _tell_of_ignored_weights(who: str, method: Any, available: Mapping[str, Any]) -> None:
+    """Warn of weights that a step doesn't ask for: neither it nor what it calls has them."""
+    for name in ("sample_weight", "class_weight"):
+        if available.get(name) is not None and not available.get("initializing", True) and name not in request(method):
+            warn(
+                f"`{name}` is given, and {who} doesn't ask for it, so that it has no effect: add a parameter `{name}` "
+                "to the step, and use it or pass it on."
+            )
 
 
 def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

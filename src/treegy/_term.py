@@ -380,11 +380,21 @@ def _check_is_per_example(term: Term, part: str, who: str, values: Any, batch: B
     )
     if values.shape[0] % size:
         raise ContractError(message)
-    # Lengths that happen to be equal are told apart by a batch of another size.
-    other = _shape_at(term, part, batch, size + 1)
-    if other is None or len(other) != values.ndim:
+    # Lengths that happen to be equal are told apart by a batch of another size; some functions take even ones alone.
+    larger, other = size + 1, _shape_at(term, part, batch, size + 1)
+    if isinstance(other, Exception):
+        larger, other = 2 * size, _shape_at(term, part, batch, 2 * size)
+    if isinstance(other, Exception):
+        if _is_about_shapes(other):
+            warn(
+                f"{who} returned values {array_name(values)}, and fails for batches of another size than {size}: is "
+                f"{_shapes_text(term, batch)} broadcast along the wrong axis, which is as long? Its metric value is "
+                "that of such a batch alone."
+            )
         return
-    if values.shape[0] // size * (size + 1) != other[0]:
+    if len(other) != values.ndim:
+        return
+    if values.shape[0] // size * larger != other[0]:
         raise ContractError(message)
     if any(a != b for a, b in zip(values.shape[1:], other[1:], strict=True)):
         warn(
@@ -399,8 +409,13 @@ def _shapes_text(term: Term, batch: Batch) -> str:
     return " against ".join(shown) or "`x`"
 
 
-def _shape_at(term: Term, part: str, batch: Batch, size: int) -> tuple[int, ...] | None:
-    """Return the shape of the values for a batch of another size; `None` where the function doesn't take one."""
+def _is_about_shapes(error: Exception) -> bool:
+    """Whether an error isn't due to values that aren't there while shapes are found out."""
+    return isinstance(error, TypeError | ValueError) and not isinstance(error, jax.errors.JAXTypeError)
+
+
+def _shape_at(term: Term, part: str, batch: Batch, size: int) -> tuple[int, ...] | Exception:
+    """Return the shape of the values for a batch of another size; the error if the function doesn't take one."""
 
     def resized(leaf: Any) -> Any:
         if not is_arraylike(leaf) or leaf.shape[:1] != (batch.size,):
@@ -419,8 +434,8 @@ def _shape_at(term: Term, part: str, batch: Batch, size: int) -> tuple[int, ...]
 
     try:
         return tuple(eqx.filter_eval_shape(values, examples).shape)
-    except Exception:  # whatever a function raises that is written for batches of one size
-        return None
+    except Exception as error:  # whatever a function raises that is written for batches of one size
+        return error
 
 
 def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]) -> Accumulator:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from .._callback import Callback, Logs
+from .._describe import describe
 from .._errors import DataError
 from .._places import local
+from ..loop._arguments import flag
 from ._forgiven import Loss
 
 
@@ -35,8 +37,10 @@ class CSVLogger(Callback):
             written anew.
         """
         self._path = local("filename", filename)
+        if not isinstance(separator, str) or len(separator) != 1:
+            raise ValueError(f"`separator` is {describe(separator)}; one character is expected.")
         self._separator = separator
-        self._append = append
+        self._append = flag("append", append)
         self._loss = Loss("CSVLogger")
         self._columns: list[str] = []
         self._kept: list[dict[str, str]] = []

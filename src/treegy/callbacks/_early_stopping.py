@@ -6,6 +6,7 @@ from typing import Any
 
 from .._callback import Callback, Logs
 from .._checkpoints import named_arrays, with_named_arrays
+from ..loop._arguments import flag, number, positive
 from ._measured import measured
 from ._monitor import Monitor
 
@@ -61,12 +62,12 @@ class EarlyStopping(Callback):
         - `start_from_epoch`: the first epoch that is looked at, counted from 0.
         """
         self._monitor = Monitor(monitor, mode, min_delta)
-        self._patience = patience
-        self._baseline = baseline
-        self._restores = restore_best_weights
+        self._patience = positive("patience", patience, zero=True)
+        self._baseline = None if baseline is None else number("baseline", baseline)
+        self._restores = flag("restore_best_weights", restore_best_weights)
         # In `best_model`.
-        self.holds_model: bool = restore_best_weights
-        self._start = start_from_epoch
+        self.holds_model: bool = self._restores
+        self._start = positive("start_from_epoch", start_from_epoch, zero=True)
         self._begin()
 
     def _begin(self) -> None:

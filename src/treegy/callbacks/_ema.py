@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from .._callback import Callback, Logs
+from ..loop._arguments import flag
 
 
 class EMA(Callback):
@@ -23,8 +24,8 @@ class EMA(Callback):
         - `validate`: whether validation looks at the averaged model.
         - `swap_at_end`: whether the model that `fit` returns has the averaged parameters.
         """
-        self._validate = validate
-        self._swap = swap_at_end
+        self._validate = flag("validate", validate)
+        self._swap = flag("swap_at_end", swap_at_end)
 
     @property
     def averaged(self) -> Any:

@@ -10,8 +10,9 @@ from .._checkpoints import Checkpoints, named_arrays
 from .._describe import describe
 from .._documents import MODEL, VERSIONS
 from .._errors import CheckpointError
-from .._evaluated import states_to_evaluate
+from .._evaluated import evaluated_parameters
 from .._places import anywhere
+from .._states import States
 from ..loop._arguments import flag, optional
 from ._backup_and_restore import steps_of
 from ._forgiven import forgiven
@@ -151,9 +152,9 @@ class ModelCheckpoint(Callback):
             "version": VERSIONS[MODEL],
             "states": trained,
             # What differs in the model that was measured.
-            "measured": _differing(others, trained),
-            # Where the optimizer trains other parameters than it is evaluated at: for the module alone.
-            "evaluated": _differing(named_arrays(states_to_evaluate(shown.states)), {**trained, **others}),
+            "measured": {name: array for name, array in others.items() if array is not trained.get(name)},
+            # What the module alone is evaluated with, where its optimizer would say so.
+            "evaluated": named_arrays(States(net_params=evaluated_parameters(shown.states))),
         }
         step = int(model.states.step)
         with forgiven(self._run.over):
@@ -185,7 +186,3 @@ class ModelCheckpoint(Callback):
         if checkpoints is not None:
             with forgiven(True):
                 checkpoints.close()
-
-
-def _differing(arrays: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: array for name, array in arrays.items() if array is not known.get(name)}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._describe import describe
+from ..loop._arguments import number
 
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),
@@ -37,7 +38,7 @@ class Monitor:
         self.name = name
         self.mode = mode
         self.worst = math.inf if mode == "min" else -math.inf
-        self._min_delta = abs(min_delta)
+        self._min_delta = abs(number("min_delta", min_delta))
 
     def better(self, value: float, than: float) -> bool:
         """Whether `value` is better. NaN never is."""

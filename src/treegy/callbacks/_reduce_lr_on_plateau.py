@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._callback import Callback, Logs
+from ..loop._arguments import fraction, number, positive
 from ._hyperparameter import Hyperparameter
 from ._monitor import Monitor
 
@@ -38,13 +39,11 @@ class ReduceLROnPlateau(Callback):
         - `min_lr`: what the rate doesn't fall below.
         - `name`: of the rate among the hyperparameters; `lr` or `learning_rate` by default.
         """
-        if not 0 <= factor < 1:
-            raise ValueError(f"`factor` is {factor}; a number from 0 to below 1 is expected.")
         self._monitor = Monitor(monitor, mode, min_delta)
-        self._factor = factor
-        self._patience = patience
-        self._cooldown = cooldown
-        self._min_lr = min_lr
+        self._factor = fraction("factor", factor)
+        self._patience = positive("patience", patience, zero=True)
+        self._cooldown = positive("cooldown", cooldown, zero=True)
+        self._min_lr = number("min_lr", min_lr)
         self._rate = Hyperparameter(name)
         self._begin()
 

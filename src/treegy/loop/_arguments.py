@@ -35,6 +35,15 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def number(name: str, value: Any) -> Any:
+    """`value`, if it is a number, and not NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"`{name}` is {describe(value)}; a number is expected.")
+    if math.isnan(value):
+        raise ValueError(f"`{name}` is {value}; a number is expected.")
+    return value
+
+
 def flag(name: str, value: Any) -> bool:
     """`value` as a bool."""
     if not isinstance(value, bool | np.bool_):

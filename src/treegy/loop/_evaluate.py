@@ -45,7 +45,8 @@ def evaluate(
     if progress is not None:
         progress.begin_epoch(0, source.batches if steps is None else steps)
     done = 0
-    for chunk in _chunks(engine, source, steps, every_batch, class_weight):
+    # Who has stopped already gets one batch, of which there are metric values.
+    for chunk in _chunks(engine, source, steps, every_batch or (alone and hooks.stopped is not None), class_weight):
         if every_batch:
             hooks.call("on_test_batch_begin", done, {})
         _, marker = engine.run(chunk.data, chunk.n)
@@ -77,7 +78,7 @@ def predict(
     hooks.call("on_predict_begin", {})
     progress.begin_epoch(0, source.batches if steps is None else steps)
     done, pieces = 0, Pieces()
-    for chunk in _chunks(engine, source, steps, every_batch):
+    for chunk in _chunks(engine, source, steps, every_batch or hooks.stopped is not None):
         if every_batch:
             hooks.call("on_predict_batch_begin", done, {})
         stacked, marker = engine.run(chunk.data, chunk.n)
@@ -96,11 +97,11 @@ def predict(
 
 
 def _chunks(
-    engine: Engine, source: Source, steps: int | None, every_batch: bool, class_weight: Any = None
+    engine: Engine, source: Source, steps: int | None, one_by_one: bool, class_weight: Any = None
 ) -> Iterator[Chunk]:
     """The chunks of one pass."""
     done, there_are = 0, source.batches if steps is None else steps
-    one = every_batch or engine.slow_in_loops
+    one = one_by_one or engine.slow_in_loops
     most = 1 if one else steps_in_chunk("steps", "auto", source.bytes_per_batch, there_are)
     for chunk in source.feed(most, class_weight).epoch(stop=steps):
         yield chunk

@@ -180,8 +180,12 @@ class Run:
         forget()
         with self._interrupt:
             try:
-                with as_written():
-                    self._until_stopped()
+                try:
+                    with as_written():
+                        self._until_stopped()
+                finally:
+                    self._progress.close()
+                    hooks.close()
             except BaseException as error:
                 between = self.done == 0 and self.epoch > self.schedule.initial_epoch
                 error.add_note(
@@ -189,9 +193,6 @@ class Run:
                 )
                 rescue(error, self.engine.model, self.history, self.step > self.since)
                 raise
-            finally:
-                self._progress.close()
-                hooks.close()
         return Fitted(self.engine.model, self.history)
 
     def _until_stopped(self) -> None:
@@ -348,7 +349,11 @@ class Run:
             return True
         model = self.hooks.validated(self.engine.model)
         steps = self.schedule.validation_steps
-        found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.hooks))
+        try:
+            found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.hooks))
+        except BaseException as error:
+            error.add_note("This happened while validating.")
+            raise
         if found is None:
             return False
         self.validated = {f"val_{name}": value for name, value in found.items()}

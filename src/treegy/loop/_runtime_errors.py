@@ -26,6 +26,13 @@ def as_written() -> Generator[None]:
         if found is None:
             raise
         raise eqx.EquinoxRuntimeError(found[1]) from None
+    except RuntimeError as error:
+        if "has been deleted" in str(error):
+            error.add_note(
+                "Of the model or the data, there is an array that was donated to a compiled function, or deleted by "
+                "`delete()`: go on with what that function returned, or compile it without `donate`."
+            )
+        raise
     finally:
         logger.removeFilter(_is_news)
 

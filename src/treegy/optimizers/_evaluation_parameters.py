@@ -29,12 +29,31 @@ def evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
     return params
 
 
+def at_evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
+    """Return the state of an optimizer to which `params` are those that are trained and those to evaluate at.
+
+    The average of `optax.contrib.schedule_free` begins again there.
+    """
+
+    def moved(node: Any) -> Any:
+        if not _is_schedule_free(node):
+            return node
+        leaves, structure = jax.tree.flatten(node.z, is_leaf=lambda part: isinstance(part, optax.MaskedNode))
+        pairs = zip(leaves, jax.tree.leaves(params), strict=True)
+        leaves = [z if isinstance(z, optax.MaskedNode) else new.astype(z.dtype) for z, new in pairs]
+        return node._replace(z=jax.tree.unflatten(structure, leaves))
+
+    return jax.tree.map(moved, optimizer_states, is_leaf=_is_schedule_free)
+
+
 def _paired(leaves: list[Any], params: Any) -> Any:
     return zip(leaves, jax.tree.leaves(params), strict=True)
 
 
 def _schedule_free(optimizer_states: Any) -> list[Any]:
-    def is_one(node: Any) -> bool:
-        return isinstance(node, ScheduleFreeState)
+    nodes = jax.tree.leaves(optimizer_states, is_leaf=_is_schedule_free)
+    return [node for node in nodes if _is_schedule_free(node)]
 
-    return [node for node in jax.tree.leaves(optimizer_states, is_leaf=is_one) if is_one(node)]
+
+def _is_schedule_free(node: Any) -> bool:
+    return isinstance(node, ScheduleFreeState)

@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.tree_util import keystr, tree_leaves_with_path
 from jaxtyping import Array, Int
 
-from ._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
+from .._describe import describe
+from ._evaluation_parameters import at_evaluation_parameters, evaluation_parameters, has_evaluation_parameters
 
 
 class EmaState(NamedTuple):
@@ -35,6 +37,8 @@ def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> opta
 
     The average is kept in the dtype of the parameters, and at least in float32.
     """
+    if isinstance(decay, bool) or not isinstance(decay, int | float | np.number):
+        raise TypeError(f"`decay` is {describe(decay)}; a number from 0 to below 1 is expected.")
     if not 0 <= decay < 1:
         raise ValueError(f"`decay` is {decay}; a number from 0 to below 1 is expected.")
     optimizer = optax.with_extra_args_support(optimizer)
@@ -67,15 +71,14 @@ def averaged_states(states: Any) -> Any:
 
     **Raises:** `ValueError` if the optimizer keeps no average.
     """
-    if has_evaluation_parameters(states.get("optimizer_states")):
-        evaluated = evaluation_parameters(states.optimizer_states, states.net_params)
-        return states.update(net_params=evaluated, optimizer_states=None)
-    nodes = jax.tree.leaves(states.get("optimizer_states"), is_leaf=lambda n: isinstance(n, EmaState))
+    optimizer_states = states.get("optimizer_states")
+    nodes = jax.tree.leaves(optimizer_states, is_leaf=lambda n: isinstance(n, EmaState))
     averages: dict[str, Any] = {}
     for node in nodes:
         if isinstance(node, EmaState):
             averages |= {keystr(path): leaf for path, leaf in tree_leaves_with_path(node.average)}
-    if not averages:
+    evaluates = has_evaluation_parameters(optimizer_states)
+    if not averages and not evaluates:
         raise ValueError(
             "the optimizer keeps no average of the parameters: wrap it, `optimizer=tg.with_ema(optax.adam(1e-3))`."
         )
@@ -83,4 +86,9 @@ def averaged_states(states: Any) -> Any:
     def average(path: Any, leaf: Any) -> Any:
         return averages[keystr(path)].astype(leaf.dtype) if keystr(path) in averages else leaf
 
-    return states.update(net_params=jax.tree_util.tree_map_with_path(average, states.net_params))
+    params = evaluation_parameters(optimizer_states, states.net_params) if evaluates else states.net_params
+    params = jax.tree_util.tree_map_with_path(average, params)
+    if evaluates:
+        # Evaluated where they are, and not at what the optimizer would make of them once more.
+        states = states.update(optimizer_states=at_evaluation_parameters(optimizer_states, params))
+    return states.update(net_params=params)
