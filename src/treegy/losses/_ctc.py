@@ -58,10 +58,18 @@ def ctc(
         lengths = lengths.astype(jnp.int32)
         valid = valid & (lengths >= 0) & (lengths <= steps)
         silent = jnp.arange(steps)[None, :] >= lengths[:, None]
+    # What stands for the logarithm of 0 has to be less than that of any alignment.
+    spread = jnp.max(y_pred, axis=(1, 2)) - jnp.min(y_pred, axis=(1, 2))
+    impossible = -1e5 - 2 * steps * jax.lax.stop_gradient(spread)[:, None]
     # Optax computes in part in the default dtype, whichever that of the logits is.
     with jax.numpy_dtype_promotion("standard"):
         values = optax.losses.ctc_loss(
-            y_pred, silent.astype(y_pred.dtype), labels, padding.astype(y_pred.dtype), blank_id=BLANK
+            y_pred,
+            silent.astype(y_pred.dtype),
+            labels,
+            padding.astype(y_pred.dtype),
+            blank_id=BLANK,
+            log_epsilon=impossible,  # pyright: ignore[reportArgumentType]  # a number for each sequence will do
         )
     values = values.astype(y_pred.dtype)
     return jnp.where(valid, values, jnp.full_like(values, jnp.nan))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -50,7 +51,13 @@ def triplet_margin(
     degree, margin, eps = (jnp.asarray(number, anchor.dtype) for number in (norm_degree, margin, eps))
 
     def distance(other: Array) -> Array:
-        return (jnp.sum(absolute(anchor - other) ** degree, axis=-1) + eps) ** (1 / degree)
+        largest = jnp.finfo(anchor.dtype).max
+        apart = jnp.clip(absolute(anchor - other), 0, largest)
+        # Divided by a number first, so that powers don't overflow.
+        scale = jax.lax.stop_gradient(jnp.maximum(jnp.max(apart, axis=-1, keepdims=True), 1))
+        powers = jnp.sum((apart / scale) ** degree, axis=-1)
+        scale = scale[..., 0]
+        return scale * (powers + eps * (1 / scale) ** degree) ** (1 / degree)
 
     return jnp.maximum(distance(positive) - distance(negative) + margin, 0)
 
