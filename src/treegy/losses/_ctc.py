@@ -69,7 +69,7 @@ def ctc(
             labels,
             padding.astype(y_pred.dtype),
             blank_id=BLANK,
-            log_epsilon=impossible,  # pyright: ignore[reportArgumentType]  # a number for each sequence will do
+            log_epsilon=impossible,
         )
     values = values.astype(y_pred.dtype)
     return jnp.where(valid, values, jnp.full_like(values, jnp.nan))

@@ -19,7 +19,7 @@ def concordance_of(statistics: Statistics) -> Array:
     apart = statistics.apart[1]
     # All on the largest scale.
     largest = jnp.maximum(jnp.max(exponents, axis=0), exponent_of(apart))
-    one, other = exponents - largest
+    one, other = exponents[0] - largest, exponents[1] - largest
     squared = times_power(products[0, 0], 2 * one) + times_power(products[1, 1], 2 * other)
     squared = squared + weight * times_power(apart, -largest) ** 2
     return safe_divide(2 * times_power(products[0, 1], one + other), squared)

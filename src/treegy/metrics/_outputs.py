@@ -64,6 +64,6 @@ def aggregated(scores: Array, variances: Scaled, class_aggregation: ClassAggrega
         return jnp.mean(scores)
     varies = variances.values != 0
     largest = jnp.max(jnp.where(varies, variances.exponents, LOWEST))
-    variances = times_power(variances.values, jnp.where(varies, variances.exponents - largest, 0))
-    total = jnp.sum(variances)
-    return jnp.where(total == 0, jnp.mean(scores), safe_divide(jnp.sum(variances * scores), total))
+    shares = times_power(variances.values, jnp.where(varies, variances.exponents - largest, 0))
+    total = jnp.sum(shares)
+    return jnp.where(total == 0, jnp.mean(scores), safe_divide(jnp.sum(shares * scores), total))

@@ -26,7 +26,7 @@ class Squares(Accumulator):
         """The sums of the squares over the first axis."""
         values = jnp.where(weights != 0, values, jnp.zeros_like(values))
         exponents = exponent_of(jnp.max(jnp.abs(values), axis=0, initial=0))
-        values = times_power(values, jnp.where(exponents == LOWEST, 0, -exponents))
+        values = times_power(values, jnp.where(exponents == LOWEST, 0, -exponents)[None])
         return Squares(Sum(jnp.sum(values**2 * weights, axis=0)), exponents)
 
     def empty(self) -> "Squares":
