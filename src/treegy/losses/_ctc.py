@@ -58,6 +58,9 @@ def ctc(
         lengths = lengths.astype(jnp.int32)
         valid = valid & (lengths >= 0) & (lengths <= steps)
         silent = jnp.arange(steps)[None, :] >= lengths[:, None]
+    # Within bounds, outside of which sums over the steps would be infinite.
+    bound = float(jnp.finfo(y_pred.dtype).max) / (16 * (steps + 1) ** 2)
+    y_pred = jnp.clip(y_pred, -bound, bound)
     # What stands for the logarithm of 0 has to be less than that of any alignment.
     spread = jnp.max(y_pred, axis=(1, 2)) - jnp.min(y_pred, axis=(1, 2))
     impossible = -1e5 - 2 * steps * jax.lax.stop_gradient(spread)[:, None]

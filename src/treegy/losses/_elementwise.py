@@ -88,12 +88,17 @@ def absolute(values: Array) -> Array:
     return values * jax.lax.stop_gradient(jnp.sign(values))
 
 
+def divided(values: Array, by: Array) -> Array:
+    """The quotient, also by numbers so large that their reciprocal, which compilers multiply with, rounds to 0."""
+    return (values * 0.125) / (by * 0.125)
+
+
 def units(vectors: Array, axis: int) -> Array:
     """`vectors` divided by their lengths, which are bounded from below by ε."""
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=axis, keepdims=True))
     # Divided by a number first, so that squares neither underflow nor overflow. No length is then less than 1, except
     # where the components are less than ε.
-    vectors = vectors / jnp.maximum(largest, EPSILON)
+    vectors = divided(vectors, jnp.maximum(largest, EPSILON))
     squares = jnp.sum(vectors**2, axis=axis, keepdims=True)
     return vectors * jax.lax.rsqrt(jnp.where(largest > EPSILON, squares, jnp.maximum(squares, 1)))
 

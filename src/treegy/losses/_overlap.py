@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Shaped
 from .._describe import array_name
 from .._errors import ContractError
 from .._loss import Loss
-from ._elementwise import EPSILON, inner_axis, matched
+from ._elementwise import EPSILON, divided, inner_axis, matched
 from ._number import check_number
 from ._static import integers
 
@@ -91,10 +91,10 @@ def _regions(y_true: Array, y_pred: Array, axis: Axes) -> tuple[Array, Array, Ar
     axes = _inner_axes(y_pred, axis)
     # Whatever all are divided by, their quotient is the same; of predictions that are too large sums would overflow.
     scale = jnp.maximum(jax.lax.stop_gradient(jnp.max(jnp.abs(y_pred), axis=axes, keepdims=True)), 1)
-    share = y_pred / scale
+    share = divided(y_pred, scale)
     both = jnp.sum(y_true * share, axis=axes)
     too_much = jnp.sum((1 - y_true) * share, axis=axes)
-    missing = jnp.sum(y_true * ((1 - y_pred) / scale), axis=axes)
+    missing = jnp.sum(y_true * divided(1 - y_pred, scale), axis=axes)
     return both, too_much, missing, EPSILON / jnp.squeeze(scale, axes)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from .._describe import array_name
 from .._errors import ContractError
 from .._loss import Loss
-from ._elementwise import absolute
+from ._elementwise import absolute, divided
 from ._number import check_number
 from ._several import several
 
@@ -55,7 +55,7 @@ def triplet_margin(
         apart = jnp.clip(absolute(anchor - other), 0, largest)
         # Divided by a number first, so that powers don't overflow.
         scale = jax.lax.stop_gradient(jnp.maximum(jnp.max(apart, axis=-1, keepdims=True), 1))
-        powers = jnp.sum((apart / scale) ** degree, axis=-1)
+        powers = jnp.sum(divided(apart, scale) ** degree, axis=-1)
         scale = scale[..., 0]
         return scale * (powers + eps * (1 / scale) ** degree) ** (1 / degree)
 
