@@ -9,6 +9,7 @@ from jaxtyping import Array
 from .._accumulator import accumulation_dtype
 from .._describe import array_name
 from .._errors import ContractError
+from ._powers import exponent_of, times_power
 from ._saturating import widened
 
 # What keeps divisors and arguments of logarithms away from 0, as in Keras.
@@ -88,19 +89,15 @@ def absolute(values: Array) -> Array:
     return values * jax.lax.stop_gradient(jnp.sign(values))
 
 
-def divided(values: Array, by: Array) -> Array:
-    """The quotient, also by numbers so large that their reciprocal, which compilers multiply with, rounds to 0."""
-    return (values * 0.125) / (by * 0.125)
-
-
 def units(vectors: Array, axis: int) -> Array:
     """`vectors` divided by their lengths, which are bounded from below by ε."""
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=axis, keepdims=True))
-    # Divided by a number first, so that squares neither underflow nor overflow. No length is then less than 1, except
-    # where the components are less than ε.
-    vectors = divided(vectors, jnp.maximum(largest, EPSILON))
+    largest = jnp.max(jnp.abs(vectors), axis=axis, keepdims=True)
+    # Scaled first, so that squares neither underflow nor overflow.
+    scale = -exponent_of(jnp.maximum(largest, EPSILON))
+    vectors = times_power(vectors, scale)
     squares = jnp.sum(vectors**2, axis=axis, keepdims=True)
-    return vectors * jax.lax.rsqrt(jnp.where(largest > EPSILON, squares, jnp.maximum(squares, 1)))
+    least = times_power(jnp.full_like(squares, EPSILON), scale) ** 2
+    return vectors * jax.lax.rsqrt(jnp.where(largest > EPSILON, squares, jnp.maximum(squares, least)))
 
 
 def mean_over_last_axis(values: Array) -> Array:

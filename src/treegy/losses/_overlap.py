@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
@@ -11,8 +10,9 @@ from jaxtyping import Array, Float, Shaped
 from .._describe import array_name
 from .._errors import ContractError
 from .._loss import Loss
-from ._elementwise import EPSILON, divided, inner_axis, matched
+from ._elementwise import EPSILON, inner_axis, matched
 from ._number import check_number
+from ._powers import exponent_of, times_power
 from ._static import integers
 
 Axes = int | tuple[int, ...] | None
@@ -90,12 +90,12 @@ def _regions(y_true: Array, y_pred: Array, axis: Axes) -> tuple[Array, Array, Ar
     y_true, y_pred = matched(y_true, y_pred)
     axes = _inner_axes(y_pred, axis)
     # Whatever all are divided by, their quotient is the same; of predictions that are too large sums would overflow.
-    scale = jnp.maximum(jax.lax.stop_gradient(jnp.max(jnp.abs(y_pred), axis=axes, keepdims=True)), 1)
-    share = divided(y_pred, scale)
+    scale = -jnp.maximum(exponent_of(jnp.max(jnp.abs(y_pred), axis=axes, keepdims=True)), 0)
+    share = times_power(y_pred, scale)
     both = jnp.sum(y_true * share, axis=axes)
     too_much = jnp.sum((1 - y_true) * share, axis=axes)
-    missing = jnp.sum(y_true * divided(1 - y_pred, scale), axis=axes)
-    return both, too_much, missing, EPSILON / jnp.squeeze(scale, axes)
+    missing = jnp.sum(y_true * times_power(1 - y_pred, scale), axis=axes)
+    return both, too_much, missing, times_power(jnp.full_like(both, EPSILON), jnp.squeeze(scale, axes))
 
 
 def _inner_axes(y_pred: Array, axis: Axes) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -11,8 +10,9 @@ from jaxtyping import Array, Float
 from .._describe import array_name
 from .._errors import ContractError
 from .._loss import Loss
-from ._elementwise import absolute, divided
+from ._elementwise import absolute
 from ._number import check_number
+from ._powers import exponent_of, times_power
 from ._several import several
 
 
@@ -53,11 +53,11 @@ def triplet_margin(
     def distance(other: Array) -> Array:
         largest = jnp.finfo(anchor.dtype).max
         apart = jnp.clip(absolute(anchor - other), 0, largest)
-        # Divided by a number first, so that powers don't overflow.
-        scale = jax.lax.stop_gradient(jnp.maximum(jnp.max(apart, axis=-1, keepdims=True), 1))
-        powers = jnp.sum(divided(apart, scale) ** degree, axis=-1)
-        scale = scale[..., 0]
-        return scale * (powers + eps * (1 / scale) ** degree) ** (1 / degree)
+        # Scaled first, so that powers don't overflow.
+        scale = jnp.maximum(exponent_of(jnp.max(apart, axis=-1)), 0)
+        powers = jnp.sum(times_power(apart, -scale[..., None]) ** degree, axis=-1)
+        least = eps * times_power(jnp.ones_like(powers), -scale) ** degree
+        return times_power((powers + least) ** (1 / degree), scale)
 
     return jnp.maximum(distance(positive) - distance(negative) + margin, 0)
 

@@ -6,11 +6,11 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from .._accumulator import safe_divide
 from .._metric import Metric
+from ..losses._powers import exponent_of, times_power
 from ..losses._static import integer
 from ._correlation import along, correlated
 from ._figure import Figure
 from ._moments import Statistics
-from ._powers import exponent_of, times_power
 
 
 def concordance_of(statistics: Statistics) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._accumulator import Accumulator, Sum, as_summand, safe_divide, weigh
-from ._powers import LOWEST, exponent_of, times_power
+from ..losses._powers import LOWEST, exponent_of, times_power
 
 
 class Statistics(NamedTuple):

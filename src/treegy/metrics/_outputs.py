@@ -9,7 +9,7 @@ from .._accumulator import safe_divide
 from .._describe import array_name, describe
 from .._errors import ContractError
 from ..losses._elementwise import matched
-from ._powers import LOWEST, times_power
+from ..losses._powers import LOWEST, times_power
 
 ClassAggregation = str | None
 

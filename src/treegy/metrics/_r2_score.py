@@ -8,10 +8,10 @@ from jaxtyping import Array, Num, Shaped
 
 from .._accumulator import Accumulator, Sum, safe_divide, weigh
 from .._metric import Metric
+from ..losses._powers import LOWEST, exponent_of, times_power
 from ..losses._static import integer
 from ._moments import Moments
 from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
-from ._powers import LOWEST, exponent_of, times_power
 
 
 class Squares(Accumulator):

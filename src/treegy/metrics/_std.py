@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._metric import Metric
+from ..losses._powers import times_power
 from ._figure import Figure
 from ._moments import Statistics
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
-from ._powers import times_power
 from ._variance import flat_moments, scaled_variance_of
 
 

@@ -9,10 +9,10 @@ from jaxtyping import Array
 
 from .._accumulator import safe_divide, weigh
 from .._metric import Metric
+from ..losses._powers import times_power
 from ._figure import Figure
 from ._moments import Moments, Statistics
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
-from ._powers import times_power
 
 
 class Variance(Metric):
