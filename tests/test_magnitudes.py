@@ -575,6 +575,78 @@ def test_at_1e_19_what_has_no_scale_is_right_and_the_rest_finite(cls: Any):
         assert np.all(np.isfinite(flat(jax.jit(lambda data: value_of(it, data))(data))))
 
 
+SCORES: dict[str, Callable[..., Any]] = {
+    "R2Score": lambda y, p: r2(None, y, p),
+    "ExplainedVariance": lambda y, p: explained_variance(None, y, p),
+    "PearsonCorrelation": lambda y, p: pearson(y, p, 0),
+    "ConcordanceCorrelation": lambda y, p: (
+        2 * (varying(y) * varying(p)).sum(0) / ((varying(y) ** 2 + varying(p) ** 2).sum(0) + len(y) * apart(y, p) ** 2)
+    ),
+}
+
+
+def apart(y: Any, p: Any) -> Any:
+    return y.mean(0) - p.mean(0)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("scales", [(1e-19,) * 3, (1e-19, 1e-15, 1e-19), (1e15, 1e-19, 1.0)])
+@pytest.mark.parametrize("name", SCORES)
+def test_batches_of_other_magnitudes_merge(name: str, scales: tuple[float, ...]):
+    rng = np.random.default_rng(0)
+    sizes = np.repeat(scales, 5)[:, None]
+    y = (sizes * (rng.normal(size=(15, 2)) + np.repeat([0, 3, 1], 5)[:, None])).astype("float32")
+    p = (y + sizes * rng.normal(size=(15, 2))).astype("float32")
+    metric = getattr(tg.metrics, name)(**({"axis": 0} if "Correlation" in name else {}))
+
+    def figures(batches: Any) -> Any:
+        one, two, three = [metric(*batch) for batch in batches]
+        left, right = one.merge(two).merge(three), one.empty().merge(one).merge(two.merge(three.merge(one.empty())))
+        return left.compute(), right.compute()
+
+    got = jax.jit(figures)(list(zip(np.split(y, 3), np.split(p, 3), strict=True)))
+    want = SCORES[name](y.astype("float64"), p.astype("float64"))
+    for figure in got:
+        np.testing.assert_allclose(figure, want, rtol=1e-5)
+
+
+@pytest.mark.once
+def test_outputs_of_other_magnitudes_are_weighted_by_their_variance():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(8, 3)) * [1e-19, 3e-20, 1e-30]
+    p = y + rng.normal(size=(8, 3)) * [1e-19, 3e-20, 1e-30]
+    variances = y.var(0)
+    want = 1 - ((y - p) ** 2).mean(0) @ np.ones(3) / variances.sum()
+    metric = tg.metrics.R2Score(class_aggregation="variance_weighted_average")
+    np.testing.assert_allclose(metric(*(a.astype("float32") for a in (y, p))).compute(), want, rtol=1e-5)
+
+
+@pytest.mark.once
+def test_probabilities_and_logits_near_their_ends_equal_their_formulas():
+    p = np.array([[0.9999, 0.00005, 0.00005], [1 - 1e-6, 4e-7, 6e-7], [1.0, 0.0, 0.0]], "float32")
+    z = np.array([[12.0, 0.0, 1.0], [40.0, 25.0, 0.0], [9.0, 9.0, -9.0]], "float32")
+    one_hot, labels = np.eye(3, dtype="float32")[[0, 0, 0]], np.zeros(3, "int32")
+    for name, y, options in (
+        ("BinaryCrossentropy", one_hot, {}),
+        ("BinaryFocalCrossentropy", one_hot, {}),
+        ("CategoricalCrossentropy", one_hot, {}),
+        ("CategoricalFocalCrossentropy", one_hot, {}),
+        ("SparseCategoricalCrossentropy", labels, {}),
+        ("CategoricalGeneralizedCrossEntropy", labels, {}),
+        ("Dice", one_hot, {}),
+        ("Tversky", one_hot, {}),
+        ("CategoricalCrossentropy", one_hot, {"from_logits": True}),
+        ("CategoricalFocalCrossentropy", one_hot, {"from_logits": True}),
+        ("SparseCategoricalCrossentropy", labels, {"from_logits": True}),
+        ("PolyLoss", one_hot, {}),
+        ("SigmoidFocal", one_hot, {}),
+    ):
+        it = getattr(tg.losses, name)(reduction="none", **options)
+        y_pred = z if options or name in ("PolyLoss", "SigmoidFocal") else p
+        want = VALUES[name](it, y.astype("float64") if y.ndim > 1 else y, y_pred.astype("float64"))
+        np.testing.assert_allclose(it(y, y_pred), want, rtol=1e-5, atol=1e-30, err_msg=name)
+
+
 def test_a_class_without_a_formula_fails():
     class Unheard(tg.Loss):
         def call(self, y_pred: Any) -> Any:

@@ -55,7 +55,8 @@ class BinaryCrossentropy(Loss):
     !!! example
 
         ```python
-                import treegy as tg
+        import jax.numpy as jnp
+        import treegy as tg
 
         loss = tg.losses.BinaryCrossentropy()
         value = loss(jnp.array([[0, 1], [0, 0]]), jnp.array([[0.6, 0.4], [0.4, 0.6]]))

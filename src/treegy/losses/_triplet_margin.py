@@ -51,8 +51,7 @@ def triplet_margin(
     degree, margin, eps = (jnp.asarray(number, anchor.dtype) for number in (norm_degree, margin, eps))
 
     def distance(other: Array) -> Array:
-        largest = jnp.finfo(anchor.dtype).max
-        apart = jnp.clip(absolute(anchor - other), 0, largest)
+        apart = jnp.minimum(absolute(anchor - other), jnp.finfo(anchor.dtype).max)
         # Scaled first, so that powers don't overflow.
         scale = jnp.maximum(exponent_of(jnp.max(apart, axis=-1)), 0)
         powers = jnp.sum(times_power(apart, -scale[..., None]) ** degree, axis=-1)
