@@ -35,8 +35,8 @@ def ctc(
     One value per sequence, `(batch,)`. In the dtype of `y_pred`, at least float32. Nothing is averaged over examples,
     nor divided by the number of labels; see [`treegy.Loss`][].
 
-    NaN where a label isn't from 0 to $C - 1$, where a 0 comes before a label, or where a length is out of range. About
-    $10^5$, and not $\infty$, where the labels don't fit in the steps.
+    NaN where a label isn't from 0 to $C - 1$, where a 0 comes before a label, or where a length is out of range. At
+    least about $10^5$, and not $\infty$, where the labels don't fit in the steps.
 
     **Raises:** [`treegy.ContractError`][] where the shapes aren't these, or `y_true` isn't of an integer dtype.
 
