@@ -3,13 +3,12 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
-from ._crossentropy import check_label_smoothing, clipped, smoothed
+from ._crossentropy import check_label_smoothing, log_clipped, smoothed
 from ._elementwise import matched, mean_over_axis
 from ._static import flag, integer
 
@@ -44,8 +43,8 @@ def binary_crossentropy(
     y_true = smoothed(y_true, label_smoothing, 2)
     if from_logits:
         return mean_over_axis(optax.losses.sigmoid_binary_cross_entropy(y_pred, y_true), axis)
-    p = clipped(y_pred)
-    return mean_over_axis(-y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p), axis)
+    p, rest = y_pred, 1 - y_pred
+    return mean_over_axis(-y_true * log_clipped(p, rest) - (1 - y_true) * log_clipped(rest, p), axis)
 
 
 class BinaryCrossentropy(Loss):

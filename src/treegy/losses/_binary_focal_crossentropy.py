@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
-from ._crossentropy import check_label_smoothing, clipped, smoothed
+from ._crossentropy import check_label_smoothing, clipped, log_clipped, smoothed
 from ._elementwise import absolute, matched, mean_over_axis
 from ._sigmoid_focal import check_balance, check_gamma, sigmoid_focal
 from ._static import flag, integer
@@ -60,10 +60,10 @@ def binary_focal_crossentropy(
     y_true = smoothed(y_true, label_smoothing, 2)
     if from_logits:
         return sigmoid_focal(y_true, y_pred, alpha=alpha if apply_class_balancing else None, gamma=gamma, axis=axis)
-    p = clipped(y_pred)
-    crossentropy = -y_true * jnp.log(p) - (1 - y_true) * jnp.log(1 - p)
+    p, rest = y_pred, 1 - y_pred
+    crossentropy = -y_true * log_clipped(p, rest) - (1 - y_true) * log_clipped(rest, p)
     # Negative for a label out of range: its power would be NaN, and so the gradient even where the weight is 0.
-    missed = absolute(y_true * (1 - p) + (1 - y_true) * p)
+    missed = absolute(y_true * clipped(rest) + (1 - y_true) * clipped(p))
     values = missed ** jnp.asarray(gamma, p.dtype) * crossentropy
     if apply_class_balancing:
         alpha = jnp.asarray(alpha, p.dtype)

@@ -4,13 +4,12 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._classes import class_axis
-from ._crossentropy import check_label_smoothing, log_distribution, smoothed
+from ._crossentropy import check_label_smoothing, log_distribution, log_softmax, smoothed
 from ._elementwise import in_floats
 from ._static import flag, integer
 
@@ -46,8 +45,9 @@ def categorical_crossentropy(
     y_true, y_pred = in_floats(y_true, y_pred)
     y_true = smoothed(y_true, label_smoothing, y_pred.shape[front])
     if from_logits:
-        y_true, y_pred = jnp.moveaxis(y_true, front, -1), jnp.moveaxis(y_pred, front, -1)
-        return optax.losses.safe_softmax_cross_entropy(y_pred, y_true)
+        # 0 log 0 is 0.
+        terms = jnp.where(y_true == 0, jnp.zeros_like(y_true), -y_true * log_softmax(y_pred, front))
+        return jnp.sum(terms, axis=front)
     return -jnp.sum(y_true * log_distribution(y_pred, front), axis=front)
 
 

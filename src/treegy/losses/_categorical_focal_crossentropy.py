@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
@@ -13,7 +12,7 @@ from .._describe import array_name
 from .._errors import ContractError
 from .._loss import Loss
 from ._classes import class_axis
-from ._crossentropy import check_label_smoothing, clipped, log_distribution, smoothed
+from ._crossentropy import check_label_smoothing, clipped, log_distribution, log_softmax, smoothed
 from ._elementwise import in_floats, laid_along
 from ._number import check_number
 from ._sigmoid_focal import check_gamma
@@ -67,10 +66,10 @@ def categorical_focal_crossentropy(
             f"of `y_pred` {array_name(y_pred)}."
         )
     y_true = smoothed(y_true, label_smoothing, classes)
-    log_p = jax.nn.log_softmax(y_pred, axis=front) if from_logits else log_distribution(y_pred, front)
+    log_p = log_softmax(y_pred, front) if from_logits else log_distribution(y_pred, front)
     # 0 log 0 is 0.
     crossentropy = jnp.where(y_true == 0, jnp.zeros_like(y_true), -y_true * log_p)
-    focus = (1 - clipped(jnp.exp(log_p))) ** jnp.asarray(gamma, y_pred.dtype)
+    focus = clipped(-jnp.expm1(log_p)) ** jnp.asarray(gamma, y_pred.dtype)
     return jnp.sum(laid_along(weights, front, y_pred.ndim) * focus * crossentropy, axis=front)
 
 

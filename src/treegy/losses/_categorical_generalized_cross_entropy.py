@@ -46,7 +46,9 @@ def categorical_generalized_cross_entropy(
     p = jnp.take_along_axis(y_pred, at[..., None], axis=-1)[..., 0]
     # The slope of p^q at 0 is infinite, so that p is replaced before the power and not only after.
     power = jnp.where(p > 0, jnp.where(p > 0, p, jnp.ones_like(p)) ** q, jnp.zeros_like(p))
-    return jnp.where(inside & ~jnp.isnan(p), (1 - power) / q, jnp.full_like(p, jnp.nan))
+    # Near 1 the difference from 1 would be what rounding left of it.
+    missing = jnp.where(p > 0.5, -jnp.expm1(q * jnp.log(jnp.maximum(p, 0.5))), 1 - power)
+    return jnp.where(inside & ~jnp.isnan(p), missing / q, jnp.full_like(p, jnp.nan))
 
 
 class CategoricalGeneralizedCrossEntropy(Loss):

@@ -1,5 +1,6 @@
 """The circle loss of labelled embeddings."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -68,12 +69,20 @@ def _values(
     if remove_diagonal:
         positive = others(positive)
     gamma, margin = jnp.asarray(gamma, embeddings.dtype), jnp.asarray(margin, embeddings.dtype)
+    # Within bounds, outside of which values are infinite: differences of infinities, and gradients, would be NaN.
+    largest = float(jnp.finfo(embeddings.dtype).max)
+    bound = math.sqrt(largest / max(embeddings.shape[1], 1)) / 2
+    embeddings = jnp.clip(embeddings, -bound, bound)
     distance = jnp.maximum(1 - embeddings @ embeddings.T, 0)
-    near = -gamma * (margin + distance) * (margin - distance)
-    far = gamma * jnp.maximum(1 + margin - distance, 0) * (1 - margin - distance)
+    furthest = (1 - 1e-6) * math.sqrt(largest) / jnp.sqrt(gamma)
+    within = jnp.minimum(distance, furthest)
+    near = -gamma * (margin + within) * (margin - within)
+    far = gamma * jnp.maximum(1 + margin - distance, 0) * (1 - margin - jnp.minimum(distance, 1 + margin))
     positives, has_positive = log_sum_exp(near, positive)
     negatives, has_negative = log_sum_exp(far, negative)
     values, has_both = jax.nn.softplus(positives + negatives), has_positive & has_negative
+    too_far = jnp.any(positive & (distance > furthest), axis=1)
+    values = jnp.where(too_far, jnp.full_like(values, jnp.inf), values)
     return jnp.where(has_both, values, jnp.zeros_like(values)), has_both
 
 

@@ -1,11 +1,11 @@
 """The cosine of the angle between vectors, negative."""
 
 import equinox as eqx
-import optax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._loss import Loss
-from ._elementwise import EPSILON, inner_axis, matched
+from ._elementwise import inner_axis, matched, units
 from ._static import integer
 
 
@@ -34,8 +34,7 @@ def cosine_similarity(
     """
     y_true, y_pred = matched(y_true, y_pred)
     front = inner_axis(y_pred, axis, "components")
-    # The floor is of the squared norm.
-    return -optax.losses.cosine_similarity(y_pred, y_true, epsilon=EPSILON**2, axis=front)
+    return -jnp.sum(units(y_true, front) * units(y_pred, front), axis=front)
 
 
 class CosineSimilarity(Loss):

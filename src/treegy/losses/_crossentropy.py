@@ -15,11 +15,34 @@ def clipped(probabilities: Array) -> Array:
     return jnp.clip(probabilities, EPSILON, 1 - EPSILON)
 
 
+def log_clipped(probabilities: Array, rest: Array) -> Array:
+    """The logarithms of `probabilities` within [ε, 1-ε].
+
+    `rest` is 1 minus them. Near 1 logarithms are taken of it, since there `probabilities` are rounded too coarsely.
+    """
+    return jnp.where(probabilities > 0.5, jnp.log1p(-clipped(rest)), jnp.log(clipped(probabilities)))
+
+
 def log_distribution(y_pred: Array, axis: int) -> Array:
-    """The logarithms of `y_pred`, made to sum to 1 along `axis`."""
+    """The logarithms of `y_pred`, made to sum to 1 along `axis` and then clipped."""
     # First by the sum as a constant: the gradient of a quotient overflows where the square of the divisor underflows.
     y_pred = safe_divide(y_pred, jax.lax.stop_gradient(jnp.sum(y_pred, axis=axis, keepdims=True)))
-    return jnp.log(clipped(safe_divide(y_pred, jnp.sum(y_pred, axis=axis, keepdims=True))))
+    total = jnp.sum(y_pred, axis=axis, keepdims=True)
+    # Of the largest, how much all others make up: 1 minus it would be rounded.
+    largest = y_pred == jnp.max(y_pred, axis=axis, keepdims=True)
+    others = jnp.sum(jnp.where(largest, jnp.zeros_like(y_pred), y_pred), axis=axis, keepdims=True)
+    p = safe_divide(y_pred, total)
+    return log_clipped(p, jnp.where(largest, safe_divide(others, total), 1 - p))
+
+
+def log_softmax(logits: Array, axis: int) -> Array:
+    """The logarithms of the softmax of `logits`, of which those near 0 aren't rounded to multiples of those of 1."""
+    logits = logits - jax.lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
+    largest = logits == 0
+    # The sum of all powers but one of the largest, which is 1.
+    others = jnp.sum(jnp.where(largest, jnp.expm1(logits), jnp.exp(logits)), axis=axis, keepdims=True)
+    ties = jnp.sum(largest, axis=axis, keepdims=True).astype(logits.dtype) - 1
+    return logits - jnp.log1p(others + ties)
 
 
 def smoothed(y_true: Array, label_smoothing: ArrayLike, classes: int) -> Array:

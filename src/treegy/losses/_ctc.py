@@ -35,8 +35,8 @@ def ctc(
     One value per sequence, `(batch,)`. In the dtype of `y_pred`, at least float32. Nothing is averaged over examples,
     nor divided by the number of labels; see [`treegy.Loss`][].
 
-    NaN where a label isn't from 0 to $C - 1$, where a 0 comes before a label, or where a length is out of range. About
-    $10^5$, and not $\infty$, where the labels don't fit in the steps.
+    NaN where a label isn't from 0 to $C - 1$, where a 0 comes before a label, or where a length is out of range. At
+    least about $10^5$, and not $\infty$, where the labels don't fit in the steps.
 
     **Raises:** [`treegy.ContractError`][] where the shapes aren't these, or `y_true` isn't of an integer dtype.
 
@@ -58,10 +58,21 @@ def ctc(
         lengths = lengths.astype(jnp.int32)
         valid = valid & (lengths >= 0) & (lengths <= steps)
         silent = jnp.arange(steps)[None, :] >= lengths[:, None]
+    # Within bounds, outside of which sums over the steps would be infinite.
+    bound = float(jnp.finfo(y_pred.dtype).max) / (16 * (steps + 1) ** 2)
+    y_pred = jnp.clip(y_pred, -bound, bound)
+    # What stands for the logarithm of 0 has to be less than that of any alignment.
+    spread = jnp.max(y_pred, axis=(1, 2)) - jnp.min(y_pred, axis=(1, 2))
+    impossible = -1e5 - 2 * steps * jax.lax.stop_gradient(spread)[:, None]
     # Optax computes in part in the default dtype, whichever that of the logits is.
     with jax.numpy_dtype_promotion("standard"):
         values = optax.losses.ctc_loss(
-            y_pred, silent.astype(y_pred.dtype), labels, padding.astype(y_pred.dtype), blank_id=BLANK
+            y_pred,
+            silent.astype(y_pred.dtype),
+            labels,
+            padding.astype(y_pred.dtype),
+            blank_id=BLANK,
+            log_epsilon=impossible,
         )
     values = values.astype(y_pred.dtype)
     return jnp.where(valid, values, jnp.full_like(values, jnp.nan))

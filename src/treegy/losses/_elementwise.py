@@ -9,6 +9,8 @@ from jaxtyping import Array
 from .._accumulator import accumulation_dtype
 from .._describe import array_name
 from .._errors import ContractError
+from ._powers import exponent_of, times_power
+from ._saturating import widened
 
 # What keeps divisors and arguments of logarithms away from 0, as in Keras.
 EPSILON = 1e-7
@@ -39,7 +41,7 @@ def in_floats(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
 
 
 def all_in_floats(arrays: Mapping[str, Array]) -> list[Array]:
-    """Arrays by their names, in one floating dtype of at least 32 bits.
+    """Arrays by their names, in one floating dtype of at least 32 bits. Gradients of them are finite in their own.
 
     **Raises:** [`treegy.ContractError`][] where one of them isn't of real numbers.
     """
@@ -47,7 +49,10 @@ def all_in_floats(arrays: Mapping[str, Array]) -> list[Array]:
         if not (is_integer(value) or value.dtype == bool or jnp.issubdtype(value.dtype, jnp.floating)):
             raise ContractError(f"`{name}` is {array_name(value)}, and real numbers are expected.")
     dtype = accumulation_dtype(*(value.dtype for value in arrays.values()))
-    return [jnp.asarray(value, dtype) for value in arrays.values()]
+    return [
+        widened(jnp.asarray(value), dtype) if jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, dtype)
+        for value in arrays.values()
+    ]
 
 
 def inner_axis(value: Array, axis: int, of: str) -> int:
@@ -82,6 +87,17 @@ def laid_along(vector: Array, axis: int, ndim: int) -> Array:
 def absolute(values: Array) -> Array:
     """The absolute values, with the gradient 0 at 0, where that of `jnp.abs` is 1."""
     return values * jax.lax.stop_gradient(jnp.sign(values))
+
+
+def units(vectors: Array, axis: int) -> Array:
+    """`vectors` divided by their lengths, which are bounded from below by ε."""
+    largest = jnp.max(jnp.abs(vectors), axis=axis, keepdims=True)
+    # Scaled first, so that squares neither underflow nor overflow.
+    scale = -exponent_of(jnp.maximum(largest, EPSILON))
+    vectors = times_power(vectors, scale)
+    squares = jnp.sum(vectors**2, axis=axis, keepdims=True)
+    least = times_power(jnp.full_like(squares, EPSILON), scale) ** 2
+    return vectors * jax.lax.rsqrt(jnp.where(largest > EPSILON, squares, jnp.maximum(squares, least)))
 
 
 def mean_over_last_axis(values: Array) -> Array:

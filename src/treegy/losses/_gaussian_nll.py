@@ -41,8 +41,11 @@ def gaussian_nll(
         Nix and Weigend, *Estimating the Mean and Variance of the Target Probability Distribution*, ICNN 1994.
     """
     mean, variance, y_true = several(y_pred, ("mean", "variance"), y_true=y_true)
-    v = jnp.maximum(variance, jnp.asarray(eps, variance.dtype))
-    values = (jnp.log(v) + (y_true - mean) ** 2 / v) / 2 + (0.5 * math.log(2 * math.pi) if full else 0)
+    eps = jnp.asarray(eps, variance.dtype)
+    # Selected, since the slope of a maximum is a product, which is NaN where a gradient is infinite.
+    v = jnp.where(variance < eps, eps, variance)
+    # The square of the quotient, since the square of the error alone may overflow.
+    values = (jnp.log(v) + ((y_true - mean) / jnp.sqrt(v)) ** 2) / 2 + (0.5 * math.log(2 * math.pi) if full else 0)
     return mean_over_last_axis(jnp.where(variance < 0, jnp.full_like(values, jnp.nan), values))
 
 

@@ -1,12 +1,13 @@
 """The logarithm of the hyperbolic cosine of the error."""
 
+import math
 from typing import ClassVar
 
-import optax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._loss import Loss
-from ._elementwise import matched, mean_over_last_axis
+from ._elementwise import absolute, matched, mean_over_last_axis
 
 
 def log_cosh(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:
@@ -31,7 +32,10 @@ def log_cosh(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[A
         Chen et al., *Log Hyperbolic Cosine Loss Improves Variational Auto-Encoder* (2019).
     """
     y_true, y_pred = matched(y_true, y_pred)
-    return mean_over_last_axis(optax.losses.log_cosh(y_pred, y_true))
+    error = absolute(y_pred - y_true)
+    # Of small errors the difference of logarithms would be what rounding left of it.
+    small = jnp.log1p(2 * jnp.sinh(jnp.minimum(error, 1) / 2) ** 2)
+    return mean_over_last_axis(jnp.where(error < 1, small, error - math.log(2) + jnp.log1p(jnp.exp(-2 * error))))
 
 
 class LogCosh(Loss):

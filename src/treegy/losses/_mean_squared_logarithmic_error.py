@@ -3,11 +3,10 @@
 from typing import ClassVar
 
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._loss import Loss
-from ._elementwise import EPSILON, matched, mean_over_last_axis
+from ._elementwise import EPSILON, absolute, matched, mean_over_last_axis
 
 
 def mean_squared_logarithmic_error(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:
@@ -26,8 +25,10 @@ def mean_squared_logarithmic_error(y_true: Shaped[Array, "..."], y_pred: Num[Arr
 
     **Raises:** [`treegy.ContractError`][] where the shapes differ.
     """
-    y_true, y_pred = (jnp.log1p(jnp.maximum(y, EPSILON)) for y in matched(y_true, y_pred))
-    return mean_over_last_axis(optax.losses.squared_error(y_pred, y_true))
+    y_true, y_pred = (jnp.maximum(y, EPSILON) for y in matched(y_true, y_pred))
+    # The logarithm of the quotient, larger by smaller: the difference of logarithms would be rounded.
+    distance = jnp.log1p(absolute(y_pred - y_true) / (1 + jnp.minimum(y_true, y_pred)))
+    return mean_over_last_axis(distance**2)
 
 
 class MeanSquaredLogarithmicError(Loss):

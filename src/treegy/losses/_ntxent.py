@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from .._accumulator import Masked, safe_divide
 from .._loss import Loss
-from ._elementwise import EPSILON
+from ._elementwise import units
 from ._number import check_number
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
 
@@ -59,9 +59,8 @@ def ntxent(
 def _values(y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: Any) -> tuple[Array, Array]:
     """The value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
-    squares = jnp.sum(embeddings**2, axis=1, keepdims=True)
-    units = embeddings * jax.lax.rsqrt(jnp.maximum(squares, EPSILON**2))
-    similar = units @ units.T / jnp.asarray(temperature, units.dtype)
+    embeddings = units(embeddings, 1)
+    similar = embeddings @ embeddings.T / jnp.asarray(temperature, embeddings.dtype)
     positive, negative = pairs(y_true, present)
     positive = others(positive)
     rest, has_rest = log_sum_exp(similar, negative)

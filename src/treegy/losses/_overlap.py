@@ -12,6 +12,7 @@ from .._errors import ContractError
 from .._loss import Loss
 from ._elementwise import EPSILON, inner_axis, matched
 from ._number import check_number
+from ._powers import exponent_of, times_power
 from ._static import integers
 
 Axes = int | tuple[int, ...] | None
@@ -43,10 +44,8 @@ def dice(y_true: Shaped[Array, "..."], y_pred: Float[Array, "..."], *, axis: Axe
         Milletari et al., *V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation*, 3DV
         2016.
     """
-    y_true, y_pred = matched(y_true, y_pred)
-    axes = _inner_axes(y_pred, axis)
-    both = jnp.sum(y_true * y_pred, axis=axes)
-    return 1 - 2 * both / (jnp.sum(y_true, axis=axes) + jnp.sum(y_pred, axis=axes) + EPSILON)
+    both, too_much, missing, epsilon = _regions(y_true, y_pred, axis)
+    return (too_much + missing + epsilon) / (2 * both + too_much + missing + epsilon)
 
 
 def tversky(
@@ -77,12 +76,26 @@ def tversky(
         Salehi et al., *Tversky Loss Function for Image Segmentation Using 3D Fully Convolutional Deep Networks*, MLMI
         2017.
     """
+    both, too_much, missing, epsilon = _regions(y_true, y_pred, axis)
+    wrong = jnp.asarray(alpha, both.dtype) * too_much + jnp.asarray(beta, both.dtype) * missing + epsilon
+    return wrong / (both + wrong)
+
+
+def _regions(y_true: Array, y_pred: Array, axis: Axes) -> tuple[Array, Array, Array, Array]:
+    """What is there and predicted, what is predicted and isn't there, what is there and isn't predicted, and ε.
+
+    Of these a loss is a quotient of sums that aren't negative, of which nothing is lost: 1 minus a quotient near 1
+    would be what rounding left of it.
+    """
     y_true, y_pred = matched(y_true, y_pred)
     axes = _inner_axes(y_pred, axis)
-    both = jnp.sum(y_true * y_pred, axis=axes)
-    too_much = jnp.asarray(alpha, y_pred.dtype) * jnp.sum((1 - y_true) * y_pred, axis=axes)
-    missing = jnp.asarray(beta, y_pred.dtype) * jnp.sum(y_true * (1 - y_pred), axis=axes)
-    return 1 - both / (both + too_much + missing + EPSILON)
+    # Whatever all are divided by, their quotient is the same; of predictions that are too large sums would overflow.
+    scale = -jnp.maximum(exponent_of(jnp.max(jnp.abs(y_pred), axis=axes, keepdims=True)), 0)
+    share = times_power(y_pred, scale)
+    both = jnp.sum(y_true * share, axis=axes)
+    too_much = jnp.sum((1 - y_true) * share, axis=axes)
+    missing = jnp.sum(y_true * times_power(1 - y_pred, scale), axis=axes)
+    return both, too_much, missing, times_power(jnp.full_like(both, EPSILON), jnp.squeeze(scale, axes))
 
 
 def _inner_axes(y_pred: Array, axis: Axes) -> tuple[int, ...]:

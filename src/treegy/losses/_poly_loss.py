@@ -3,13 +3,13 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._loss import Loss
 from ._categorical_crossentropy import categorical_crossentropy
+from ._crossentropy import log_softmax
 from ._elementwise import in_floats
 from ._number import check_number
 from ._static import integer
@@ -42,7 +42,7 @@ def poly_loss(
     # Not the one of Optax, which gives NaN for logits of minus infinity.
     crossentropy = categorical_crossentropy(y_true, y_pred, from_logits=True, axis=axis)
     y_true, y_pred = in_floats(y_true, y_pred)
-    wrong = jnp.sum(y_true * (1 - jax.nn.softmax(y_pred, axis=axis)), axis=axis)
+    wrong = jnp.sum(y_true * -jnp.expm1(log_softmax(y_pred, axis % y_pred.ndim)), axis=axis)
     return crossentropy + jnp.asarray(epsilon, wrong.dtype) * wrong
 
 

@@ -3,8 +3,8 @@
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Shaped
 
 from .._accumulator import Masked
@@ -49,13 +49,23 @@ def sparse_categorical_crossentropy(
     _, y_pred = in_floats(y_true, jnp.moveaxis(y_pred, axis, -1))
     inside, at = within(labels, y_pred.shape[-1])
     if from_logits:
-        values = optax.losses.softmax_cross_entropy_with_integer_labels(y_pred, at)
+        values = _of_logits(at, y_pred)
     else:
         values = -jnp.take_along_axis(log_distribution(y_pred, -1), at[..., None], axis=-1)[..., 0]
     values = jnp.where(inside, values, jnp.full_like(values, jnp.nan if check_bounds else 0))
     if ignore_class is not None:
         values = jnp.where(labels == ignore_class, jnp.zeros_like(values), values)
     return values
+
+
+def _of_logits(labels: Array, logits: Array) -> Array:
+    """The crossentropy of labels that are classes. A small one is the sum of the other classes' powers, unrounded."""
+    logits = logits - jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    own = jnp.take_along_axis(logits, labels[..., None], axis=-1)
+    at = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1) == labels[..., None]
+    others = jnp.sum(jnp.where(at, jnp.zeros_like(logits), jnp.exp(logits)), axis=-1)
+    own = own[..., 0]
+    return jnp.log1p(others + jnp.expm1(own)) - own
 
 
 class SparseCategoricalCrossentropy(Loss):

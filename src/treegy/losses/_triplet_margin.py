@@ -12,6 +12,7 @@ from .._errors import ContractError
 from .._loss import Loss
 from ._elementwise import absolute
 from ._number import check_number
+from ._powers import exponent_of, times_power
 from ._several import several
 
 
@@ -50,7 +51,12 @@ def triplet_margin(
     degree, margin, eps = (jnp.asarray(number, anchor.dtype) for number in (norm_degree, margin, eps))
 
     def distance(other: Array) -> Array:
-        return (jnp.sum(absolute(anchor - other) ** degree, axis=-1) + eps) ** (1 / degree)
+        apart = jnp.minimum(absolute(anchor - other), jnp.finfo(anchor.dtype).max)
+        # Scaled first, so that powers don't overflow.
+        scale = jnp.maximum(exponent_of(jnp.max(apart, axis=-1)), 0)
+        powers = jnp.sum(times_power(apart, -scale[..., None]) ** degree, axis=-1)
+        least = eps * times_power(jnp.ones_like(powers), -scale) ** degree
+        return times_power((powers + least) ** (1 / degree), scale)
 
     return jnp.maximum(distance(positive) - distance(negative) + margin, 0)
 

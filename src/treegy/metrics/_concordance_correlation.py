@@ -1,10 +1,12 @@
 """How well predictions agree with labels, in how they vary and in where they lie."""
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._accumulator import safe_divide
 from .._metric import Metric
+from ..losses._powers import exponent_of, times_power
 from ..losses._static import integer
 from ._correlation import along, correlated
 from ._figure import Figure
@@ -13,9 +15,14 @@ from ._moments import Statistics
 
 def concordance_of(statistics: Statistics) -> Array:
     """The concordance of the first two variables; 0 where both are the same constant."""
-    products, weight = statistics.products, statistics.weight
-    squared = products[0, 0] + products[1, 1] + weight * statistics.apart[1] ** 2
-    return safe_divide(2 * products[0, 1], squared)
+    products, weight, exponents = statistics.products, statistics.weight, statistics.exponents
+    apart = statistics.apart[1]
+    # All on the largest scale.
+    largest = jnp.maximum(jnp.max(exponents, axis=0), exponent_of(apart))
+    one, other = exponents[0] - largest, exponents[1] - largest
+    squared = times_power(products[0, 0], 2 * one) + times_power(products[1, 1], 2 * other)
+    squared = squared + weight * times_power(apart, -largest) ** 2
+    return safe_divide(2 * times_power(products[0, 1], one + other), squared)
 
 
 def concordance_correlation(

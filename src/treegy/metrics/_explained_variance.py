@@ -6,12 +6,12 @@ from jaxtyping import Array, Num, Shaped
 from .._metric import Metric
 from ._figure import Figure
 from ._moments import Moments, Statistics
-from ._outputs import ClassAggregation, aggregated, check_class_aggregation, explained, outputs
+from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
 
 
 def explained_variance_of(statistics: Statistics, class_aggregation: ClassAggregation) -> Array:
     """How much of the variance of the first variable, the labels, isn't that of the second, the errors."""
-    labels, errors = statistics.products[0, 0], statistics.products[1, 1]
+    labels, errors = (Scaled(statistics.products[i, i], 2 * statistics.exponents[i]) for i in (0, 1))
     return aggregated(explained(errors, labels, statistics.weight), labels, class_aggregation)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._accumulator import Accumulator, Sum, as_summand, safe_divide, weigh
+from ..losses._powers import LOWEST, exponent_of, times_power
 
 
 class Statistics(NamedTuple):
@@ -18,7 +19,9 @@ class Statistics(NamedTuple):
     apart: Array
     """`(k, ...)`: how far each mean is from the first, which means that are rounded don't tell."""
     products: Array
-    """`(k, k, ...)`: of deviations from the means."""
+    """`(k, k, ...)`: of deviations from the means, each divided by the scale of its variable."""
+    exponents: Array
+    """`(k, ...)`: the scales are 2 to the power of these."""
 
 
 class Moments(Accumulator):
@@ -27,7 +30,8 @@ class Moments(Accumulator):
     Kept are $\sum_i w_i$, the means $\bar v_j$, and the sums of products of deviations
     $\sum_i w_i (v_{ij} - \bar v_j)(v_{il} - \bar v_l)$: never sums of squares, in which a variance that is small
     against the mean would be lost. Means are kept in twice the precision, so that they go on moving however many
-    batches there are.
+    batches there are. Deviations are divided by a power of two first, the one next below the largest, so that their
+    products neither underflow nor overflow; nothing is rounded by it.
 
     ??? cite
 
@@ -40,7 +44,9 @@ class Moments(Accumulator):
     mean: Sum
     """`(k, ...)`"""
     products: Sum
-    """`(k, k, ...)`"""
+    """`(k, k, ...)`, of deviations that are divided by the scales of their variables."""
+    exponents: Array
+    """`(k, ...)`: the scales are 2 to the power of these; `LOWEST` where nothing deviates."""
 
     @staticmethod
     def of(variables: Sequence[Any], weight: Any = None, mask: Any = None) -> "Moments":
@@ -71,11 +77,19 @@ class Moments(Accumulator):
         # What the rounding of the first mean left over.
         lacking = mean(deviations)
         deviations = jnp.where(counts, deviations - lacking, zeros)
+        exponents = exponent_of(jnp.max(jnp.abs(deviations), axis=1, initial=0))
+        deviations = times_power(deviations, -_used(exponents)[:, None])
         products = jnp.sum((deviations * weights)[:, None] * deviations[None], axis=2)
-        return Moments(Sum(total[0, 0]), Sum(rough[:, 0]).merge(Sum(lacking[:, 0])), Sum(products))
+        return Moments(Sum(total[0, 0]), Sum(rough[:, 0]).merge(Sum(lacking[:, 0])), Sum(products), exponents)
 
     def empty(self) -> "Moments":
-        return Moments(self.weight.empty(), self.mean.empty(), self.products.empty())
+        lowest = jnp.full_like(self.exponents, LOWEST)
+        return Moments(self.weight.empty(), self.mean.empty(), self.products.empty(), lowest)
+
+    def scaled(self, exponents: Array) -> Sum:
+        """The products by other scales, which are at least its own."""
+        factors = times_power(jnp.ones_like(self.mean.total), self.exponents - exponents)
+        return self.products.times(factors[:, None]).times(factors[None])
 
     def merge(self, other: Any) -> "Moments":
         weight = self.weight.merge(other.weight)
@@ -85,11 +99,21 @@ class Moments(Accumulator):
         mean = self.mean.merge(Sum(apart * share[None]))
         # Exactly theirs where there is nothing here, which a difference is only nearly.
         mean = jax.tree.map(lambda a, b: jnp.where(mine[None] == 0, b, a), mean, other.mean)
+        # What is apart from nothing is no deviation.
+        apart = jnp.where((mine != 0) & (theirs != 0), apart, jnp.zeros_like(apart))
+        exponents = jnp.maximum(jnp.maximum(self.exponents, other.exponents), exponent_of(apart))
+        apart = times_power(apart, -_used(exponents))
         between = apart[:, None] * apart[None] * (mine * share)[None, None]
-        return Moments(weight, mean, self.products.merge(other.products).merge(Sum(between)))
+        products = self.scaled(exponents).merge(other.scaled(exponents)).merge(Sum(between))
+        return Moments(weight, mean, products, exponents)
 
     def compute(self) -> "Statistics":
         """What figures are made of."""
         total, rest = self.mean.total, self.mean.rest
         apart = (total - total[:1]) + (rest - rest[:1])
-        return Statistics(self.weight.compute(), apart, self.products.compute())
+        return Statistics(self.weight.compute(), apart, self.products.compute(), _used(self.exponents))
+
+
+def _used(exponents: Array) -> Array:
+    """The exponents by which deviations are divided: not at all where all of them are 0."""
+    return jnp.where(exponents == LOWEST, 0, exponents)

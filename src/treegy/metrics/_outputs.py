@@ -1,5 +1,7 @@
 """Scores of several outputs, and one figure of them all."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -7,6 +9,7 @@ from .._accumulator import safe_divide
 from .._describe import array_name, describe
 from .._errors import ContractError
 from ..losses._elementwise import matched
+from ..losses._powers import LOWEST, times_power
 
 ClassAggregation = str | None
 
@@ -34,20 +37,33 @@ def outputs(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     return y_true.reshape(len(y_true), -1), y_pred.reshape(len(y_pred), -1)
 
 
-def explained(unexplained: Array, varying: Array, weight: Array) -> Array:
+class Scaled(NamedTuple):
+    """Numbers that may be too small or too large to be one, of one kind for each output."""
+
+    values: Array
+    exponents: Array
+    """The numbers are `values` times 2 to the power of these."""
+
+
+def explained(unexplained: Scaled, varying: Scaled, weight: Array) -> Array:
     r"""The part of the variation that is explained, $1 - u / v$.
 
     Where nothing varies it is 1 if nothing is left unexplained, else 0, as in scikit-learn; 0 without examples.
     """
-    constant = jnp.where((unexplained == 0) & (weight > 0), 1, 0).astype(varying.dtype)
-    return jnp.where(varying == 0, constant, 1 - safe_divide(unexplained, varying))
+    quotient = safe_divide(unexplained.values, varying.values)
+    quotient = times_power(quotient, unexplained.exponents - varying.exponents)
+    constant = jnp.where((unexplained.values == 0) & (weight > 0), 1, 0).astype(quotient.dtype)
+    return jnp.where(varying.values == 0, constant, 1 - quotient)
 
 
-def aggregated(scores: Array, variances: Array, class_aggregation: ClassAggregation) -> Array:
+def aggregated(scores: Array, variances: Scaled, class_aggregation: ClassAggregation) -> Array:
     """The scores of several outputs as one figure, or as they are."""
     if class_aggregation is None:
         return scores
-    total = jnp.sum(variances)
     if class_aggregation == "uniform_average":
         return jnp.mean(scores)
-    return jnp.where(total == 0, jnp.mean(scores), safe_divide(jnp.sum(variances * scores), total))
+    varies = variances.values != 0
+    largest = jnp.max(jnp.where(varies, variances.exponents, LOWEST))
+    shares = times_power(variances.values, jnp.where(varies, variances.exponents - largest, 0))
+    total = jnp.sum(shares)
+    return jnp.where(total == 0, jnp.mean(scores), safe_divide(jnp.sum(shares * scores), total))

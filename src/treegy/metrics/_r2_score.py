@@ -8,9 +8,40 @@ from jaxtyping import Array, Num, Shaped
 
 from .._accumulator import Accumulator, Sum, safe_divide, weigh
 from .._metric import Metric
+from ..losses._powers import LOWEST, exponent_of, times_power
 from ..losses._static import integer
 from ._moments import Moments
-from ._outputs import ClassAggregation, aggregated, check_class_aggregation, explained, outputs
+from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
+
+
+class Squares(Accumulator):
+    """Sums of squares of numbers that are divided by a power of two first, the one next below the largest."""
+
+    total: Sum
+    exponents: Array
+    """`LOWEST` where all are 0."""
+
+    @staticmethod
+    def of(values: Array, weights: Array) -> "Squares":
+        """The sums of the squares over the first axis."""
+        values = jnp.where(weights != 0, values, jnp.zeros_like(values))
+        exponents = exponent_of(jnp.max(jnp.abs(values), axis=0, initial=0))
+        values = times_power(values, jnp.where(exponents == LOWEST, 0, -exponents)[None])
+        return Squares(Sum(jnp.sum(values**2 * weights, axis=0)), exponents)
+
+    def empty(self) -> "Squares":
+        return Squares(self.total.empty(), jnp.full_like(self.exponents, LOWEST))
+
+    def merge(self, other: Any) -> "Squares":
+        exponents = jnp.maximum(self.exponents, other.exponents)
+        mine, theirs = (
+            one.total.times(times_power(jnp.ones_like(one.total.total), 2 * (one.exponents - exponents)))
+            for one in (self, other)
+        )
+        return Squares(mine.merge(theirs), exponents)
+
+    def compute(self) -> Scaled:
+        return Scaled(self.total.compute(), 2 * jnp.where(self.exponents == LOWEST, 0, self.exponents))
 
 
 class Residuals(Accumulator):
@@ -18,7 +49,7 @@ class Residuals(Accumulator):
 
     labels: Moments
     """Of the labels, `(1, outputs)`."""
-    squared_errors: Sum
+    squared_errors: Squares
     """`(outputs,)`"""
     examples: Sum
     """How many there are whose weight isn't 0."""
@@ -37,7 +68,7 @@ class Residuals(Accumulator):
 
     def compute(self) -> Array:
         labels = self.labels.compute()
-        varying = labels.products[0, 0]
+        varying = Scaled(labels.products[0, 0], 2 * labels.exponents[0])
         scores = explained(self.squared_errors.compute(), varying, labels.weight)
         score = aggregated(scores, varying, self.class_aggregation)
         if self.num_regressors == 0:
@@ -46,7 +77,7 @@ class Residuals(Accumulator):
         adjusted = 1 - safe_divide((1 - score) * (self.examples.compute() - 1), free)
         return jnp.where(free > 0, adjusted, score)
 
-    def _with(self, labels: Moments, squared_errors: Sum, examples: Sum) -> "Residuals":
+    def _with(self, labels: Moments, squared_errors: Squares, examples: Sum) -> "Residuals":
         return Residuals(labels, squared_errors, examples, self.class_aggregation, self.num_regressors)
 
 
@@ -93,10 +124,10 @@ class R2Score(Metric):
         sample_weight: Num[Array, "batch ..."] | None = None,
     ) -> Residuals:
         y_true, y_pred = outputs(y_true, y_pred)
-        squared, weights, _ = weigh((y_pred - y_true) ** 2, sample_weight)
+        _, weights, _ = weigh(y_true, sample_weight)
         return Residuals(
             Moments.of((y_true,), sample_weight),
-            Sum(jnp.sum(squared, axis=0)),
+            Squares.of(y_pred - y_true, weights),
             Sum(jnp.sum(jnp.any(weights != 0, axis=1), dtype=jnp.int32)),
             self.class_aggregation,
             self.num_regressors,

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._metric import Metric
+from ..losses._powers import times_power
 from ._figure import Figure
 from ._moments import Statistics
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
-from ._variance import flat_moments, variance_of
+from ._variance import flat_moments, scaled_variance_of
 
 
 class Std(Metric):
@@ -51,4 +52,4 @@ def _of(values: Any, weight: Any, mask: Any) -> Figure:
 
 
 def _std_of(statistics: Statistics) -> Array:
-    return jnp.sqrt(variance_of(statistics))
+    return times_power(jnp.sqrt(scaled_variance_of(statistics)), statistics.exponents[0])

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from .._accumulator import safe_divide, weigh
 from .._metric import Metric
+from ..losses._powers import times_power
 from ._figure import Figure
 from ._moments import Moments, Statistics
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
@@ -58,6 +59,11 @@ def flat_moments(values: Any, weight: Any, mask: Any) -> Moments:
 
 
 def variance_of(statistics: Statistics) -> Array:
+    return times_power(scaled_variance_of(statistics), 2 * statistics.exponents[0])
+
+
+def scaled_variance_of(statistics: Statistics) -> Array:
+    """The variance of values that are divided by their scale."""
     return safe_divide(statistics.products[0, 0], statistics.weight)
 
 
