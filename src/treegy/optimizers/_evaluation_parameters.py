@@ -1,13 +1,10 @@
 """The parameters that a model is evaluated at, where its optimizer trains others."""
 
-import sys
 from typing import Any
 
 import jax
 import optax
-
-# `optax.contrib` takes as long to import as all of treegy: whoever has such a state has imported it.
-_CONTRIB = "optax.contrib"
+from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
 
 def has_evaluation_parameters(optimizer_states: Any) -> bool:
@@ -25,9 +22,7 @@ def evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
         # Where an optimizer has some of the parameters only, there are holes in place of the others.
         averaged = jax.tree.leaves(state.z, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
         leaves = [
-            old
-            if isinstance(z, optax.MaskedNode)
-            else sys.modules[_CONTRIB].schedule_free_eval_params(state._replace(z=z), old)
+            old if isinstance(z, optax.MaskedNode) else schedule_free_eval_params(state._replace(z=z), old)
             for old, z in zip(leaves, averaged, strict=True)
         ]
         params = jax.tree.unflatten(structure, [new.astype(old.dtype) for new, old in _paired(leaves, params)])
@@ -56,11 +51,9 @@ def _paired(leaves: list[Any], params: Any) -> Any:
 
 
 def _schedule_free(optimizer_states: Any) -> list[Any]:
-    if _CONTRIB not in sys.modules:
-        return []
     nodes = jax.tree.leaves(optimizer_states, is_leaf=_is_schedule_free)
     return [node for node in nodes if _is_schedule_free(node)]
 
 
 def _is_schedule_free(node: Any) -> bool:
-    return isinstance(node, sys.modules[_CONTRIB].ScheduleFreeState)
+    return isinstance(node, ScheduleFreeState)
