@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 import treegy as tg
 from treegy._checkpoints import steps_in
 
+pytestmark = pytest.mark.once
+
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(8, 2)).astype(np.float32)
 SGD = optax.sgd(1e-2, momentum=0.9)

@@ -62,7 +62,7 @@ def test_those_that_average_elements_are_found():
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-@pytest.mark.parametrize("size", [N, 4])
+@pytest.mark.parametrize("size", [4, pytest.param(N, marks=pytest.mark.slow)])
 def test_losses(cls, size):
     x, y = data(cls)
     each, w = elements(cls), WEIGHT.astype(np.float64)
@@ -80,7 +80,7 @@ def test_losses(cls, size):
 
 
 @pytest.mark.parametrize("cls", METRICS)
-@pytest.mark.parametrize("size", [N, 4])
+@pytest.mark.parametrize("size", [4, pytest.param(N, marks=pytest.mark.slow)])
 def test_metrics(cls, size):
     x, y = data(cls)
     each, w = elements(cls), WEIGHT.astype(np.float64)

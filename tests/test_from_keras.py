@@ -9,6 +9,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 keras = pytest.importorskip("keras")
 
 PAGE = (Path(__file__).parent.parent / "docs" / "from-keras.md").read_text()

@@ -24,7 +24,7 @@ from treegy._checkpoints import Checkpoints, steps_in
 from treegy._save import load_tree, save_tree
 
 # Optax's Adam promotes dtypes.
-pytestmark = pytest.mark.standard_promotion
+pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(20, 2)).astype(np.float32)

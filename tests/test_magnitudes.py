@@ -15,6 +15,8 @@ from test_laws import CLASSES, data_for, kind_of, make
 import treegy as tg
 from treegy.losses._saturating import widened
 
+pytestmark = pytest.mark.once
+
 EPSILON = 1e-7
 SCALES = (1e-15, 1e-8, 1.0, 1e8, 1e15)
 

@@ -11,6 +11,8 @@ from jaxtyping import Array, Float
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 ONES = np.ones((8, 3), np.float32)
 WIDE = {f"key{i}" * 60: ONES for i in range(500)}
 DEEP = {f"a{i}" * 50: {f"b{j}" * 50: [ONES] * 20 for j in range(20)} for i in range(20)}

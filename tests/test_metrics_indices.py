@@ -13,6 +13,8 @@ import sklearn.metrics as sk
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 N, CLASSES = 200, 4
 LABELS = RNG.integers(0, CLASSES, N).astype(np.int32)

@@ -14,6 +14,8 @@ import treegy as tg
 from treegy._checkpoints import steps_in
 from treegy._places import anywhere, local
 
+pytestmark = pytest.mark.once
+
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 SGD = optax.sgd(1e-2)
 

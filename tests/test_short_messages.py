@@ -97,6 +97,10 @@ def named_history() -> tg.History:
     return history
 
 
+SAMPLE = ("wide", "long names", "a list")
+HOW = [pytest.param(how, marks=[] if how in SAMPLE else pytest.mark.slow) for how in PATHOLOGICAL]
+
+
 class Growing(tg.Model):
     def test_step(self, x, states, initializing):
         params = jnp.ones(3) if initializing else states.net_params
@@ -116,7 +120,7 @@ class Logging(tg.Model):
         return jnp.zeros(()), {"it": [Logging.logged]}, states
 
 
-@pytest.mark.parametrize("how", PATHOLOGICAL)
+@pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("call", CALLS)
 def test_an_error_is_short(call, how):
     text = said(lambda: CALLS[call](PATHOLOGICAL[how]))
