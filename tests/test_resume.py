@@ -113,7 +113,11 @@ def test_what_can_be_iterated_over_again(tmp_path, kind, failing, save_freq, tol
 
 @pytest.mark.parametrize("steps", [2, 3, 7])
 @pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrizeX
+@pytest.mark.parametrize(
+    ("failing", "save_freq"),
+    [(FailingAt(epoch=2), "epoch"), (FailingAt(step=8), 3)],
+    ids=["between epochs", "within one"],
+)
 def test_epochs_that_run_on_through_arrays(tmp_path, failing, save_freq, shuffle, steps):
     """Where a pass began, and so its permutation, is known in the middle of it too."""
 
