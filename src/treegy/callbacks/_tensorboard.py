@@ -68,7 +68,8 @@ class TensorBoard(FigureLogger):
         if part not in self._writers:
             # Each process has a file of its own, also if it begins within the same second.
             suffix = f".{self._training}.{len(self._files(part))}"
-            self._writers[part] = self._writer_class(str(self._log_dir / part), filename_suffix=suffix)
+            # Without a limit: where a queue is full, adding waits for its thread, which may end meanwhile.
+            self._writers[part] = self._writer_class(str(self._log_dir / part), max_queue=0, filename_suffix=suffix)
         return self._writers[part]
 
     def _files(self, part: str) -> list[Path]:
