@@ -61,10 +61,9 @@ def sparse_categorical_crossentropy(
 def _of_logits(labels: Array, logits: Array) -> Array:
     """The crossentropy of labels that are classes. A small one is the sum of the other classes' powers, unrounded."""
     logits = logits - jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
-    own = jnp.take_along_axis(logits, labels[..., None], axis=-1)
     at = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1) == labels[..., None]
+    own = jnp.sum(jnp.where(at, logits, jnp.zeros_like(logits)), axis=-1)
     others = jnp.sum(jnp.where(at, jnp.zeros_like(logits), jnp.exp(logits)), axis=-1)
-    own = own[..., 0]
     return jnp.log1p(others + jnp.expm1(own)) - own
 
 
