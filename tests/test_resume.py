@@ -98,7 +98,7 @@ def broken(directory: Path, failing: FailingAt, save_freq: Any, make: Callable[[
     [
         (FailingAt(epoch=2), "epoch", r"the passes before this one \(2\) are unknown to it. That"),
         (FailingAt(step=9), 4, r"the passes before this one \(1\) are unknown to it, and its first 4 batches are read"),
-        (FailingAt(step=4), 3, r"which can't be told where to go on: its first 3 batches are read"),
+        (FailingAt(step=4), 3, r"which can't be told where to resume: its first 3 batches are read"),
     ],
     ids=["between epochs", "at the last step", "within the first epoch"],
 )
@@ -252,7 +252,7 @@ def test_ctrl_c_reaches_a_loader(tmp_path, n):
         "after Ctrl-C, which loaders' processes get too, this failed: RuntimeError" in str(w.message) for w in told
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`x` is an instance of Batches, which can't be told where to go on")
+        warnings.filterwarnings("ignore", "`x` is an instance of Batches, which can't be told where to resume")
         check(fit(backup, x=Batches()), fit(x=Batches()))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from ._describe import describe, is_arraylike
+from ._describe import describe, is_arraylike, listed
+from ._errors import InjectionError
 
 
 @contextlib.contextmanager
@@ -29,6 +30,20 @@ def batches_explained(name: str, x: Any, y: Any = None) -> Generator[None]:
                 f"`{name}` is {describe(x)}. If that is a {type(x).__name__} of batches: it was taken for the inputs "
                 "of one data set, as any PyTree of arrays. Pass what gives batches: `iter(batches)`, or for several "
                 f"epochs `itertools.cycle(batches)` with `steps_per_epoch={len(x)}`."
+            )
+        raise
+
+
+@contextlib.contextmanager
+def dicts_explained(first: Any) -> Generator[None]:
+    """Add a note to the error that a value is missing, if batches are dicts, which may hold the labels as well."""
+    try:
+        yield
+    except InjectionError as error:
+        if isinstance(first.x, dict) and first.y_true is None and len(first.x) > 1:
+            error.add_note(
+                f"The batches are dicts of {listed(repr(name) for name in first.x)}, which were taken for the inputs. "
+                "If one of these is the labels: give pairs `(x, y)`, such as `(inputs, labels)`."
             )
         raise
 

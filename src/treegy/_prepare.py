@@ -34,15 +34,39 @@ def init_optimizer(optimizer: Any, net_params: Any) -> Any:
     return init_of(frozen, arrays)
 
 
-def prepared(model: Any, kind: str, examples: Examples) -> Any:
-    """The model with what steps of this kind need, running overridden steps with `initializing` if it is new."""
+def first_states(model: Any) -> States:
+    """The states that a model begins with, if it is new.
+
+    **Raises:** `TypeError` if its `states_step` returns something else.
+    """
+    states = model.states_step()
+    if not isinstance(states, States):
+        raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
+    return states
+
+
+def needs_batch(model: Any, kind: str) -> bool:
+    """Whether steps are run to prepare a model for steps of this kind, so that a batch is needed."""
+    return not model.initialized and not _steps.is_default(model, *_INIT[_ran(model, kind)])
+
+
+def _ran(model: Any, kind: str) -> str:
+    """The kind of steps that run to initialize a model: all of them, where it says how."""
+    return kind if _steps.is_default(model, "init_step", "call_init_step") else "train"
+
+
+def prepared(model: Any, kind: str, examples: Examples | None) -> Any:
+    """The model with what steps of this kind need, running overridden steps with `initializing` if it is new.
+
+    **Arguments:**
+
+    - `examples`: a batch; `None` will do unless `needs_batch`.
+    """
     states = None
     if not model.initialized:
-        states = model.states_step()
-        if not isinstance(states, States):
-            raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
+        states = first_states(model)
+        ran = _ran(model, kind)
         own = not _steps.is_default(model, "init_step", "call_init_step")
-        ran = "train" if own else kind
         steps = _INIT[ran]
         if not _steps.is_default(model, *steps):
             if ran == "train":

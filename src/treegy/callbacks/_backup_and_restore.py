@@ -3,13 +3,10 @@
 import os
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .._callback import Callback, Logs
 from .._checkpoints import Checkpoints, DamagedCheckpoint
 from .._documents import RUN
 from .._errors import CheckpointError
-from .._hyperparameters import free_hyperparameters
 from .._places import anywhere, is_local
 from .._warn import warn
 from ..loop._arguments import flag
@@ -82,8 +79,7 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         run = self._run
-        # Before anything changes them.
-        self._built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(run.engine.model.states).items()}
+        self._built: dict[str, float] | None = None
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP, kind=RUN)
         there = self._checkpoints.steps
         backup = self._newest(self._checkpoints)
@@ -92,14 +88,23 @@ class BackupAndRestore(Callback):
             self._checkpoints.go_on_from(-1)
             return
         if backup is not None:
-            self._compare_built(backup)
+            begins = run.step == backup["start"]
             resume(run, backup, self._directory)
+            if begins:
+                self._compare_built(backup)
         elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
             warn(
                 f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
                 "interruption, that one will go on from this one's backup: give each a directory of its own.",
             )
         self._checkpoints.go_on_from(run.step)
+        run.when_looked(self._tell_what_cannot_resume)
+
+    def _tell_what_cannot_resume(self) -> None:
+        """Warn when the run begins, while something can be done about it."""
+        told = self._run.source.unresumable
+        if told is not None:
+            warn(f"{told}. A run that resumes from this backup within an epoch would see other batches, or none.")
 
     def _newest(self, checkpoints: Checkpoints) -> Any:
         """The newest backup that isn't damaged, if there is one."""
@@ -138,17 +143,17 @@ class BackupAndRestore(Callback):
 
     def _compare_built(self, backup: Any) -> None:
         """Warn of learning rates and the like with which the model was built otherwise than when the run began."""
-        then = backup.get("built")
-        if self._run.step == backup["start"] and isinstance(then, dict):
-            pairs = [(name, then[name], now) for name, now in self._built.items() if name in then]
-            if differ := [f"`{n}` {a!r:.30}, and now {b:.6g}" for n, a, b in pairs if a != b]:
-                warn(
-                    f"the run of the backup in '{self._directory}' began with {', '.join(differ)}: it resumes with "
-                    "what the backup holds. For another value, remove the backup, or have a callback such as "
-                    "`LearningRateScheduler` set it."
-                )
-            # As it began, whatever the model of this process was built with.
-            self._built = then
+        then, now = backup.get("built"), self._run.built
+        if not isinstance(then, dict):
+            return
+        if differ := [f"`{n}` {then[n]!r:.30}, and now {b:.6g}" for n, b in now.items() if n in then and then[n] != b]:
+            warn(
+                f"the run of the backup in '{self._directory}' began with {', '.join(differ)}: it resumes with what "
+                "the backup holds. For another value, remove the backup, or have a callback such as "
+                "`LearningRateScheduler` set it."
+            )
+        # As it began, whatever the model of this process was built with.
+        self._built = then
 
     def next_step(self, step: int) -> int | None:
         return None if self._every is None else (step // self._every + 1) * self._every
@@ -181,7 +186,7 @@ class BackupAndRestore(Callback):
     def _save(self) -> None:
         assert self._checkpoints is not None
         with forgiven(self._run.over):
-            self._checkpoints.save(self._run.step, {**document(self._run), "built": self._built})
+            self._checkpoints.save(self._run.step, {**document(self._run), "built": self._built or self._run.built})
 
     @property
     def _path(self) -> str:

@@ -1,6 +1,8 @@
-"""`CSVLogger`: the figures of every epoch in a file."""
+"""`CSVLogger`: the metric values of every epoch in a file."""
 
 import csv
+import errno
+import io
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,21 +13,22 @@ from .._callback import Callback, Logs
 from .._describe import describe
 from .._errors import DataError
 from .._places import local
+from .._warn import warn
 from ..loop._arguments import flag
 from ._forgiven import Loss
 
 
 class CSVLogger(Callback):
-    """Write the figures of every epoch into a CSV file, a row each.
+    """Write the metric values of every epoch into a CSV file, a row each.
 
     Columns that come up later, such as those of a validation that isn't due in the first epoch, are added; cells
-    without a figure stay empty. Figures that aren't scalars are written as lists in brackets.
+    without a value stay empty. Values that aren't scalars are written as lists in brackets. A metric called `epoch` is
+    the column `epoch_1`, beside that of the epochs. `evaluate` has no epochs, and so writes nothing.
 
-    A training that [`treegy.callbacks.BackupAndRestore`][] goes on with keeps its rows, and repeated epochs are there
-    once. A file that can't be written while training goes on is warned of, once, and written when it can be.
+    A run that [`treegy.callbacks.BackupAndRestore`][] resumes keeps its rows; repeated epochs are there once. A file
+    that can't be written is warned of, once; the run continues, and the rows are written when they can be.
 
-    **Raises:** `OSError` if it can't be written when training begins, and [`treegy.DataError`][] if it is to be gone on
-    with and is something else.
+    **Raises:** [`treegy.DataError`][] when training begins if the file is to be appended to and is something else.
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False):
@@ -33,8 +36,8 @@ class CSVLogger(Callback):
 
         - `filename`: of the file.
         - `separator`: between columns.
-        - `append`: whether the rows of a file that is there already are kept, before those of this training; else it is
-            written anew.
+        - `append`: whether the rows of a file that is there already are kept, before those of this run; else they are
+            replaced.
         """
         self._path = local("filename", filename)
         if not isinstance(separator, str) or len(separator) != 1:
@@ -42,67 +45,135 @@ class CSVLogger(Callback):
         self._separator = separator
         self._append = flag("append", append)
         self._loss = Loss("CSVLogger")
-        self._columns: list[str] = []
-        self._kept: list[dict[str, str]] = []
+        self._in_fit = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._columns: list[str] = ["epoch"]
         self._rows: list[dict[str, str]] = []
+        # How many of them are of earlier runs; how many are in the file, and how many bytes it has then.
+        self._kept = self._written = self._size = 0
+        self._is_there = False
+        self._header: list[str] = []
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._columns, self._kept, self._rows = ["epoch"], [], []
+        self._forget()
+        self._in_fit = True
         self._loss = Loss("CSVLogger")
-        if self._append and self._path.exists():
-            try:
-                with self._path.open(newline="", encoding="utf-8") as file:
-                    reader = csv.DictReader(file, delimiter=self._separator)
-                    self._kept = list(reader)
-                    self._columns = list(reader.fieldnames or ["epoch"])
-            except (UnicodeDecodeError, csv.Error) as error:
-                raise DataError(f"'{self._path}' is no CSV file to append to: {error}") from error
-            if "epoch" not in self._columns:
-                raise DataError(
-                    f"'{self._path}' was not written with the separator {self._separator!r}, or is something else: it "
-                    "has no column `epoch`."
-                )
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._write()
-        except OSError as error:
-            text = f"`CSVLogger` can't write its file: {error.strerror}"
-            raise OSError(error.errno, text, str(self._path)) from error
+        if self._append:
+            with self._loss.of(f"read '{self._path}'", OSError):
+                self._rows = self._read()
+                self._kept = len(self._rows)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        # Not before: now it is known whether the run resumes, and its rows are those that are there.
+        if not self._is_there:
+            self._write_if_it_can()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        row = {"epoch": str(epoch), **{name: _cell(value) for name, value in logs.items()}}
+        names = column_names(logs)
+        row = {"epoch": str(epoch), **{names[name]: _cell(value) for name, value in logs.items()}}
         self._columns += [name for name in row if name not in self._columns]
         self._rows.append(row)
         self._write_if_it_can()
 
+    def on_test_begin(self, logs: Logs) -> None:
+        if not self._in_fit:
+            warn("`CSVLogger` writes the metric values of epochs, and so none of `evaluate`, which returns them.")
+
+    def close(self) -> None:
+        self._in_fit = False
+
     def state(self) -> Mapping[str, Any]:
-        rows = [[row.get(name, "") for name in self._columns] for row in self._rows]
-        return {"kept": len(self._kept), "columns": self._columns, "rows": rows}
+        return {"kept": self._kept, "rows": len(self._rows) - self._kept, "columns": self._columns}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        # Of what is in the file, all after the rows of earlier trainings is of this one.
-        self._kept = self._kept[: state["kept"]]
-        self._columns += [name for name in state["columns"] if name not in self._columns]
-        self._rows = [dict(zip(state["columns"], row, strict=True)) for row in state["rows"]]
-        self._write_if_it_can()
+        rows = list[dict[str, str]]()
+        with self._loss.of(f"read '{self._path}'", (OSError, DataError)):
+            rows = self._read()
+        self._columns = list(state["columns"])
+        self._kept, there = state["kept"], state["kept"] + state["rows"]
+        self._rows = rows[:there]
+        if len(self._rows) < there:
+            warn(f"'{self._path}' has fewer rows than the run had written: {there - len(self._rows)} are missing.")
+            self._kept = min(self._kept, len(self._rows))
+        self._is_there = False
+
+    def _read(self) -> list[dict[str, str]]:
+        """The rows of the file, if there is one, of which the columns are those of this run from now on.
+
+        **Raises:** [`treegy.DataError`][] if it is something else.
+        """
+        if not self._path.exists():
+            return []
+        try:
+            with self._path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file, delimiter=self._separator)
+                rows = list(reader)
+                columns = list(reader.fieldnames or ["epoch"])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"'{self._path}' is no CSV file to append to: {error}") from error
+        if "epoch" not in columns:
+            raise DataError(
+                f"'{self._path}' was not written with the separator {self._separator!r}, or is something else: it "
+                "has no column `epoch`."
+            )
+        self._columns = columns
+        return rows
 
     def _write_if_it_can(self) -> None:
-        # The run is worth more than a file, and the next epoch writes all of it.
+        # The run is worth more than a file, and the next epoch writes what this one can't.
         with self._loss.of(f"write '{self._path}'", OSError):
-            self._write()
+            if self._is_there and self._header == self._columns and self._path.stat().st_size == self._size:
+                self._add()
+            else:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._write()
+            self._written = len(self._rows)
+
+    def _add(self) -> None:
+        """Add the rows that aren't in the file yet. Of one that can't be written whole, the file keeps nothing."""
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, self._columns, restval="", delimiter=self._separator).writerows(
+            self._rows[self._written :]
+        )
+        content = text.getvalue().encode()
+        with self._path.open("r+b", buffering=0) as file:
+            file.seek(self._size)
+            try:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except BaseException:
+                file.truncate(self._size)
+                raise
+        self._size += len(content)
 
     def _write(self) -> None:
-        # Whole, and then in place of the old one: there is never half a row.
+        # Whole, and then in place of the old one.
         part = self._path.with_name(self._path.name + ".part")
         try:
             with part.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self._columns, restval="", delimiter=self._separator)
                 writer.writeheader()
-                writer.writerows([*self._kept, *self._rows])
+                writer.writerows(self._rows)
+            size = part.stat().st_size
             os.replace(part, self._path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+        self._size, self._header, self._is_there = size, list(self._columns), True
+
+
+def column_names(logs: Mapping[str, Any]) -> dict[str, str]:
+    """The column of each metric value: its name, unless that is the column of the epochs."""
+    found: dict[str, str] = {}
+    for name in logs:
+        new, i = name, 0
+        while new == "epoch" or (i and (new in logs or new in found.values())):
+            i += 1
+            new = f"{name}_{i}"
+        found[name] = new
+    return found
 
 
 def _cell(value: Any) -> str:

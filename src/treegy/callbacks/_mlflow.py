@@ -1,77 +1,101 @@
-"""`MLflow`: figures for MLflow."""
+"""`MLflow`: metric values for MLflow."""
 
 import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from .._callback import Logs
-from ._figure_logger import FigureLogger, scalars
-from ._forgiven import Loss
+import numpy as np
 
-# Arguments of `mlflow.start_run` that make a new run, and not one that goes on.
+from ._logged_names import logged_names
+from ._metric_logger import MetricLogger, plain_params
+
+# Arguments of `mlflow.start_run` that make a new run, and not one that resumes.
 _OF_NEW_RUNS = ("run_id", "experiment_id", "run_name", "parent_run_id", "tags", "description")
+_STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+_BINS = 30
 
 
-class MLflow(FigureLogger):
-    """Log figures to a run of MLflow.
+class MLflow(MetricLogger):
+    """Log metric values to a run of MLflow.
+
+    | what | name | `step` |
+    |---|---|---|
+    | metric values of an epoch, those of its validation | `loss`, `val_loss` | the epoch, counted from 0 |
+    | of the epoch so far, with `update_freq` | `batch_loss` | the model's step, counted from 1 |
+    | of validations within an epoch | `batch_val_loss` | the model's step |
+    | of `evaluate` | `evaluate_loss` | the model's step |
+    | hyperparameters | the run's parameters | when the run begins |
+    | the model's summary | the artifact `summary.txt` | when the run begins |
 
     Needs mlflow: `pip install "treegy[mlflow]"`. A run that is under way (`mlflow.start_run()`) is used and stays open;
-    else one is started with the first epoch, and ended in the end: as failed, if training was. A training that
-    [`treegy.callbacks.BackupAndRestore`][] goes on with goes on in its run.
+    else one is started with the first epoch, and ended in the end: as failed or killed, if training was. A run that
+    [`treegy.callbacks.BackupAndRestore`][] resumes continues in its run of MLflow. Signs in names that some logger
+    doesn't allow become `_`. What can't be written is warned of, once, and training continues.
     """
 
     def __init__(self, update_freq: str | int = "epoch", params: Mapping[str, Any] | None = None, **start_run: Any):
         """**Arguments:**
 
         - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.
-        - `params`: parameters of the run to log.
+        - `params`: further parameters of the run to log.
         - `**start_run`: for `mlflow.start_run`, such as `run_name`.
 
         **Raises:** `ImportError` without mlflow.
         """
-        super().__init__(update_freq)
+        super().__init__(update_freq, params)
         self._mlflow = _mlflow()
-        self._params = dict(params or {})
         self._start_run = start_run
-        self._own = False
-        self._begin()
+        self.forget()
 
-    def _begin(self) -> None:
+    @property
+    def run(self) -> Any:
+        """The run of MLflow, for whatever else is to be written; `None` before training begins and after it."""
+        return None if self._run_id is None else self._mlflow.get_run(self._run_id)
+
+    def forget(self) -> None:
         self._run_id: str | None = None
         self._earlier: str | None = None
+        self._own = False
         self._written: dict[str, set[int]] = {}
-        self._ended = False
 
-    def on_train_begin(self, logs: Logs) -> None:
-        self._begin()
-        self._loss = Loss(type(self).__name__)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        self._start()
-
-    def _start(self) -> None:
-        """Start the run if there is none: not before it is known whether the training goes on."""
+    def start(self) -> None:
         if self._run_id is not None:
             return
         run = self._mlflow.active_run()
-        self._own = run is None
-        if self._own and self._earlier is not None:
+        own = run is None
+        if own and self._earlier is not None:
             again = {name: value for name, value in self._start_run.items() if name not in _OF_NEW_RUNS}
             run = self._mlflow.start_run(run_id=self._earlier, **again)
-        elif self._own:
+        elif own:
             run = self._mlflow.start_run(**self._start_run)
-        self._run_id = run.info.run_id
-        if self._params and self._run_id != self._earlier:
-            self._mlflow.log_params(self._params)
+        self._run_id, self._own = run.info.run_id, own
 
-    def write(self, figures: Mapping[str, Any], step: int) -> None:
-        self._start()
-        # MLflow allows letters, digits, and few other signs in names.
-        named = {name.replace("[", ".").replace("]", ""): v for name, v in scalars(figures).items()}
-        self._mlflow.log_metrics({n: v for n, v in named.items() if not self._has(n, step)}, step=step)
+    def describe(self, params: Mapping[str, Any], summary: str) -> None:
+        self.start()
+        if self._run_id == self._earlier:
+            return
+        plain = plain_params(params)
+        names = logged_names(plain)
+        there = self._mlflow.get_run(self._run_id).data.params
+        self._mlflow.log_params({names[n]: v for n, v in plain.items() if names[n] not in there})
+        self._mlflow.log_text(summary, "summary.txt")
+
+    def write(self, values: Mapping[str, float], axis: str, at: int) -> None:
+        self._mlflow.log_metrics({n: v for n, v in values.items() if not self._has(n, at)}, step=at)
+
+    def write_histogram(self, name: str, values: Any, step: int) -> None:
+        counts, edges = np.histogram(values[np.isfinite(values)], _BINS)
+        table = {"counts": counts.tolist(), "edges": edges.tolist()}
+        self._mlflow.log_dict(table, f"{name}/{step}.json")
+
+    def write_image(self, name: str, image: Any, step: int) -> None:
+        self._mlflow.log_image(image, key=name, step=step)
+
+    def write_text(self, name: str, text: str, step: int) -> None:
+        self._mlflow.log_text(text, f"{name}/{step}.txt")
 
     def _has(self, name: str, step: int) -> bool:
-        """Whether the run has this figure from before an interruption."""
+        """Whether the run has this value from before an interruption."""
         if self._run_id != self._earlier:
             return False
         if name not in self._written:
@@ -80,20 +104,15 @@ class MLflow(FigureLogger):
         return step in self._written[name]
 
     def state(self) -> Mapping[str, Any]:
-        return {"run_id": self._run_id}
+        return {"run_id": self._run_id or self._earlier}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._earlier = state["run_id"]
-        self._start()
 
-    def on_train_end(self, logs: Logs) -> None:
-        self._ended = True
-
-    def close(self) -> None:
-        if self._own:
-            with self._loss.of("end its run"):
-                self._mlflow.end_run("FINISHED" if self._ended else "FAILED")
-        self._own = False
+    def end(self, outcome: str) -> None:
+        own, self._own, self._run_id = self._own, False, None
+        if own:
+            self._mlflow.end_run(_STATUS[outcome])
 
 
 def _mlflow() -> Any:

@@ -48,11 +48,16 @@ class Monitor:
     def expect(self, run: Any, who: str) -> None:
         """Before the first step: see whether there will be such a metric value.
 
-        **Raises:** `KeyError` if neither training nor validation gives it, nor can a callback add it to the logs.
+        **Raises:** `KeyError` if neither training nor validation gives it, nor can a callback add it to the logs: now,
+        or as soon as a batch has been looked at.
         """
-        names = run.names
-        if names is not None and self.name not in names and not run.hooks.adds_to_logs:
-            raise KeyError(self._missing(names, run, who))
+
+        def check() -> None:
+            names = run.names
+            if names is not None and self.name not in names and not run.hooks.adds_to_logs:
+                raise KeyError(self._missing(names, run, who))
+
+        run.when_looked(check)
 
     def read(self, logs: Mapping[str, Any], run: Any, who: str) -> float | None:
         """The metric value, or `None` where this epoch has none because validation wasn't due.

@@ -1,4 +1,4 @@
-"""`RemoteMonitor`: the figures of every epoch, sent to a server."""
+"""`RemoteMonitor`: the metric values of every epoch, sent to a server."""
 
 import json
 from collections.abc import Mapping
@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 
 from .._callback import Callback, Logs
+from .._warn import warn
+from ._csv_logger import column_names
 from ._forgiven import Loss
 
 
 class RemoteMonitor(Callback):
-    """Send the figures of every epoch to a server, by HTTP POST. A server that can't be reached is warned of, once."""
+    """Send the metric values of every epoch to a server, by HTTP POST.
+
+    A server that can't be reached is warned of, once, and training continues. `evaluate` has no epochs, and so sends
+    nothing.
+    """
 
     def __init__(
         self,
@@ -25,9 +31,9 @@ class RemoteMonitor(Callback):
         """**Arguments:**
 
         - `root`, `path`: where to send.
-        - `field`: the field of the form that holds the figures as JSON.
+        - `field`: the field of the form that holds the metric values as JSON.
         - `headers`: of the request.
-        - `send_as_json`: whether the figures are the content itself, as `application/json`.
+        - `send_as_json`: whether the metric values are the content itself, as `application/json`.
         - `timeout`: seconds to wait for the server.
         """
         self._url = root + path
@@ -35,26 +41,38 @@ class RemoteMonitor(Callback):
         self._headers = dict(headers or {})
         self._send_as_json = send_as_json
         self._timeout = timeout
+        self._in_fit = False
         self._loss = Loss("RemoteMonitor")
 
     def on_train_begin(self, logs: Logs) -> None:
+        self._in_fit = True
         self._loss = Loss("RemoteMonitor")
 
+    def on_test_begin(self, logs: Logs) -> None:
+        if not self._in_fit:
+            warn("`RemoteMonitor` sends the metric values of epochs, and so none of `evaluate`, which returns them.")
+
+    def close(self) -> None:
+        self._in_fit = False
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        import http.client  # takes a while
+        with self._loss.of(f"send to {self._url}"):
+            self._send(epoch, logs)
+
+    def _send(self, epoch: int, logs: Logs) -> None:
         import urllib.parse  # takes a while
         import urllib.request
 
-        content: dict[str, Any] = {"epoch": epoch, **{name: _plain(value) for name, value in logs.items()}}
+        names = column_names(logs)
+        content: dict[str, Any] = {"epoch": epoch, **{names[name]: _plain(value) for name, value in logs.items()}}
         text = json.dumps(content)
         if self._send_as_json:
             body, kind = text.encode(), "application/json"
         else:
             body, kind = urllib.parse.urlencode({self._field: text}).encode(), "application/x-www-form-urlencoded"
         request = urllib.request.Request(self._url, body, {"Content-Type": kind, **self._headers}, method="POST")
-        with self._loss.of(f"send to {self._url}", (OSError, http.client.HTTPException)):
-            with urllib.request.urlopen(request, timeout=self._timeout):
-                pass
+        with urllib.request.urlopen(request, timeout=self._timeout):
+            pass
 
 
 def _plain(value: Any) -> Any:

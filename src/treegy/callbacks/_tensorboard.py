@@ -1,4 +1,4 @@
-"""`TensorBoard`: figures for TensorBoard."""
+"""`TensorBoard`: metric values for TensorBoard."""
 
 import contextlib
 import importlib
@@ -10,59 +10,140 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .._callback import Logs
 from .._places import local
-from ._figure_logger import FigureLogger, scalars
-from ._forgiven import Loss
+from ._logged_names import logged_names
+from ._metric_logger import MetricLogger, plain_params
+
+_PARTS = ("train", "validation", "evaluate")
 
 
-class TensorBoard(FigureLogger):
-    """Write figures for TensorBoard: those of training into `log_dir/train`, of validation into `log_dir/validation`.
+class TensorBoard(MetricLogger):
+    """Write metric values for TensorBoard: those of training into `log_dir/train`, of validation into
+    `log_dir/validation`, of `evaluate` into `log_dir/evaluate`.
 
-    Both have the same tags, so that they are drawn together: `epoch_loss`, and `batch_loss` with `update_freq`.
-    Needs tensorboardX: `pip install "treegy[tensorboard]"`.
+    Training and validation have the same tags, so that they are drawn together.
 
-    A training that [`treegy.callbacks.BackupAndRestore`][] goes on with doesn't write again what it has written. What
-    can't be written while training goes on, because a disk is full, is warned of, once.
+    | what | tag | over |
+    |---|---|---|
+    | metric values of an epoch | `epoch_loss` | `epoch`, counted from 0 |
+    | of the epoch so far, with `update_freq`; of validations within an epoch | `batch_loss` | the model's `step` |
+    | of `evaluate` | `evaluate_loss` | the model's `step` |
+    | hyperparameters, in the HParams tab; the model's summary | `summary` | when the run begins |
+
+    Needs tensorboardX: `pip install "treegy[tensorboard]"`. Signs in names that some logger doesn't allow become `_`.
+
+    A run that [`treegy.callbacks.BackupAndRestore`][] resumes doesn't write again what it has written. What can't be
+    written is warned of, once, and the run continues.
+
+    !!! example
+
+        ```python
+        import treegy as tg
+
+        board = tg.callbacks.TensorBoard("logs")
+
+        class Weights(tg.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs):
+                board.histogram("weights", self.model.parameters)
+        ```
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str] = "logs", update_freq: str | int = "epoch"):
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] = "logs",
+        update_freq: str | int = "epoch",
+        params: Mapping[str, Any] | None = None,
+    ):
         """**Arguments:**
 
         - `log_dir`: where to write.
         - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.
+        - `params`: further hyperparameters of the run.
 
         **Raises:** `ImportError` without tensorboardX.
         """
-        super().__init__(update_freq)
+        super().__init__(update_freq, params)
         self._log_dir = local("log_dir", log_dir)
         self._writer_class = _writer_class()
         self._writers: dict[str, Any] = {}
-        self._begin("")
+        self._ending: Any = None
+        self._begin(uuid.uuid4().hex[:8])
 
     def _begin(self, training: str) -> None:
-        # In the names of the files: there may be those of other trainings beside them.
+        # In the names of the files: there may be those of other runs beside them.
         self._training = training
         self._written: set[tuple[str, str, int]] = set()
 
-    def on_train_begin(self, logs: Logs) -> None:
+    @property
+    def writer(self) -> Any:
+        """The `tensorboardX.SummaryWriter` of `log_dir/train`, for whatever else is to be written."""
+        return self._writer("train")
+
+    def forget(self) -> None:
         self._begin(uuid.uuid4().hex[:8])
-        self._loss = Loss(type(self).__name__)
-        # What can't be written into at all is told now.
+        self._ending = None
+
+    def start(self) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True)
 
-    def write(self, figures: Mapping[str, Any], step: int) -> None:
-        for name, value in scalars(figures).items():
-            part = "validation" if name.startswith("val_") else "train"
-            tag = name.removeprefix("val_")
-            tag = tag if tag.startswith("batch_") else f"epoch_{tag}"
-            if (part, tag, step) not in self._written:
-                writer = self._writer(part)
-                if _is_dead(writer):
-                    # It would wait for that thread for ever. The next values go into a file of their own.
-                    _abandon(self._writers.pop(part))
-                    raise OSError(f"the thread that writes into '{self._log_dir / part}' has failed")
-                writer.add_scalar(tag, value, step)
+    def describe(self, params: Mapping[str, Any], summary: str) -> None:
+        if self._is_written("train", "summary/text_summary", 0):
+            return  # before the run was interrupted
+        hparams = importlib.import_module("tensorboardX.summary").hparams
+        names = self._run.names or ["loss"]
+        tags = {f"epoch_{name}": 0.0 for name in logged_names(n for n in names if not n.startswith("val_")).values()}
+        experiment, begin, self._ending = hparams(plain_params(params), tags)
+        writer = self._alive("train")
+        writer.file_writer.add_summary(experiment)
+        writer.file_writer.add_summary(begin)
+        writer.add_text("summary", _as_code(summary), 0)
+
+    def write(self, values: Mapping[str, float], axis: str, at: int) -> None:
+        for name, value in values.items():
+            part, tag = _place(name, axis)
+            if not self._is_written(part, tag, at):
+                self._alive(part).add_scalar(tag, value, at)
+        if axis == "epoch":
+            for writer in self._writers.values():
+                writer.flush()
+
+    def write_histogram(self, name: str, values: Any, step: int) -> None:
+        if not self._is_written("train", name, step):
+            self._alive("train").add_histogram(name, values, step)
+
+    def write_image(self, name: str, image: Any, step: int) -> None:
+        if not self._is_written("train", name, step):
+            self._alive("train").add_image(name, image, step, dataformats="HWC")
+
+    def write_text(self, name: str, text: str, step: int) -> None:
+        if not self._is_written("train", f"{name}/text_summary", step):
+            self._alive("train").add_text(name, _as_code(text), step)
+
+    def end(self, outcome: str) -> None:
+        ending, self._ending = self._ending, None
+        writers, self._writers = self._writers, {}
+        with contextlib.ExitStack() as stack:
+            # All of them, also if one fails.
+            for writer in writers.values():
+                stack.callback(_closed, writer)
+            if ending is not None and outcome == "finished" and "train" in writers and not _is_dead(writers["train"]):
+                writers["train"].file_writer.add_summary(ending)
+
+    def _is_written(self, part: str, tag: str, at: int) -> bool:
+        """Whether it was written before the run was interrupted."""
+        return (part, tag, at) in self._written
+
+    def _alive(self, part: str) -> Any:
+        """The writer of a part.
+
+        **Raises:** `OSError` if what it is given isn't written any more.
+        """
+        writer = self._writer(part)
+        if _is_dead(writer):
+            # It would wait for that thread for ever. The next values go into a file of their own.
+            _abandon(self._writers.pop(part))
+            raise OSError(f"the thread that writes into '{self._log_dir / part}' has failed")
+        return writer
 
     def _writer(self, part: str) -> Any:
         if part not in self._writers:
@@ -75,28 +156,36 @@ class TensorBoard(FigureLogger):
     def _files(self, part: str) -> list[Path]:
         return list((self._log_dir / part).glob(f"*.{self._training}.*"))
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        super().on_epoch_end(epoch, logs)
-        with self._loss.of("write its log"):
-            for writer in self._writers.values():
-                writer.flush()
-
     def state(self) -> Mapping[str, Any]:
         return {"training": self._training}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._begin(state["training"])
-        for part in ("train", "validation"):
+        for part in _PARTS:
             self._written.update((part, tag, step) for file in self._files(part) for tag, step in _scalars_in(file))
 
-    def close(self) -> None:
-        writers, self._writers = self._writers, {}
-        for writer in writers.values():
-            with self._loss.of("end its log"):
-                if _is_dead(writer):
-                    _abandon(writer)
-                else:
-                    writer.close()
+
+def _place(name: str, axis: str) -> tuple[str, str]:
+    """In which directory a value is written, and under which tag: validation has the tags of training."""
+    if axis == "epoch":
+        return ("validation" if name.startswith("val_") else "train"), f"epoch_{name.removeprefix('val_')}"
+    if name.startswith("evaluate_"):
+        return "evaluate", name
+    if name.startswith("batch_val_"):
+        return "validation", name.replace("batch_val_", "batch_", 1)
+    return "train", name
+
+
+def _as_code(text: str) -> str:
+    """A text as Markdown that keeps its lines and columns, as TensorBoard shows texts."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _closed(writer: Any) -> None:
+    if _is_dead(writer):
+        _abandon(writer)
+    else:
+        writer.close()
 
 
 def _is_dead(writer: Any) -> bool:

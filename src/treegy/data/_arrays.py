@@ -14,6 +14,8 @@ from .._driver import Examples
 from .._errors import DataError
 from .._hint import batches_explained
 from ._explicit_mesh import refuse_explicit
+from ._frames import numbers_in
+from ._mappings import as_dicts, is_mapping
 from ._rows import Rows, as_rows, check_is_one_table, columns, is_column, is_table
 
 # On some machines the same as those of 64 and 128 bits, which JAX has.
@@ -31,7 +33,7 @@ def as_arrays(value: Any, name: str) -> Any:
         return None
     check_is_one_table(value, name)
     if is_table(value):
-        value = columns(value)
+        value = columns(value, name)
     if isinstance(value, list) and _is_numbers(value):
         return _checked(_as_numpy(value, name), name)
     try:
@@ -43,6 +45,8 @@ def as_arrays(value: Any, name: str) -> Any:
         ) from None
     if not leaves:
         raise DataError(f"`{name}` is {describe(value)}, which holds no arrays.")
+    if any(is_mapping(leaf) for _, leaf in leaves):
+        return as_arrays(as_dicts(value), name)
     arrays = [_as_array(leaf, name + path_name(path)) for path, leaf in leaves]
     return jax.tree_util.tree_unflatten(tree, arrays)
 
@@ -89,7 +93,7 @@ def _as_array(leaf: Any, name: str) -> Any:
             )
         return _checked(leaf, name)
     if isinstance(leaf, Rows) or is_column(leaf):
-        return _checked(leaf if isinstance(leaf, Rows) else as_rows(leaf), name)
+        return _checked(leaf if isinstance(leaf, Rows) else as_rows(leaf, name), name)
     if isinstance(leaf, str | bytes):
         raise DataError(f"`{name}` is the string {describe(leaf)}; arrays of numbers are expected.")
     if isinstance(leaf, np.ma.MaskedArray):
@@ -121,7 +125,9 @@ def _as_array(leaf: Any, name: str) -> Any:
 
 def _as_host(leaf: Any, name: str) -> Any:
     try:
-        return np.asarray(leaf)
+        found = np.asarray(leaf)
+        numbers = numbers_in(leaf) if found.dtype.kind == "O" else None
+        return found if numbers is None else numbers
     except Exception as error:  # whatever another library raises
         # What NumPy has no dtype for, or is on another device.
         if hasattr(leaf, "__dlpack__"):

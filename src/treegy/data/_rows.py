@@ -1,40 +1,93 @@
-"""Columns of a table that are read by positions, such as those of Hugging Face's data sets."""
+"""Tables whose rows are read when they are needed: the data sets of Hugging Face's `datasets`, and their columns.
 
+What a row holds is what the table's own format and transform give; only where that would be Python's or a data frame's
+numbers are they read as NumPy's.
+"""
+
+import copy
 from collections.abc import Mapping
 from typing import Any, cast
 
+import jax
 import numpy as np
 
+from .._describe import array_name
 from .._errors import DataError
+
+# Formats whose values are arrays already, or whatever a transform makes of them.
+_OF_ARRAYS = ("numpy", "torch", "jax", "tensorflow", "custom")
 
 
 class Rows:
-    """A column as an array whose examples are read when they are needed."""
+    """A column as an array whose examples are read when they are needed.
 
-    def __init__(self, column: Any, start: int = 0, stop: int | None = None):
+    Its shape and dtype are those of the first row, and every other one that is read has to have them.
+    """
+
+    def __init__(self, table: Any, column: str | None, name: str):
         """**Arguments:**
 
-        - `column`: gives the examples at some positions, `column[positions]`.
-        - `start`, `stop`: which part of it.
+        - `table`: gives the rows at some positions: a `_Table`, or a sequence.
+        - `column`: the name of the column; `None` if the rows are what is asked for.
+        - `name`: what it is called in errors.
         """
+        self._table = table
         self._column = column
-        self._start = start
-        self._stop = len(column) if stop is None else stop
-        probe = np.asarray(column[[start]]) if self._stop > start else np.zeros(0)
-        self.dtype = probe.dtype
-        self.shape = (self._stop - start, *probe.shape[1:])
-        self.ndim = probe.ndim
+        self._name = name
+        self._start, self._stop = 0, len(table)
+        probe = self._array(np.array([0])) if self._stop else np.zeros(0)
+        self.dtype, self._row = probe.dtype, probe.shape[1:]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self._stop - self._start, *self._row)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return self._stop - self._start
 
     def part(self, start: int, stop: int) -> "Rows":
         """The examples from `start` to `stop`, unread."""
-        return Rows(self._column, self._start + start, min(self._start + stop, self._stop))
+        part = copy.copy(self)
+        part._start, part._stop = self._start + start, min(self._start + stop, self._stop)
+        return part
 
     def read(self, positions: Any) -> Any:
-        """The examples at some positions."""
-        return np.asarray(self._column[np.asarray(positions, np.int64) + self._start])
+        """The examples at some positions.
+
+        **Raises:** [`treegy.DataError`][] that names the array, if their shape or dtype is another one than that of the
+        first row, as that of missing values is.
+        """
+        positions = np.asarray(positions, np.int64) + self._start
+        found = self._array(positions)
+        if found.shape == (len(positions), *self._row) and np.can_cast(found.dtype, self.dtype, "equiv"):
+            return found
+        return self._one_by_one(positions)
+
+    def _one_by_one(self, positions: Any) -> Any:
+        """The same, each row for itself, to say which of them differs."""
+        rows: list[Any] = []
+        for position in positions:
+            row = self._array(np.array([position]))
+            if row.shape[1:] != self._row or not _holds(self.dtype, row):
+                missing = row.dtype.kind == "O" or (row.dtype.kind == "f" and bool(np.isnan(row).any()))
+                one = array_name(jax.ShapeDtypeStruct(self._row, self.dtype))
+                what = "a missing value" if missing else array_name(row[0])
+                mend = (
+                    "Leave such rows out, or give them a value and a `sample_weight` of 0."
+                    if missing
+                    else "All rows have the same shape and dtype: pad them, or leave these out."
+                )
+                raise DataError(f"`{self._name}` has {what} in row {position}, and {one} in row 0. {mend}")
+            rows.append(row.astype(self.dtype))
+        return np.concatenate(rows)
+
+    def _array(self, positions: Any) -> Any:
+        rows = self._table[positions]
+        return _stacked(rows if self._column is None else rows[self._column])
 
     def __getitem__(self, rows: slice) -> Any:
         return self.read(np.arange(*rows.indices(len(self))))
@@ -67,27 +120,69 @@ def check_is_one_table(value: Any, name: str) -> None:
         )
 
 
-def columns(table: Any) -> Mapping[str, Rows]:
-    """The columns of a table, by their names."""
-    numpy = table.with_format("numpy")
-    return {name: Rows(_Column(numpy.select_columns([name]), name)) for name in table.column_names}
+def columns(table: Any, name: str) -> Mapping[str, Rows]:
+    """The columns that the format of a table gives, by their names; `name` is what the table is called in errors."""
+    table = _Table(_of_arrays(table))
+    # A transform may give other columns than there are.
+    names = list(table[np.array([0])]) if len(table) else []
+    return {column: Rows(table, column, f"{name}[{column!r}]") for column in names}
 
 
-def as_rows(column: Any) -> Rows:
-    return Rows(column)
+def as_rows(column: Any, name: str) -> Rows:
+    """A column of a table. A transform is given whole rows, whichever of its columns is asked for."""
+    source, own = getattr(column, "source", None), getattr(column, "column_name", None)
+    if own is not None and is_table(source):
+        return Rows(_Table(_of_arrays(source, own)), own, name)
+    return Rows(column, None, name)
 
 
-class _Column:
-    """One column of a table that holds no other."""
+def _of_arrays(table: Any, column: str | None = None) -> Any:
+    """The table with a format that gives arrays, and of the columns that its own format gives."""
+    form = table.format
+    if form["type"] == "custom":
+        return table
+    if form["type"] in _OF_ARRAYS:
+        return table if column is None else table.with_format(form["type"], [column], **form["format_kwargs"])
+    chosen = [column] if column is not None else form["columns"]
+    return table.with_format("numpy", chosen, output_all_columns=column is None and form["output_all_columns"])
 
-    def __init__(self, table: Any, name: str):
-        self._table, self._name = table, name
+
+class _Table:
+    """Rows of a table. All columns of some rows are read once, so that a random transform is the same for all."""
+
+    def __init__(self, table: Any):
+        self._table = table
+        self._last: tuple[bytes, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def __getitem__(self, positions: Any) -> Any:
-        return self._table[positions][self._name]
+    def __getitem__(self, positions: Any) -> Mapping[str, Any]:
+        key = positions.tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._table[positions]
+        return self._last[1]
+
+
+def _stacked(values: Any) -> Any:
+    """What a table gives for some rows as one array; of objects where the rows differ."""
+    if isinstance(values, list) and any(hasattr(value, "__array__") for value in cast(list[Any], values)):
+        values = [np.asarray(value) for value in cast(list[Any], values)]
+    try:
+        return np.asarray(values)
+    except ValueError:  # of several lengths
+        found = np.empty(len(values), object)
+        found[:] = list(values)
+        return found
+
+
+def _holds(dtype: np.dtype[Any], row: Any) -> bool:
+    """Whether an array of this dtype holds what is in a row, without changing it."""
+    if row.dtype.kind == "O":
+        return False
+    if np.can_cast(row.dtype, dtype, "same_kind"):
+        return row.dtype.kind == dtype.kind or dtype.kind in "fc"
+    return bool(np.isfinite(row).all()) and bool((row.astype(dtype) == row).all()) if row.dtype.kind == "f" else False
 
 
 def _is_of_datasets(value: Any) -> bool:

@@ -66,6 +66,19 @@ class Source(abc.ABC):
         """Whether the next pass begins where the one before it ended, and so may be longer than the data."""
         return False
 
+    @property
+    def looks_alike_anywhere(self) -> bool:
+        """Whether looking at a batch is the same at any time, as it is for arrays: else it begins a pass."""
+        return True
+
+    @property
+    def unresumable(self) -> str | None:
+        """Why another process can't give the same batches, as far as that can be seen by now; `None` if it may."""
+        return None
+
+    def begin_epoch(self, epoch: int) -> None:  # noqa: B027 (most have nothing to be told)
+        """Tell the data which epoch begins, or is resumed, before its first batch is looked at."""
+
     def counted(self, batches: int) -> str:
         return f"{batches} batches"
 

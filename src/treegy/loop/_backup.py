@@ -59,10 +59,6 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     """
     check_began_alike(run, document, directory)
     _check_is_alike(run, document, directory)
-    model = run.engine.model
-    states = with_named_arrays(model.states, document["states"], "The backup")
-    run.engine.replace(with_states(model, states))
-    run.engine.restore(document["logs"])
     for name in _NUMBERS:
         setattr(run, name, document[name])
     run.since = run.step
@@ -71,12 +67,22 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     run.history.history = {name: [_value(v) for v in values] for name, values in document["history"].items()}
     run.history.epoch = document["epochs"]
     run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
-    run.hooks.restore(document["callbacks"])
-    # After what a callback may tell it of the epoch. What begins anew for each validation is at its beginning.
+    # Before a batch is looked at, here or by the callbacks.
     run.source.resume(document["data"])
-    if isinstance(run.validation, BatchSource) and not run.validation.restarts:
+    # What begins again for each validation is at its beginning.
+    if isinstance(run.validation, BatchSource) and run.validation.is_alone:
         if "position" in (document["validation"] or {}):
             run.validation.resume(document["validation"])
+    # Before an epoch begins, with which loggers start their runs; and after, since that may change what was restored.
+    run.hooks.restore(document["callbacks"])
+    if run.done:
+        # What callbacks set up for an epoch is there, and data of which they tell the epoch has been told.
+        run.begin_epoch()
+        run.hooks.restore(document["callbacks"])
+    model = run.engine.model
+    states = with_named_arrays(model.states, document["states"], "The backup")
+    run.engine.replace(with_states(model, states))
+    run.engine.restore(document["logs"])
     if document["stopped"] is not None:
         run.hooks.stop(document["stopped"])
         run.ended = True

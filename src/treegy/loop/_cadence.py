@@ -69,6 +69,11 @@ class Cadence:
             )
         return self
 
+    @property
+    def is_within_epochs(self) -> bool:
+        """Whether it counts steps, and not epochs."""
+        return self._every is not None
+
     def after_epoch(self, epoch: int) -> bool:
         """Whether it is due after `epoch`, counted from 0."""
         if self._every is not None:

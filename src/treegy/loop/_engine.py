@@ -102,12 +102,12 @@ def _is_last(shapes: Any, usual: Any) -> bool:
 class Engine:
     """A model that runs chunks of one kind, and what they have accumulated."""
 
-    def __init__(self, model: Any, kind: Kind, first: Examples, held: Any = None):
+    def __init__(self, model: Any, kind: Kind, first: Examples | None = None, held: Any = None):
         """**Arguments:**
 
         - `model`: the model to start from, which stays valid.
         - `kind`: `TRAIN`, `TEST` or `PREDICT`.
-        - `first`: a batch, of which only shapes are looked at.
+        - `first`: a batch, of which only shapes are looked at; without it `see` is called before the first chunk.
         - `held`: what the user holds, if that isn't all of `model`: the rest needn't be copied before it is donated.
         """
         self._kind = kind
@@ -117,21 +117,34 @@ class Engine:
         if kind.trains:
             # Steps return arrays without weak types: with them, the next `fit` would compile everything again.
             self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
-        self._first = first
         self._owned = _owned(self._arrays, model if held is None else held)
         self._index = 0
         self._changed: dict[Any, tuple[bool, ...]] = {}
         self._explained = False
-        # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
-        # values.
         self._empty: Any = None
-        if not self._eager:
-            self._changed[shapes_of(first)] = self._of_step(kind.changed, first)
-            if not kind.predicts:
-                self._empty = self._of_step(kind.empty, first)
         if self._compiled is not None:
             self._arrays = _copied(self._arrays)
+        self._first: Examples | None = None
+        self._restored: list[Any] = []
         self.reset()
+        if first is not None:
+            self.see(first)
+
+    def see(self, first: Examples) -> None:
+        """Look at the shapes of a batch, before the first chunk: what a step changes and logs follows from them.
+
+        **Raises:** [`treegy.CheckpointError`][] if what was restored doesn't fit.
+        """
+        self._first = first
+        # Run eagerly, the first batch says what is logged: a trace of shapes alone could not run code that looks at
+        # values.
+        if not self._eager:
+            self._changed[shapes_of(first)] = self._of_step(self._kind.changed, first)
+            if not self._kind.predicts:
+                self._empty = self._of_step(self._kind.empty, first)
+        self.reset()
+        if self._restored:
+            self._restore(self._restored)
 
     def _of_step(self, known: Callable[..., Any], examples: Examples) -> Any:
         return known(self._frozen, self._arrays, examples)
@@ -141,6 +154,7 @@ class Engine:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
         if self._eager or self._compiled is not None:
             return False
+        assert self._first is not None
         return self._of_step(self._kind.slow_in_loops, self._first)
 
     def reset(self) -> None:
@@ -201,6 +215,7 @@ class Engine:
             # A last, smaller batch is nothing to talk about.
             if not self._explained and (len(self._changed) > 2 or not _is_last(shapes, next(iter(self._changed)))):
                 self._explained = True
+                assert self._first is not None
                 note_batch(self._kind.name, self._first, data.batch)
         return self._changed[shapes]
 
@@ -239,14 +254,19 @@ class Engine:
         self._arrays, self._owned = arrays, [False] * len(arrays)
 
     def restore(self, leaves: list[Any]) -> None:
-        """Go on from the arrays of the logs that were accumulated in another process.
+        """Resume from the arrays of the logs that were accumulated in another process, before `see` is called, or now.
 
         **Raises:** [`treegy.CheckpointError`][] if they are those of other logs.
         """
-        if not leaves:
-            return
+        if self._first is not None and leaves:
+            self._restore(leaves)
+        else:
+            self._restored = leaves
+
+    def _restore(self, leaves: list[Any]) -> None:
         empty = self._empty
         if empty is None:
+            assert self._first is not None
             empty = self._of_step(self._kind.empty, self._first)
         old, tree = jax.tree.flatten(empty)
         if [(a.shape, a.dtype) for a in old] != [(a.shape, a.dtype) for a in leaves]:

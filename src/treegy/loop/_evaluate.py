@@ -9,6 +9,7 @@ import numpy as np
 from .._describe import array_name, path_name
 from .._errors import DataError
 from .._evaluated import evaluated
+from .._hint import dicts_explained
 from .._logs import Logs
 from ..data._chunk import Chunk
 from ..data._source import Source, tell_if_short
@@ -37,7 +38,9 @@ def evaluate(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The figures of `model` over the data, or over the first `steps` batches of it."""
-    engine = Engine(evaluated(model, "test"), TEST, source.first()._replace(class_weight=class_weight))
+    first = source.first()._replace(class_weight=class_weight)
+    with dicts_explained(first):
+        engine = Engine(evaluated(model, "test"), TEST, first)
     # Within `fit`, callbacks stop the training, and the validation is finished.
     alone = progress is not None
     every_batch = hooks.listens("on_test_batch_begin", "on_test_batch_end")

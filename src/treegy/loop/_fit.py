@@ -7,17 +7,19 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._driver import Examples
 from .._evaluated import evaluated
-from .._hyperparameters import has_hyperparameters, hyperparameters
+from .._hint import dicts_explained
+from .._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from .._logs import Logs
-from .._prepare import prepared, without_metrics
+from .._prepare import first_states, needs_batch, prepared, without_metrics
 from .._warn import warn
 from ..data._batches import BatchSource
 from ..data._chunk import Chunk
 from ..data._order import key_words
-from ..data._source import Source, tell_if_short
+from ..data._source import Feed, Source, tell_if_short
 from ..optimizers._optimizer import at_epoch
 from ._arguments import steps_in_chunk
 from ._cadence import Cadence
@@ -61,17 +63,7 @@ def fit(
 ) -> Fitted[Any]:
     """What [`treegy.Model.fit`][] does once its arguments are understood."""
     try:
-        try:
-            first = source.first()
-        except Exception as error:
-            error.add_note(_within(schedule.initial_epoch, 0))
-            raise
-        first = first._replace(class_weight=class_weight)
-        initialized = without_metrics(prepared(model, "train", first))
-        check_labels(TRAIN, initialized, first, source)
-        steps = source.batches if schedule.steps is None else schedule.steps
-        initialized = at_epoch(initialized, schedule.initial_epoch, steps)
-        return Run(initialized, model, source, validation, class_weight, schedule, callbacks, verbose).all_epochs()
+        return Run(model, source, validation, class_weight, schedule, callbacks, verbose).all_epochs()
     finally:
         for each in (source, validation):
             if each is not None:
@@ -107,11 +99,12 @@ class Run:
     """Whether no further epoch begins."""
     held: Any
     """A weak reference to the model that the user holds."""
+    built: dict[str, float]
+    """The learning rates and the like with which that was built."""
 
     def __init__(
         self,
         model: Any,
-        held: Any,
         source: Source,
         validation: Source | None,
         class_weight: Any,
@@ -121,52 +114,99 @@ class Run:
     ):
         """**Arguments:**
 
-        - `model`: has been initialized.
-        - `held`: the model that the user holds, of which nothing may be donated.
+        - `model`: the one that the user holds, of which nothing may be donated.
         """
         self.schedule = schedule
         self.source = source
         self.validation = validation
-        self.engine = Engine(model, TRAIN, source.first()._replace(class_weight=class_weight), held)
-        # What doesn't fit about it is said before the first epoch, not after.
-        self._validates = (
-            None if validation is None else Engine(evaluated(model, "test"), TEST, validation.first()).empty
-        )
-        self.hooks = Hooks(callbacks, self.engine.copy, self.engine.replace, self)
-        try:
-            self._prepare(model, held, class_weight, verbose)
-        except BaseException:
-            self.hooks.close()
-            raise
-
-    def _prepare(self, model: Any, held: Any, class_weight: Any, verbose: Any) -> None:
-        schedule, source = self.schedule, self.source
-        self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
-        # Not `model.states`, which takes the module apart.
-        states = model._carried
-        self._has_hyperparameters = has_hyperparameters(states)
-        self.held = weakref.ref(held)
-        self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
-        self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
-        self._feed = source.feed(self._steps_in_chunk(), class_weight)
-        self.words = key_words(states.rng) if schedule.shuffle else None
         self.epoch, self.done = schedule.initial_epoch, 0
-        self.step = self.begin = self.start = self.since = int(states.step)
+        self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
+        self._class_weight = class_weight
+        self._given = model
+        self.held = weakref.ref(model)
+        self._engine: Engine | None = None
+        self._first: Examples | None = None
+        self._feed: Feed | None = None
+        self._pace: Pace | None = None
+        self._when_looked: list[Callable[[], None]] = []
+        states = first_states(model) if needs_batch(model, "train") else self.engine.model._carried
+        self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
+        self.step = self.begin = self.start = self.since = int(states.get("step", 0))
+        self.words = key_words(states.rng) if schedule.shuffle else None
         self.unsettled = None
         self.validated = {}
         self.history = History()
-        self.show(verbose)
-        self._interrupt = Interrupt()
         self.ended = False
         self._chunk: Chunk | None = None
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
+        if source.looks_alike_anywhere:
+            # What doesn't fit is said before anybody is called.
+            try:
+                self._look_at_data()
+            except Exception as error:
+                error.add_note(_within(self.epoch, 0))
+                raise
+        self.hooks = Hooks(callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self)
+        try:
+            self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
+            self.show(verbose)
+            self._interrupt = Interrupt()
+        except BaseException:
+            self.hooks.close()
+            raise
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the steps. Made when it is first asked for, as some models need a batch to be initialized."""
+        if self._engine is None:
+            first = self._first_batch() if needs_batch(self._given, "train") else None
+            model = without_metrics(prepared(self._given, "train", first))
+            self.built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(model._carried).items()}
+            model = at_epoch(model, self.schedule.initial_epoch, self.steps_per_epoch)
+            self._has_hyperparameters = has_hyperparameters(model._carried)
+            self._engine = Engine(model, TRAIN, held=self._given)
+            self._given = None
+        return self._engine
+
+    def _first_batch(self) -> Examples:
+        if self._first is None:
+            self._first = self.source.first()._replace(class_weight=self._class_weight)
+        return self._first
+
+    def _look_at_data(self) -> None:
+        """Look at the first batches, before the first step: what doesn't fit about them is said now, not later."""
+        with dicts_explained(self._first_batch()):
+            check_labels(TRAIN, self.engine.model, self._first_batch(), self.source)
+            self.engine.see(self._first_batch())
+        validation = self.validation
+        self._validates = (
+            None if validation is None else Engine(evaluated(self.engine.model, "test"), TEST, validation.first()).empty
+        )
+        self._first = None
+
+    def _get_ready(self) -> None:
+        """Get ready for the first step, once it is known where it is."""
+        if self._feed is not None:
+            return
+        if not self.source.looks_alike_anywhere:
+            self._look_at_data()
+        self._feed = self.source.feed(self._steps_in_chunk(), self._class_weight)
+        self._pace = Pace(self._feed.steps, self._progress.live)
+        for call in self._when_looked:
+            call()
+
+    def when_looked(self, call: Callable[[], None]) -> None:
+        """Call `call` before the first step, as soon as a batch has been looked at."""
+        if self.source.looks_alike_anywhere or self._feed is not None:
+            call()
+        else:
+            self._when_looked.append(call)
 
     def show(self, verbose: Any, names: Sequence[str] | None = None) -> None:
         """Show progress, before training begins: all metric values, or those of some names."""
         epochs, first = self.schedule.epochs, self.schedule.initial_epoch
         self._progress = Progress(verbose, epochs=epochs, initial_epoch=first, names=names)
-        self._pace = Pace(self._feed.steps, self._progress.live)
 
     def _steps_in_chunk(self) -> int:
         wanted = self.schedule.steps_per_execution
@@ -191,7 +231,8 @@ class Run:
                 error.add_note(
                     f"This happened after epoch {self.epoch}." if between else _within(self.epoch, self.done)
                 )
-                rescue(error, self.engine.model, self.history, self.step > self.since)
+                if self._engine is not None:
+                    rescue(error, self._engine.model, self.history, self.step > self.since)
                 raise
         return Fitted(self.engine.model, self.history)
 
@@ -212,8 +253,13 @@ class Run:
             self.history.append(self.epoch, self._part)
 
     @property
+    def validates_within_epochs(self) -> bool:
+        """Whether validations come after so many steps, and not after epochs."""
+        return self._cadence.is_within_epochs
+
+    @property
     def names(self) -> list[str] | None:
-        """What the logs of an epoch hold, but for what callbacks add; `None` where only the first batch tells."""
+        """What the logs of an epoch hold, but for what callbacks add; `None` where only the first step tells."""
         found: list[str] = list(hyperparameters(self.engine.model.states)) if self._has_hyperparameters else []
         for logs, prefix in ((self.engine.empty, ""), (self._validates, "val_")):
             if logs is not None:
@@ -243,10 +289,12 @@ class Run:
     def _one_epoch(self) -> None:
         hooks, epoch = self.hooks, self.epoch
         if self.done == 0:
-            # Else it goes on where an earlier process was interrupted.
-            self.engine.reset()
+            # Else an earlier process was interrupted here, and callbacks were called when that was found.
             self.begin, self.validated = self.step, {}
-            hooks.call("on_epoch_begin", epoch, {})
+            self.begin_epoch()
+        self._get_ready()
+        if self.done == 0:
+            self.engine.reset()
         self._progress.begin_epoch(epoch, self.steps_per_epoch)
         self._steps()
         if self._interrupt.requested:
@@ -277,14 +325,20 @@ class Run:
         if ended and hooks.stopped is None:
             hooks.stop(self._over(epoch))
 
+    def begin_epoch(self) -> None:
+        """Tell the data and the callbacks which epoch begins, before its first batch is looked at."""
+        self.source.begin_epoch(self.epoch)
+        self.hooks.call("on_epoch_begin", self.epoch, {})
+
     def _steps(self) -> None:
         """The steps of one epoch, or those that are left of it."""
-        hooks = self.hooks
+        hooks, feed, pace = self.hooks, self._feed, self._pace
+        assert feed is not None and pace is not None
         if self.unsettled is not None and not self._settled():
             return
         # Epochs of a length of their own run on through the data, whose first pass began with the run.
         first = self.start if self.source.goes_on else self.begin
-        chunks = self._feed.epoch(
+        chunks = feed.epoch(
             words=self.words,
             begin=first,
             before=self.begin - first,
@@ -298,7 +352,7 @@ class Run:
             seen, self._chunk = self.engine.logs, chunk
             _, marker = self.engine.run(chunk.data, chunk.n)
             chunk.done(marker)
-            self._pace.ran(chunk.n, marker)
+            pace.ran(chunk.n, marker)
             # What is shown is finished: nothing waits for it.
             if self.done:
                 self._progress.update(self.done, functools.partial(figures, seen))
@@ -336,6 +390,7 @@ class Run:
 
     def _most(self) -> int:
         """How many steps the next chunk can have before somebody wants to do something."""
+        assert self._pace is not None
         until = [self._cadence.next_step(self.step, self.done, self.steps_per_epoch), self.hooks.next_step(self.step)]
         return max(1, min([self._pace.steps(), *(step - self.step for step in until if step is not None)]))
 

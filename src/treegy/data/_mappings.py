@@ -1,0 +1,28 @@
+"""Mappings that JAX doesn't know as PyTrees: `UserDict`, scikit-learn's `Bunch`, files of `np.savez`, HDF5's groups."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from .._describe import is_arraylike, is_iterator
+
+
+def is_mapping(value: Any) -> bool:
+    """Whether `value` is a mapping, also one that isn't registered as such, as Zarr's groups are."""
+    if isinstance(value, Mapping):
+        return True
+    if is_arraylike(value) or hasattr(value, "__array__") or isinstance(value, type):
+        return False
+    return all(hasattr(value, name) for name in ("keys", "__getitem__", "__iter__", "__len__"))
+
+
+def as_dicts(value: Any) -> Any:
+    """`value` with dicts in the place of mappings that JAX takes for leaves. Their values are read, and not copied."""
+
+    def as_dict(leaf: Any) -> Any:
+        if is_arraylike(leaf) or not is_mapping(leaf):
+            return leaf
+        return {key: as_dicts(leaf[key]) for key in leaf.keys()}
+
+    return jax.tree.map(as_dict, value, is_leaf=is_iterator)
