@@ -42,18 +42,22 @@ def first_epochs(plan: Any, names: list[str], rounds: int, quick: bool) -> Any:
 
 
 def imports(names: list[str], rounds: int) -> Any:
-    """How long imports take, the files being in the system's cache."""
+    """How long imports take, the files being in the system's cache, and compiled, as those of installed packages are."""
     from bounds import BOUNDS
     from timing import Result, rotated
 
     result = Result("import", "import", bounds=BOUNDS["import"])
     names = [name for name in _IMPORTS if name in names]
-    for i in range(-1, rounds):
-        for name in rotated(names, i):
-            code = f"import time; t = time.perf_counter(); {_IMPORTS[name]}; print(time.perf_counter() - t)"
-            seconds = float(_run([sys.executable, "-c", code]))
-            if i >= 0:
-                result.values.setdefault(name, []).append(seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(-1, rounds):
+            for name in rotated(names, i):
+                code = f"import time; t = time.perf_counter(); {_IMPORTS[name]}; print(time.perf_counter() - t)"
+                # The first round writes what Python compiles, whatever the environment says.
+                seconds = float(
+                    _run([sys.executable, "-c", code], PYTHONPYCACHEPREFIX=folder, PYTHONDONTWRITEBYTECODE="")
+                )
+                if i >= 0:
+                    result.values.setdefault(name, []).append(seconds)
     return result
 
 
@@ -80,8 +84,8 @@ def _call(*arguments: str) -> dict[str, float]:
     return json.loads(_run([sys.executable, str(_HERE / "fresh.py"), *arguments]).splitlines()[-1])
 
 
-def _run(command: list[str]) -> str:
-    env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+def _run(command: list[str], **environment: str) -> str:
+    env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_ENABLE_COMPILATION_CACHE": "false", **environment}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")

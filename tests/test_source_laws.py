@@ -324,4 +324,3 @@ def test_forked_workers_are_told_of():
     pytest.importorskip("torch", reason="the CPU build of PyTorch isn't installed")
     with pytest.warns(UserWarning, match='multiprocessing_context="spawn"`, and `persistent_workers=True`'):
         tg.Model(Table(jnp.zeros(N)), loss=value).evaluate(torch_loader(num_workers=1), verbose=0)
-

@@ -85,7 +85,10 @@ class Callback:
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Resume from what `state` returned.
+
+        Where a run resumes in the middle of an epoch, it is called before `on_epoch_begin` of that epoch, and after it.
+        """
 
     def next_step(self, step: int) -> int | None:
         """After which step, later than `step`, `on_step_end` is to be called; `None` for never.
@@ -113,7 +116,13 @@ class Callback:
     def on_interrupt(self, logs: Logs) -> None:
         """Called when Ctrl-C or `stop(interrupt=True)` has interrupted the training, before `on_train_end`."""
 
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None: ...
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Called before the first batch of an epoch is looked at, so that data can be told the epoch.
+
+        Called again by a process that resumes in the middle of an epoch; what it changes about the model is replaced
+        by what the backup holds.
+        """
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None: ...
     def on_train_batch_begin(self, batch: int, logs: Logs) -> None: ...
     def on_train_batch_end(self, batch: int, logs: Logs) -> None: ...

@@ -89,7 +89,7 @@ class CSVLogger(Callback):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         rows = list[dict[str, str]]()
-        with self._loss.of(f"read '{self._path}'", (OSError, DataError)):
+        with self._loss.of(f"read '{self._path}'"):
             rows = self._read()
         self._columns = list(state["columns"])
         self._kept, there = state["kept"], state["kept"] + state["rows"]
@@ -123,7 +123,7 @@ class CSVLogger(Callback):
 
     def _write_if_it_can(self) -> None:
         # The run is worth more than a file, and the next epoch writes what this one can't.
-        with self._loss.of(f"write '{self._path}'", OSError):
+        with self._loss.of(f"write '{self._path}'"):
             if self._is_there and self._header == self._columns and self._path.stat().st_size == self._size:
                 self._add()
             else:

@@ -24,18 +24,27 @@ def logged_names(names: Iterable[str], prefix: str = "") -> dict[str, str]:
     names = list(names)
     plain = {name: _allowed(name) for name in names}
     found: dict[str, str] = {}
-    taken = set(_TAKEN)
+    taken, parents = set(_TAKEN), set[str]()
     for before in dict.fromkeys(("", prefix)):
         # Those that stay as they are come first.
-        for name in sorted(names, key=lambda n: plain[n] != n):
+        for name in sorted(names, key=lambda n: (plain[n] != n, "/" in plain[n])):
             wanted, i = before + plain[name], 0
+            if not taken.isdisjoint(_parents(wanted)):
+                wanted = wanted.replace("/", "_")
             new = wanted
-            while new in taken:
+            while new in taken or new in parents:
                 i += 1
                 new = f"{wanted}_{i}"
             taken.add(new)
+            parents.update(_parents(new))
             found[name] = new
     return found
+
+
+def _parents(name: str) -> list[str]:
+    """The folders of a name, which is a file where values are kept in files: `a` and `a/b` of `a/b/c`."""
+    parts = name.split("/")
+    return ["/".join(parts[:i]) for i in range(1, len(parts))]
 
 
 def _allowed(name: str) -> str:

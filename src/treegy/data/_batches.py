@@ -325,7 +325,7 @@ class BatchSource(Source):
 
     def _examples(self, raw: Any, checked: bool = True) -> Examples:
         """A batch with arrays at its leaves. What was checked once isn't checked again for batches that look alike."""
-        parts = raw if type(raw) in (tuple, list) else (raw,)
+        parts = raw if type(raw) in (tuple, list) else _of_named_tuple(raw, f"{self._name}: batch {self._given}")
         leaves, tree = jax.tree.flatten(parts)
         known = [tree, *((type(a), getattr(a, "shape", None), getattr(a, "dtype", None)) for a in leaves)]
         if known == self._known:
@@ -345,8 +345,6 @@ class BatchSource(Source):
                 f"`{where}` is {describe(parts)}; expected are batches `x`, `(x,)`, `(x, y)` or "
                 "`(x, y, sample_weight)`."
             )
-        if len(parts) == 1:
-            parts = _of_named_tuple(parts[0], where)
         names = ("x", "y", "sample_weight")
         named = {f"{where}: {n}": as_arrays(p, f"{where}: {n}") for n, p in zip(names, parts, strict=False)}
         refuse_explicit(named)

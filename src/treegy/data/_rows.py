@@ -86,8 +86,8 @@ class Rows:
         return np.concatenate(rows)
 
     def _array(self, positions: Any) -> Any:
-        rows = self._table[positions]
-        return _stacked(rows if self._column is None else rows[self._column])
+        found = self._table[positions] if self._column is None else self._table.read(positions, self._column)
+        return _stacked(found)
 
     def __getitem__(self, rows: slice) -> Any:
         return self.read(np.arange(*rows.indices(len(self))))
@@ -123,9 +123,7 @@ def check_is_one_table(value: Any, name: str) -> None:
 def columns(table: Any, name: str) -> Mapping[str, Rows]:
     """The columns that the format of a table gives, by their names; `name` is what the table is called in errors."""
     table = _Table(_of_arrays(table))
-    # A transform may give other columns than there are.
-    names = list(table[np.array([0])]) if len(table) else []
-    return {column: Rows(table, column, f"{name}[{column!r}]") for column in names}
+    return {column: Rows(table, column, f"{name}[{column!r}]") for column in table.names}
 
 
 def as_rows(column: Any, name: str) -> Rows:
@@ -148,20 +146,27 @@ def _of_arrays(table: Any, column: str | None = None) -> Any:
 
 
 class _Table:
-    """Rows of a table. All columns of some rows are read once, so that a random transform is the same for all."""
+    """Rows of a table. All columns of some rows are read at once, so that a random transform is the same for all."""
 
     def __init__(self, table: Any):
         self._table = table
-        self._last: tuple[bytes, Any] | None = None
+        self._positions, self._rows, self._taken = b"", dict[str, Any](), set[str]()
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def __getitem__(self, positions: Any) -> Mapping[str, Any]:
+    def read(self, positions: Any, column: str) -> Any:
+        """What a column holds at some positions. Who asks for them again gets what a transform gives then."""
         key = positions.tobytes()
-        if self._last is None or self._last[0] != key:
-            self._last = key, self._table[positions]
-        return self._last[1]
+        if key != self._positions or column in self._taken:
+            self._positions, self._rows, self._taken = key, self._table[positions], set()
+        self._taken.add(column)
+        return self._rows[column]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that its format gives, or its transform, which may give other ones than there are."""
+        return list(self._table[np.array([0])]) if len(self) else []
 
 
 def _stacked(values: Any) -> Any:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._accumulator import Mean
-from .._describe import is_arraylike
+from .._describe import is_arraylike, path_name
 from .._model import Model
 from .._naming import named_terms
 from .._steps import for_terms
@@ -31,6 +31,7 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
       and logits seldom all lie within it; distributions over classes sum to 1;
     - where values compare each example with each, since labels `(batch,)` are broadcast against `(batch, 1)`;
     - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1;
+    - where weights are 0, 1, 2, ... as indices are, which the third part of a batch `(x, y, sample_weight)` isn't;
     - where the thresholds of a metric such as [`treegy.metrics.AUC`][] are too far apart for where predictions lie, so
         that those of positive and negative labels can't be told apart.
 
@@ -79,11 +80,21 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     states = model.states.update(rng=jax.random.key(0))
     available = for_terms({}, None, None, states, False, False, model.module)
     batch = Batch({**available, **given}, size_of(given), values["sample_weight"])
-    return [
+    return _about_weights(values["sample_weight"]) + [
         doubt
         for kind, terms in zip(("loss", "metric"), named_terms(model.loss, model.metrics), strict=True)
         for name, thing in terms
         for doubt in _doubts(kind, name, thing, batch)
+    ]
+
+
+def _about_weights(sample_weight: Any) -> list[str]:
+    leaves = jax.tree_util.tree_leaves_with_path(sample_weight)
+    return [
+        f"`sample_weight{path_name(path)}` counts {int(leaf[0])}, {int(leaf[1])}, {int(leaf[2])}, ... from one example "
+        "to the next: are these indices or ids? The third part of a batch `(x, y, sample_weight)` is a weight."
+        for path, leaf in leaves
+        if is_arraylike(leaf) and leaf.ndim == 1 and len(leaf) > 2 and bool(jnp.all(jnp.diff(leaf) == 1))
     ]
 
 
