@@ -42,7 +42,7 @@ def first_epochs(plan: Any, names: list[str], rounds: int, quick: bool) -> Any:
 
 
 def imports(names: list[str], rounds: int) -> Any:
-    """How long imports take, the files being in the system's cache, and compiled, as those of installed packages are."""
+    """How long imports take, of files in the system's cache that are compiled, as those of installed packages are."""
     from bounds import BOUNDS
     from timing import Result, rotated
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from treegy._accumulator import Scaled, Total, compute_all
+from treegy._terms._accumulator import Scaled, Total, compute_all
 
 few = hypothesis.settings(max_examples=20, deadline=None)
 numbers = st.floats(-1e3, 1e3, width=32)

@@ -18,8 +18,8 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy._checkpoints import Checkpoints, read_checkpoint, steps_in
-from treegy._lock import Lock
+from treegy._saving._checkpoints import Checkpoints, read_checkpoint, steps_in
+from treegy._saving._lock import Lock
 
 # Optax's Adam promotes dtypes.
 pytestmark = pytest.mark.standard_promotion

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jax.lax import conv_general_dilated as conv
 
-from treegy.loop import _convolutions
-from treegy.loop._convolutions import channels_last, convolutions, fast_in_loops, slow_in_loops, with_channels_last
+from treegy._loop import _convolutions
+from treegy._loop._convolutions import channels_last, convolutions, fast_in_loops, slow_in_loops, with_channels_last
 
 
 @pytest.fixture(autouse=True)

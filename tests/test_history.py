@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from treegy.loop._history import History
+from treegy._loop._history import History
 
 
 def history(epochs=3):
@@ -145,7 +145,7 @@ def test_figures_are_written_and_shown_in_notebooks(tmp_path):
 def test_pyplot_and_the_backend_are_not_touched():
     code = """
 import sys
-from treegy.loop._history import History
+from treegy._loop._history import History
 assert "matplotlib" not in sys.modules
 h = History()
 h.append(0, {"loss": 1.0})

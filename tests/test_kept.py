@@ -20,8 +20,8 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy._checkpoints import Checkpoints, steps_in
-from treegy._save import load_tree, save_tree
+from treegy._saving._checkpoints import Checkpoints, steps_in
+from treegy._saving._manifest import load_tree, save_tree
 
 # Optax's Adam promotes dtypes.
 pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
@@ -142,7 +142,7 @@ def test_what_passes_is_no_damage(tmp_path, monkeypatch):
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr("treegy._stored._read_arrays", fail)
+            patch.setattr("treegy._saving._stored._read_arrays", fail)
             with pytest.raises(tg.CheckpointError, match="12' can't be read: "):
                 make_model().load(tmp_path)
 
@@ -209,7 +209,7 @@ SAVING = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import jax.numpy as jnp
-from treegy._save import save_tree
+from treegy._saving._manifest import save_tree
 for i in range(15):
     save_tree({"a": jnp.full(50_000, float(i)), "b": jnp.full(3, float(i))}, sys.argv[2])
 """

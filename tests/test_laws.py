@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from treegy._accumulator import compute_all
-from treegy._inject import request
+from treegy._injection._inject import request
+from treegy._terms._accumulator import compute_all
 from treegy.testing._subject import make_subject
 
 Data = dict[str, Any]

@@ -13,7 +13,7 @@ import pytest
 from test_laws import CLASSES, data_for, kind_of, make
 
 import treegy as tg
-from treegy.losses._saturating import widened
+from treegy._terms._saturating import widened
 
 pytestmark = pytest.mark.once
 

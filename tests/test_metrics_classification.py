@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from treegy.metrics._counting import counted, histogram
+from treegy.metrics._accumulators._counting import counted, histogram
 
 pytestmark = pytest.mark.once
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from treegy._accumulator import merge_all
-from treegy.metrics._moments import Moments
+from treegy._terms._accumulator import merge_all
+from treegy.metrics._accumulators._moments import Moments
 
 pytestmark = pytest.mark.once
 

@@ -10,11 +10,11 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy import _objective
-from treegy._accumulator import Scaled, Total
-from treegy._logs import Logs
-from treegy._objective import evaluate
-from treegy._term import Batch
+from treegy._terms import _objective
+from treegy._terms._accumulator import Scaled, Total
+from treegy._terms._logs import Logs
+from treegy._terms._objective import evaluate
+from treegy._terms._term import Context
 
 SCORES = [
     tg.metrics.ConfusionMatrix(),
@@ -93,13 +93,13 @@ def test_overlaps_share_the_matrix_that_they_would_make():
         ([tg.metrics.ConfusionMatrix(4), tg.metrics.MeanIoU(4), tg.metrics.IoU(4, [0])], y, classes, 1),
         ([tg.metrics.ConfusionMatrix(4), tg.metrics.MeanIoU(5), tg.metrics.IoU(4, [0])], y, classes, 2),
     ]:
-        _, logs = evaluate(None, metrics, Batch({"y_true": y_true, "y_pred": y_pred}, 3))
+        _, logs = evaluate(None, metrics, Context({"y_true": y_true, "y_pred": y_pred}, 3))
         assert len(Logs.of(logs).parts) == n
         for metric, shared in zip(metrics, logs.values(), strict=True):
             np.testing.assert_array_equal(shared.compute(), metric(y_true, y_pred).compute())
     # Where classes are along another axis, the shapes don't say so.
     elsewhere = tg.metrics.MeanIoU(4, sparse_y_pred=False, axis=1)
-    batch = Batch({"y_true": y, "y_pred": jnp.moveaxis(scores, -1, 1)}, 3)
+    batch = Context({"y_true": y, "y_pred": jnp.moveaxis(scores, -1, 1)}, 3)
     _, logs = evaluate(None, [elsewhere, elsewhere], batch)
     assert len(Logs.of(logs).parts) == 1
     with pytest.raises(tg.ContractError, match="metric `confusion_matrix`"):

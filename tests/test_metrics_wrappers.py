@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, TypeCheckError
 from test_laws import CLASSES, OPTIONS, fits, kind_of, make, make_data
 
 import treegy as tg
-from treegy._accumulator import compute_all
-from treegy.metrics._bootstrap import poisson
-from treegy.metrics._wrapper import Wrapper
+from treegy._terms._accumulator import compute_all
+from treegy.metrics._wrappers._bootstrap import poisson
+from treegy.metrics._wrappers._wrapper import Wrapper
 
 pytestmark = pytest.mark.once
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treegy.data._order import key_words, order
+from treegy._data._shuffle import key_words, order
 
 WORDS = np.array([0x12345678, 0x9ABCDEF0], np.uint32)
 

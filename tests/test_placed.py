@@ -10,9 +10,9 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy.data import _array_source
-from treegy.data._arrays import Arrays
-from treegy.data._chunk import Placed
+from treegy._data import _array_source
+from treegy._data._arrays import Arrays
+from treegy._data._chunk import Placed
 
 N, BATCH = 22, 5
 RNG = np.random.default_rng(0)

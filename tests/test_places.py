@@ -11,8 +11,8 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy._checkpoints import steps_in
-from treegy._places import anywhere, local
+from treegy._paths import anywhere, local
+from treegy._saving._checkpoints import steps_in
 
 pytestmark = pytest.mark.once
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from treegy.loop import _progress
-from treegy.loop._progress import Progress
+from treegy._loop import _progress
+from treegy._loop._progress import Progress
 
 MANY = {f"a_figure_with_a_name_{i}": 0.125 * i for i in range(12)}
 
@@ -397,7 +397,7 @@ def test_a_terminal_of_ascii(clock):
 
 SCRIPT = """
 import sys, time
-from treegy.loop._progress import Progress
+from treegy._loop._progress import Progress
 
 def run(verbose, fails=False):
     progress = Progress(verbose, epochs=2)

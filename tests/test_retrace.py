@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy.loop import _retrace
+from treegy._loop import _retrace
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 SGD = optax.sgd(0.1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from treegy.data._ring import Ring, aligned
+from treegy._data._ring_buffer import Ring, aligned
 
 STEPS, BATCH, WIDTH = 240, 4, 512
 X = np.random.default_rng(0).integers(0, 1000, (STEPS * BATCH, WIDTH)).astype(np.int32)

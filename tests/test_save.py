@@ -15,7 +15,7 @@ import optax
 import pytest
 
 from treegy import CheckpointError, States, _save
-from treegy._save import UNKNOWN, load_tree, save_tree
+from treegy._saving._manifest import UNKNOWN, load_tree, save_tree
 
 
 def assert_same(a, b):

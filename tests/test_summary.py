@@ -13,8 +13,8 @@ import pytest
 from jaxtyping import Array, Float, Int, Key
 
 import treegy as tg
-from treegy._injections import Injection
-from treegy._summary import Entry, Summary
+from treegy._inspect._reads import Injection
+from treegy._inspect._summary import Entry, Summary
 
 GetKey = Callable[[], jax.Array]
 _shape = jax.ShapeDtypeStruct

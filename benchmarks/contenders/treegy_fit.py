@@ -11,7 +11,7 @@ import optax
 from workloads import Work
 
 import treegy as tg
-from treegy.data._order import key_words, order
+from treegy._data._shuffle import key_words, order
 
 from . import Contender
 from .networks import equinox_network

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._accumulator import Accumulator as Accumulator
-from ._accumulator import Masked as Masked
-from ._accumulator import Mean as Mean
-from ._accumulator import Sum as Sum
+from ._terms._accumulator import Accumulator as Accumulator
+from ._terms._accumulator import Masked as Masked
+from ._terms._accumulator import Mean as Mean
+from ._terms._accumulator import Sum as Sum
 from ._errors import CheckpointError as CheckpointError
 from ._errors import ContractError as ContractError
 from ._errors import DataError as DataError
@@ -14,20 +14,20 @@ from ._errors import MissingMethod as MissingMethod
 from ._errors import MissingModule as MissingModule
 from ._errors import MissingOptimizer as MissingOptimizer
 from ._errors import RetraceWarning as RetraceWarning
-from ._inject import inject as inject
-from ._select import At as At
-from ._states import States as States
-from ._loss import Loss as Loss
-from ._metric import Metric as Metric
+from ._injection._inject import inject as inject
+from ._injection._at import At as At
+from ._steps._states import States as States
+from ._terms._loss import Loss as Loss
+from ._terms._metric import Metric as Metric
 from .optimizers import Optimizer as Optimizer
 from .optimizers import with_ema as with_ema
-from ._model import Model as Model
-from .loop._cadence import Every as Every
-from .loop._caches import clear_caches as clear_caches
-from .loop._history import History as History
-from .loop._rescue import rescued as rescued
-from ._summary import Entry as Entry
-from ._summary import Summary as Summary
+from ._model._model import Model as Model
+from ._loop._every import Every as Every
+from ._loop._caches import clear_caches as clear_caches
+from ._loop._history import History as History
+from ._loop._rescue import rescued as rescued
+from ._inspect._summary import Entry as Entry
+from ._inspect._summary import Summary as Summary
 
 __version__ = "0.1.0"
 

@@ -1,7 +1,7 @@
 """Callbacks: what happens besides training, at the moments that the loop names."""
 
 from ._backup_and_restore import BackupAndRestore as BackupAndRestore
-from .._callback import Callback as Callback
+from .._loop._callback import Callback as Callback
 from ._csv_logger import CSVLogger as CSVLogger
 from ._early_stopping import EarlyStopping as EarlyStopping
 from ._ema import EMA as EMA

@@ -3,15 +3,15 @@
 import os
 from typing import Any, ClassVar
 
-from .._callback import Callback, Logs
-from .._checkpoints import Checkpoints, DamagedCheckpoint
-from .._documents import RUN
+from .._checks import flag
 from .._errors import CheckpointError
-from .._places import anywhere, is_local
+from .._loop._backup import check_began_alike, document, resume
+from .._loop._callback import Callback, Logs
+from .._paths import anywhere, is_local
+from .._saving._checkpoints import Checkpoints, DamagedCheckpoint
+from .._saving._documents import RUN
 from .._warn import warn
-from ..loop._arguments import flag
-from ..loop._backup import check_began_alike, document, resume
-from ._forgiven import forgiven
+from ._failures import forgiven
 
 _KEEP = 2
 

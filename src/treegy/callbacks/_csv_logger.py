@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .._callback import Callback, Logs
+from .._checks import flag
 from .._describe import describe
 from .._errors import DataError
-from .._places import local
+from .._loop._callback import Callback, Logs
+from .._paths import local
 from .._warn import warn
-from ..loop._arguments import flag
-from ._forgiven import Loss
+from ._failures import Loss
 
 
 class CSVLogger(Callback):

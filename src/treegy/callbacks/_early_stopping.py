@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .._callback import Callback, Logs
-from .._checkpoints import named_arrays, with_named_arrays
-from ..loop._arguments import flag, number, positive
+from .._checks import flag, number, positive
+from .._loop._callback import Callback, Logs
+from .._saving._checkpoints import named_arrays, with_named_arrays
 from ._measured import measured
 from ._monitor import Monitor
 

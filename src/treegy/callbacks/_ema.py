@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
-from .._callback import Callback, Logs
-from ..loop._arguments import flag
+from .._checks import flag
+from .._loop._callback import Callback, Logs
 
 
 class EMA(Callback):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .._callback import Callback, Logs
-from ..loop import _history
+from .._loop import _history
+from .._loop._callback import Callback, Logs
 
 
 class History(Callback):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from .._callback import HOOKS, Callback, no_such_hook
-from ..loop._arguments import positive
+from .._checks import positive
+from .._loop._callback import HOOKS, Callback, no_such_hook
 
 
 class LambdaCallback(Callback):

@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .._callback import Callback, Logs
 from .._describe import describe
-from ._hyperparameter import Hyperparameter
+from .._loop._callback import Callback, Logs
+from ._learning_rate import Hyperparameter
 
 
 class LearningRateScheduler(Callback):

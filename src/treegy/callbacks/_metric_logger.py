@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._callback import Callback, Logs
-from .._hyperparameters import hyperparameters
-from .._naming import named_terms
-from ._forgiven import Loss
+from .._loop._callback import Callback, Logs
+from .._terms._naming import named_terms
+from ..optimizers._hyperparameters import hyperparameters
+from ._failures import Loss
 from ._logged_names import logged_names
 
 _WRITE = "write its log, which misses what can't be written"

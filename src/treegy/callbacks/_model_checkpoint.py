@@ -5,17 +5,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .._callback import Callback, Logs
-from .._checkpoints import Checkpoints, named_arrays
+from .._checks import flag, optional
 from .._describe import describe
-from .._documents import MODEL, VERSIONS
 from .._errors import CheckpointError
-from .._evaluated import evaluated_parameters
-from .._places import anywhere
-from .._states import States
-from ..loop._arguments import flag, optional
+from .._loop._callback import Callback, Logs
+from .._paths import anywhere
+from .._saving._checkpoints import Checkpoints, named_arrays
+from .._saving._documents import MODEL, VERSIONS
+from .._steps._evaluated import evaluated_parameters
+from .._steps._states import States
 from ._backup_and_restore import steps_of
-from ._forgiven import forgiven
+from ._failures import forgiven
 from ._measured import measured
 from ._monitor import Monitor, check_mode
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import number
 from .._describe import describe
-from ..loop._arguments import number
 
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),

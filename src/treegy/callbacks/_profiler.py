@@ -4,9 +4,9 @@ import os
 
 import jax
 
-from .._callback import Callback, Logs
-from .._places import local
-from ._forgiven import Loss
+from .._loop._callback import Callback, Logs
+from .._paths import local
+from ._failures import Loss
 
 
 class Profiler(Callback):

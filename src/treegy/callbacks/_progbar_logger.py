@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from .._callback import Callback, Logs
 from .._describe import describe
+from .._loop._callback import Callback, Logs
 
 
 class ProgbarLogger(Callback):

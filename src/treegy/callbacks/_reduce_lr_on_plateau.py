@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .._callback import Callback, Logs
-from ..loop._arguments import fraction, number, positive
-from ._hyperparameter import Hyperparameter
+from .._checks import fraction, number, positive
+from .._loop._callback import Callback, Logs
+from ._learning_rate import Hyperparameter
 from ._monitor import Monitor
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._callback import Callback, Logs
+from .._loop._callback import Callback, Logs
 from .._warn import warn
 from ._csv_logger import column_names
-from ._forgiven import Loss
+from ._failures import Loss
 
 
 class RemoteMonitor(Callback):

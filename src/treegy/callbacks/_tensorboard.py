@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .._places import local
+from .._paths import local
 from ._logged_names import logged_names
 from ._metric_logger import MetricLogger, plain_params
 

@@ -7,9 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._callback import Callback, Logs
-from .._injections import first_line
-from ..loop._arguments import flag
+from .._checks import flag
+from .._inspect._reads import first_line
+from .._loop._callback import Callback, Logs
 
 
 class TerminateOnNaN(Callback):

@@ -3,7 +3,7 @@
 import datetime
 import time
 
-from .._callback import Callback, Logs
+from .._loop._callback import Callback, Logs
 
 
 class Timer(Callback):

@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from .._places import local
+from .._paths import local
 from ._metric_logger import MetricLogger, plain_params
 
 # As W&B itself tells the end of a process: 255 is that of Ctrl-C.

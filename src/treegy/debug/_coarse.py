@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ._judged import Seen
-from ._meant import Meant
+from ._declared_predictions import Meant
+from ._value_checks import Seen
 
 # The share of the pairs of a positive and a negative label that may lie between the same two thresholds. Half of it is
 # how far the area under the ROC curve can be off; evenly spread predictions have a two-hundredth of them there.

@@ -8,16 +8,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._accumulator import Mean
 from .._describe import is_arraylike, path_name
-from .._model import Model
-from .._naming import named_terms
-from .._steps import for_terms
-from .._term import Batch, Term, make_term, parts, placed, reads, size_of
-from ..metrics._wrapper import Wrapper
+from .._model._model import Model
+from .._steps._defaults import for_terms
+from .._terms._accumulator import Mean
+from .._terms._naming import named_terms
+from .._terms._term import Context, Term, make_term, parts, placed, reads, size_of
+from ..metrics._wrappers._wrapper import Wrapper
 from ._coarse import coarse
-from ._judged import judged, seen_of
-from ._meant import meant_by
+from ._declared_predictions import meant_by
+from ._value_checks import judged, seen_of
 
 
 def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) -> list[str]:
@@ -79,12 +79,12 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     given = {name: value for name, value in values.items() if value is not None}
     states = model.states.update(rng=jax.random.key(0))
     available = for_terms({}, None, None, states, False, False, model.module)
-    batch = Batch({**available, **given}, size_of(given), values["sample_weight"])
+    context = Context({**available, **given}, size_of(given), values["sample_weight"])
     return _about_weights(values["sample_weight"]) + [
         doubt
         for kind, terms in zip(("loss", "metric"), named_terms(model.loss, model.metrics), strict=True)
         for name, thing in terms
-        for doubt in _doubts(kind, name, thing, batch)
+        for doubt in _doubts(kind, name, thing, context)
     ]
 
 
@@ -98,24 +98,24 @@ def _about_weights(sample_weight: Any) -> list[str]:
     ]
 
 
-def _doubts(kind: str, name: str, thing: Any, batch: Batch) -> list[str]:
+def _doubts(kind: str, name: str, thing: Any, context: Context) -> list[str]:
     term = make_term(kind, thing, name)
-    read = reads(term, batch)
-    weight = placed(term, "sample_weight", batch.sample_weight)
+    read = reads(term, context)
+    weight = placed(term, "sample_weight", context.sample_weight)
     if isinstance(thing, Wrapper):
-        return _doubts(kind, name, thing.metric, Batch(read, batch.size, weight))
+        return _doubts(kind, name, thing.metric, Context(read, context.size, weight))
     seen = {name: seen_of(name, read.get(name), weight) for name in ("y_pred", "y_true")}
     meant = meant_by(thing)
     found = list(judged(meant, seen["y_pred"], seen["y_true"]))
     # What isn't meant at all needn't be told apart.
     found = found or list(coarse(meant, seen["y_pred"], seen["y_true"]))
-    return [f"{term.who} {doubt}" for doubt in found] + _told(term, batch)
+    return [f"{term.who} {doubt}" for doubt in found] + _told(term, context)
 
 
-def _told(term: Term, batch: Batch) -> list[str]:
+def _told(term: Term, context: Context) -> list[str]:
     """What a loss or metric is warned of while it is traced, such as labels that are broadcast."""
     with warnings.catch_warnings(record=True) as told, contextlib.suppress(Exception):
         warnings.simplefilter("always")
         # What it raises will be raised in a step, too.
-        eqx.filter_eval_shape(lambda batch: parts(term, batch, Mean.of), batch)
+        eqx.filter_eval_shape(lambda context: parts(term, context, Mean.of), context)
     return [str(warning.message) for warning in told if str(warning.message).startswith(term.who)]

@@ -6,16 +6,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._class_weight import as_table
+from .._data._arrays import as_arrays
+from .._data._batch import Batch
 from .._describe import is_arraylike, path_name
-from .._driver import Examples, train
-from .._flat import Frozen, join, split
-from .._invariants import check_can_train
-from .._prepare import prepared, without_metrics
-from ..data._arrays import as_arrays
-from ._named import named
-from ._origins import Given, Replay
+from .._model._checks import check_can_train
+from .._steps._hashable import Frozen, join, split
+from .._steps._prepare import prepared, without_metrics
+from .._steps._run_step import train
+from .._terms._class_weight import as_table
+from ._named_scopes import named
 from ._place import LOG
+from ._replay import Given, Replay
 from ._report import Spoiled, Step, report
 
 
@@ -60,11 +61,11 @@ def explain_nan(
     named = {name: jax.tree.map(jnp.asarray, as_arrays(value, name)) for name, value in parts.items()}
     table = as_table(class_weight)
     table = jax.tree.map(jnp.asarray, table)
-    examples = Examples(named["x"], named["y"], named["sample_weight"], table)
+    examples = Batch(named["x"], named["y"], named["sample_weight"], table)
     return explain_step(without_metrics(prepared(model, "train", examples)), examples)
 
 
-def explain_step(model: Any, examples: Examples) -> str | None:
+def explain_step(model: Any, examples: Batch) -> str | None:
     """The same for a model that is ready to be trained, and a batch."""
     arrays = split(model)[0]
     try:
@@ -88,11 +89,11 @@ class _Program(NamedTuple):
     """The names of what it returns after the arrays of the model."""
 
 
-def _traced(model: Any, arrays: list[Any], examples: Examples) -> _Program:
+def _traced(model: Any, arrays: list[Any], examples: Batch) -> _Program:
     frozen: Frozen = split(model)[1]
     names: list[str] = []
 
-    def step(arrays: list[Any], examples: Examples) -> Any:
+    def step(arrays: list[Any], examples: Batch) -> Any:
         after, logs = train(join(arrays, frozen), examples)
         figures: dict[str, Any] = {}
         for name, value in logs.each.items():
@@ -133,7 +134,7 @@ def _indices(model: Any) -> dict[int, str]:
     return found
 
 
-def _data(examples: Examples) -> list[Given]:
+def _data(examples: Batch) -> list[Given]:
     found: list[Given] = []
     for field, tree in examples._asdict().items():
         name = "y" if field == "y_true" else field

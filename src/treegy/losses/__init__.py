@@ -34,7 +34,7 @@ from ._kl_divergence import KLDivergence as KLDivergence
 from ._kl_divergence import kl_divergence as kl_divergence
 from ._log_cosh import LogCosh as LogCosh
 from ._log_cosh import log_cosh as log_cosh
-from .._loss import Loss as Loss
+from .._terms._loss import Loss as Loss
 from ._mean_absolute_error import MeanAbsoluteError as MeanAbsoluteError
 from ._mean_absolute_error import mean_absolute_error as mean_absolute_error
 from ._mean_absolute_percentage_error import MeanAbsolutePercentageError as MeanAbsolutePercentageError

@@ -7,10 +7,10 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
+from .._converters import flag, integer
+from .._terms._elementwise import matched, mean_over_axis
+from .._terms._loss import Loss
 from ._crossentropy import check_label_smoothing, log_clipped, smoothed
-from ._elementwise import matched, mean_over_axis
-from ._static import flag, integer
 
 
 def binary_crossentropy(

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
+from .._converters import flag, integer
+from .._terms._elementwise import absolute, matched, mean_over_axis
+from .._terms._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, log_clipped, smoothed
-from ._elementwise import absolute, matched, mean_over_axis
 from ._sigmoid_focal import check_balance, check_gamma, sigmoid_focal
-from ._static import flag, integer
 
 
 def binary_focal_crossentropy(

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
-from ._classes import class_axis
+from .._converters import flag, integer
+from .._terms._classes import class_axis
+from .._terms._elementwise import in_floats
+from .._terms._loss import Loss
 from ._crossentropy import check_label_smoothing, log_distribution, log_softmax, smoothed
-from ._elementwise import in_floats
-from ._static import flag, integer
 
 
 def categorical_crossentropy(

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
+from .._checks import check_number
+from .._converters import flag, integer
 from .._describe import array_name
 from .._errors import ContractError
-from .._loss import Loss
-from ._classes import class_axis
+from .._terms._classes import class_axis
+from .._terms._elementwise import in_floats, laid_along
+from .._terms._loss import Loss
 from ._crossentropy import check_label_smoothing, clipped, log_distribution, log_softmax, smoothed
-from ._elementwise import in_floats, laid_along
-from ._number import check_number
 from ._sigmoid_focal import check_gamma
-from ._static import flag, integer
 
 
 def categorical_focal_crossentropy(

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
-from ._classes import class_labels, within
-from ._elementwise import in_floats
-from ._number import check_number
+from .._checks import check_number
+from .._terms._classes import class_labels, within
+from .._terms._elementwise import in_floats
+from .._terms._loss import Loss
 
 
 def categorical_generalized_cross_entropy(

@@ -5,9 +5,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._classes import class_axis
-from ._elementwise import in_floats
+from .._terms._classes import class_axis
+from .._terms._elementwise import in_floats
+from .._terms._loss import Loss
 
 
 def categorical_hinge(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:

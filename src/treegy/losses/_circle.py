@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._accumulator import Masked
-from .._loss import Loss
-from ._number import check_number
+from .._checks import check_number
+from .._converters import flag
+from .._terms._accumulator import Masked
+from .._terms._loss import Loss
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
-from ._static import flag
 
 
 def circle(

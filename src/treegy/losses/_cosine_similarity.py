@@ -4,9 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._elementwise import inner_axis, matched, units
-from ._static import integer
+from .._converters import integer
+from .._terms._elementwise import inner_axis, matched, units
+from .._terms._loss import Loss
 
 
 def cosine_similarity(

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._accumulator import safe_divide
-from ._elementwise import EPSILON
-from ._number import check_number
+from .._checks import check_number
+from .._terms._accumulator import safe_divide
+from .._terms._elementwise import EPSILON
 
 
 def clipped(probabilities: Array) -> Array:

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Shaped
 
 from .._describe import array_name
 from .._errors import ContractError
-from .._loss import Loss
-from ._elementwise import in_floats, is_integer
+from .._terms._elementwise import in_floats, is_integer
+from .._terms._loss import Loss
 
 BLANK = 0
 

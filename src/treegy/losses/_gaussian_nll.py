@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
-from ._elementwise import mean_over_last_axis
-from ._number import check_number
+from .._checks import check_number
+from .._converters import flag
+from .._terms._elementwise import mean_over_last_axis
+from .._terms._loss import Loss
 from ._several import several
-from ._static import flag
 
 
 def gaussian_nll(

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._elementwise import matched, mean_over_last_axis
+from .._terms._elementwise import matched, mean_over_last_axis
+from .._terms._loss import Loss
 
 
 def hinge(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:

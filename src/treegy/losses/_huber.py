@@ -8,9 +8,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._elementwise import matched, mean_over_last_axis
-from ._number import check_number
+from .._checks import check_number
+from .._terms._elementwise import matched, mean_over_last_axis
+from .._terms._loss import Loss
 
 
 def huber(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."], *, delta: ArrayLike = 1.0) -> Float[Array, "..."]:

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
-from ._classes import class_axis
-from ._elementwise import EPSILON, in_floats
+from .._terms._classes import class_axis
+from .._terms._elementwise import EPSILON, in_floats
+from .._terms._loss import Loss
 
 
 def kl_divergence(y_true: Shaped[Array, "..."], y_pred: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -6,8 +6,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._elementwise import absolute, matched, mean_over_last_axis
+from .._terms._elementwise import absolute, matched, mean_over_last_axis
+from .._terms._loss import Loss
 
 
 def log_cosh(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._elementwise import absolute, matched, mean_over_last_axis
+from .._terms._elementwise import absolute, matched, mean_over_last_axis
+from .._terms._loss import Loss
 
 
 def mean_absolute_error(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:

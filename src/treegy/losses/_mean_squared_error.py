@@ -5,8 +5,8 @@ from typing import ClassVar
 import optax
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._loss import Loss
-from ._elementwise import matched, mean_over_last_axis
+from .._terms._elementwise import matched, mean_over_last_axis
+from .._terms._loss import Loss
 
 
 def mean_squared_error(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Float[Array, "..."]:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._accumulator import Masked, safe_divide
-from .._loss import Loss
-from ._elementwise import units
-from ._number import check_number
+from .._checks import check_number
+from .._terms._accumulator import Masked, safe_divide
+from .._terms._elementwise import units
+from .._terms._loss import Loss
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
 
 

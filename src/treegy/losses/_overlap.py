@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
+from .._checks import check_number
+from .._converters import integers
 from .._describe import array_name
 from .._errors import ContractError
-from .._loss import Loss
-from ._elementwise import EPSILON, inner_axis, matched
-from ._number import check_number
-from ._powers import exponent_of, times_power
-from ._static import integers
+from .._terms._elementwise import EPSILON, inner_axis, matched
+from .._terms._loss import Loss
+from .._terms._powers import exponent_of, times_power
 
 Axes = int | tuple[int, ...] | None
 

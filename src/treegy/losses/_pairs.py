@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .._accumulator import lined_up
 from .._describe import array_name
 from .._errors import ContractError
-from ._elementwise import all_in_floats, is_integer
+from .._terms._accumulator import lined_up
+from .._terms._elementwise import all_in_floats, is_integer
 
 # Why such a loss can't keep these laws, in the words of `treegy.testing`.
 OF_PAIRS = {

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
+from .._checks import check_number
+from .._converters import integer
+from .._terms._elementwise import in_floats
+from .._terms._loss import Loss
 from ._categorical_crossentropy import categorical_crossentropy
 from ._crossentropy import log_softmax
-from ._elementwise import in_floats
-from ._number import check_number
-from ._static import integer
 
 
 def poly_loss(

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
+from .._checks import check_number
 from .._describe import array_name
 from .._errors import ContractError
-from .._loss import Loss
-from ._elementwise import check_same_shape, in_floats, laid_along, mean_over_last_axis
-from ._number import check_number
+from .._terms._elementwise import check_same_shape, in_floats, laid_along, mean_over_last_axis
+from .._terms._loss import Loss
 
 
 def quantile(

@@ -6,7 +6,7 @@ from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError
-from ._elementwise import all_in_floats
+from .._terms._elementwise import all_in_floats
 
 
 def several(y_pred: Any, meanings: tuple[str, ...], **others: Array) -> list[Array]:

@@ -8,10 +8,10 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from .._loss import Loss
-from ._elementwise import matched, mean_over_axis
-from ._number import check_number
-from ._static import integer
+from .._checks import check_number
+from .._converters import integer
+from .._terms._elementwise import matched, mean_over_axis
+from .._terms._loss import Loss
 
 
 def sigmoid_focal(

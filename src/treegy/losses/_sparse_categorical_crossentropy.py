@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from .._accumulator import Masked
-from .._loss import Loss
-from ._classes import class_labels, within
+from .._converters import flag, integer
+from .._terms._accumulator import Masked
+from .._terms._classes import class_labels, within
+from .._terms._elementwise import in_floats
+from .._terms._loss import Loss
 from ._crossentropy import log_distribution
-from ._elementwise import in_floats
-from ._static import flag, integer
 
 
 def sparse_categorical_crossentropy(

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._checks import check_number
 from .._describe import array_name
 from .._errors import ContractError
-from .._loss import Loss
-from ._elementwise import absolute
-from ._number import check_number
-from ._powers import exponent_of, times_power
+from .._terms._elementwise import absolute
+from .._terms._loss import Loss
+from .._terms._powers import exponent_of, times_power
 from ._several import several
 
 

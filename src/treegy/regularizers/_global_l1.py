@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._loss import Loss
-from ..losses._elementwise import absolute
+from .._terms._elementwise import absolute
+from .._terms._loss import Loss
 from ._over_leaves import check_factor, sum_over_leaves, times
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._loss import Loss
+from .._terms._loss import Loss
 from ._global_l1 import global_l1
 from ._global_l2 import global_l2
 from ._over_leaves import check_factor

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._loss import Loss
+from .._terms._loss import Loss
 from ._over_leaves import check_factor, sum_over_leaves, times
 
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._accumulator import accumulation_dtype
+from .._checks import check_number
 from .._errors import ContractError
-from ..losses._number import check_number
+from .._terms._accumulator import accumulation_dtype
 
 
 def sum_over_leaves(fn: Callable[[Array], Array], parameters: Any, where: Any) -> Array:

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._accumulator import merge_all
 from .._describe import array_name
 from .._errors import ContractError
+from .._terms._accumulator import merge_all
 from ._laws import LAWS, Sides, figure, tried, weights
 from ._subject import Subject, differing, emptied, make_subject, place, poisoned
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._accumulator import Mean, Sum, compute_all
+from .._terms._accumulator import Mean, Sum, compute_all
 from ._subject import Subject, emptied, merged, poisoned, repetitions, taken
 
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._accumulator import Accumulator, Mean, compute_all, is_accumulator, merge_all
 from .._describe import array_name, describe, is_arraylike, path_name
-from .._inject import request
-from .._objective import check_terms
-from .._term import OF_EXAMPLES, Batch, Term, default_name, make_term, parts, reducer, scaled, standing_alone
+from .._injection._inject import request
+from .._terms._accumulator import Accumulator, Mean, compute_all, is_accumulator, merge_all
+from .._terms._objective import check_terms
+from .._terms._term import OF_EXAMPLES, Context, Term, default_name, make_term, parts, reducer, scaled, standing_alone
 
 FEWEST = 4
 """How many examples there must be at least: to be cut into three batches, some of them left out."""
@@ -41,9 +41,9 @@ class Subject(NamedTuple):
         """The accumulators of one batch, by part, as a model makes them."""
         leaves = jax.tree.leaves(examples)
         size = leaves[0].shape[0] if leaves else 1
-        batch = Batch({**self.others, **examples, "sample_weight": weight}, size, weight)
-        found = parts(self.term, batch, self.reduce if reduce is None else reduce)
-        return {part: scaled(self.term, accumulator, batch) for part, accumulator in found.items()}
+        context = Context({**self.others, **examples, "sample_weight": weight}, size, weight)
+        found = parts(self.term, context, self.reduce if reduce is None else reduce)
+        return {part: scaled(self.term, accumulator, context) for part, accumulator in found.items()}
 
     def figures(self, examples: Mapping[str, Any], weight: Any = None, reduce: Any = None) -> dict[str, Any]:
         return compute_all(self.of(examples, weight, reduce))

@@ -1,0 +1,65 @@
+"""Converters of what losses and metrics are made with and never trace: integers and flags, of NumPy too."""
+
+import operator
+from collections.abc import Callable
+from typing import Any, Literal, SupportsIndex, overload
+
+import numpy as np
+
+from ._describe import describe
+
+
+# Converters take anything, to refuse it by name; to type checkers they say what will do.
+@overload
+def integer(
+    name: str, expected: str, *, least: int | None = None, optional: Literal[True]
+) -> Callable[[SupportsIndex | None], int | None]: ...
+@overload
+def integer(name: str, expected: str, *, least: int | None = None) -> Callable[[SupportsIndex], int]: ...
+def integer(name: str, expected: str, *, least: int | None = None, optional: bool = False) -> Callable[[Any], Any]:
+    """A converter to a Python integer.
+
+    **Arguments:**
+
+    - `name`: what the number is called.
+    - `expected`: what it stands for.
+    - `least`: the smallest that will do; any by default.
+    - `optional`: whether `None` will do too.
+
+    The converter raises `TypeError` for what isn't an integer, as booleans and floats aren't, and `ValueError` for one
+    that is too small.
+    """
+
+    def convert(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"`{name}` is {expected}, an integer, and got {describe(value)}.")
+        if least is not None and value < least:
+            raise ValueError(f"`{name}` is {expected}, at least {least}, and got {value}.")
+        return operator.index(value)
+
+    return convert
+
+
+def integers(name: str, expected: str) -> Callable[[Any], Any]:
+    """A converter to a Python integer, a tuple of several, or None."""
+    one = integer(name, expected)
+
+    def convert(value: Any) -> Any:
+        if value is None:
+            return None
+        return tuple(one(v) for v in value) if isinstance(value, list | tuple | np.ndarray) else one(value)
+
+    return convert
+
+
+def flag(name: str) -> Callable[[bool], bool]:
+    """A converter to a Python boolean, which raises `TypeError` for what isn't one."""
+
+    def convert(value: Any) -> bool:
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"`{name}` is True or False, and got {describe(value)}.")
+        return bool(value)
+
+    return convert

@@ -1,0 +1,228 @@
+"""Arrays as a source: how they are cut into batches, and how these reach the device.
+
+On the CPU arrays stay where the user has them: a chunk is gathered into one of a few aligned buffers, which jax then
+reads in place. On an accelerator, data that fits is placed there once, and a chunk is only the positions of its
+examples.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._describe import is_key
+from .._errors import CheckpointError
+from .._placement import default_device
+from ._arrays import Arrays, batches_in, named_leaves
+from ._batch import Batch
+from ._chunk import Chunk, Placed, Stacked
+from ._in_32_bits import check_fits_32_bits, in_32_bits
+from ._ring_buffer import Ring
+from ._shuffle import order
+from ._source import Feed, Source
+from ._table_rows import Rows
+
+# Up to so many examples the order of an epoch is computed at once.
+_WHOLE = 4_000_000
+
+
+class ArraySource(Source):
+    """Batches of arrays."""
+
+    def __init__(self, arrays: Arrays, batch_size: int, remainder: bool = True, goes_on: bool = False):
+        """**Arguments:**
+
+        - `arrays`: the data.
+        - `batch_size`: how many examples are in a batch.
+        - `remainder`: whether the last batch is used if it is smaller.
+        - `goes_on`: whether epochs have a length of their own, and run on into the next pass.
+
+        **Raises:** `ValueError` if there is no batch then.
+        """
+        self.arrays = arrays
+        self.batch_size = batch_size
+        self.remainder = remainder
+        self._goes_on = goes_on
+        if not self.batches:
+            raise ValueError(
+                f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
+                "would be trained on."
+            )
+
+    @property
+    def batches(self) -> int:
+        return batches_in(self.arrays.length, self.batch_size, self.remainder)
+
+    @property
+    def goes_on(self) -> bool:
+        return self._goes_on
+
+    @property
+    def bytes_per_batch(self) -> int:
+        return self.batch_size * self.arrays.bytes_per_example
+
+    def counted(self, batches: int) -> str:
+        return f"{batches} batches of {self.batch_size}"
+
+    def first(self) -> Batch:
+        return self.arrays.first(self.batch_size)
+
+    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+        check(self.arrays.y, self.arrays.sample_weight)
+
+    def next_pass(self) -> None: ...
+    def close(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        # The position follows from the epoch and the step, and the order from the model's key.
+        return {"examples": self.arrays.length, "batch_size": self.batch_size, "remainder": self.remainder}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        if dict(state) != self.state():
+            raise CheckpointError(
+                f"The backup is of a training on other data: on {_counted(state)}, and now there are "
+                f"{_counted(self.state())}."
+            )
+
+    def feed(self, steps: int, class_weight: Any = None) -> "ArrayFeed":
+        return ArrayFeed(self, steps, class_weight)
+
+    @functools.cached_property
+    def placed(self) -> list[Any] | None:
+        """The arrays on the device, where they stay from pass to pass; `None` where that does no good."""
+        if not fits_on_device(self.arrays):
+            return None
+        named = named_leaves(self.arrays.examples)
+        return [jnp.asarray(in_32_bits(leaf[:], name)) for name, leaf in named]
+
+
+def _counted(state: Mapping[str, Any]) -> str:
+    if "examples" not in state:
+        return "something that gives batches"
+    without = "" if state["remainder"] else ", without the remainder"
+    return f"{state['examples']} examples in batches of {state['batch_size']}{without}"
+
+
+class ArrayFeed(Feed):
+    """The batches of some arrays, a pass at a time."""
+
+    def __init__(self, source: ArraySource, steps: int, class_weight: Any):
+        self._source = source
+        self.steps = steps
+        self._class_weight = jax.tree.map(jnp.asarray, class_weight)
+        self._length = source.arrays.length
+        leaves, self._tree = jax.tree.flatten(source.arrays.examples)
+        self._names = [name for name, _ in named_leaves(source.arrays.examples)]
+        self._placed = source.placed
+        # On the CPU a jax array is host memory too; keys alone have no NumPy form.
+        self._leaves = self._placed or [
+            leaf if isinstance(leaf, Rows) or (isinstance(leaf, jax.Array) and is_key(leaf)) else np.asarray(leaf)
+            for leaf in leaves
+        ]
+        self._rings: dict[int, Ring] = {}
+
+    def epoch(
+        self,
+        *,
+        begin: int = 0,
+        words: Any = None,
+        before: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        most: Callable[[], int] | None = None,
+    ) -> Iterator[Chunk]:
+        length = self._source.batches
+        if stop is None:
+            yield from self._pass(self._positions(words, begin), start, length, most)
+            return
+        done = start
+        while done < stop:
+            # Every pass has as many batches, so where one began follows from how many there were.
+            passes, at = divmod(before + done, length)
+            positions = self._positions(words, begin + passes * length)
+            for chunk in self._pass(positions, at, min(length, at + stop - done), most):
+                done += chunk.n
+                yield chunk
+
+    def _pass(
+        self, positions: Callable[[int, int], Any] | None, start: int, stop: int, most: Callable[[], int] | None
+    ) -> Iterator[Chunk]:
+        """The batches of one pass from `start` to before `stop`."""
+        size = self._source.batch_size
+        full, rest = divmod(self._length, size)
+        done = start
+        while done < min(full, stop):
+            n = min(self.steps, min(full, stop) - done, self.steps if most is None else most())
+            yield self._chunk(positions, done * size, n, self.steps, size)
+            done += n
+        if done < stop:
+            yield self._chunk(positions, full * size, 1, 1, rest)
+
+    def _positions(self, words: Any, begin: int) -> Callable[[int, int], Any] | None:
+        """The positions from `start` on, `size` many, of the examples of a pass; `None` for the order they are in."""
+        length = self._length
+        if words is None:
+            return None
+        if length > _WHOLE:
+            return lambda start, size: order(words, begin, length, start, size, np)
+        # Asking for positions costs about as much for a chunk as for a whole epoch, unless that is very long.
+        whole = order(words, begin, length, 0, length, np)
+        return lambda start, size: whole[start : start + size]
+
+    def _chunk(self, order: Callable[[int, int], Any] | None, start: int, n: int, steps: int, size: int) -> Chunk:
+        picked = n * size
+        if self._placed is not None:
+            positions = np.zeros(steps * size, np.int32)
+            positions[:picked] = np.arange(start, start + picked) if order is None else order(start, picked)
+            examples = jax.tree.unflatten(self._tree, self._leaves)
+            data = Placed(examples, jnp.asarray(positions.reshape(steps, size)), self._class_weight)
+            return Chunk(data, n, size, lambda marker: None)
+        positions = None if order is None else order(start, picked)
+        slot = self._ring(steps, size).next()
+        leaves = [
+            _gathered(name, leaf, buffer, positions, start, picked, steps, size)
+            for name, leaf, buffer in zip(self._names, self._leaves, slot.buffers, strict=True)
+        ]
+        data = Stacked(jax.tree.unflatten(self._tree, leaves), self._class_weight)
+        return Chunk(data, n, size, slot.used)
+
+    def _ring(self, steps: int, size: int) -> Ring:
+        if size not in self._rings:
+            self._rings[size] = Ring(
+                [
+                    None if isinstance(leaf, jax.Array) else ((steps * size, *leaf.shape[1:]), leaf.dtype)
+                    for leaf in self._leaves
+                ]
+            )
+        return self._rings[size]
+
+
+def fits_on_device(arrays: Arrays) -> bool:
+    """Whether the data goes to the device as a whole: on an accelerator, if it takes at most half of what is free."""
+    device = default_device()
+    if device.platform == "cpu":
+        return False
+    stats = device.memory_stats() or {}
+    free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
+    return arrays.length * arrays.bytes_per_example <= free // 2
+
+
+def _gathered(name: str, leaf: Any, buffer: Any, positions: Any, start: int, picked: int, steps: int, size: int) -> Any:
+    """Examples of one leaf in a buffer, as a jax array `(steps, batch, ...)`."""
+    if buffer is None:
+        part = leaf[start : start + picked] if positions is None else jnp.take(leaf, jnp.asarray(positions), axis=0)
+        # Keys can't be padded with zeros: repeat what there is.
+        part = jnp.take(part, jnp.arange(steps * size) % picked, axis=0)
+        return part.reshape(steps, size, *leaf.shape[1:])
+    if isinstance(leaf, Rows):
+        buffer[:picked] = leaf.read(np.arange(start, start + picked) if positions is None else positions)
+    elif positions is None:
+        buffer[:picked] = leaf[start : start + picked]
+    else:
+        # `mode="clip"` writes into the buffer directly; positions are within bounds.
+        np.take(leaf, positions, axis=0, out=buffer[:picked], mode="clip")
+    check_fits_32_bits(buffer[:picked], name)
+    return jax.device_put(buffer.reshape(steps, size, *leaf.shape[1:]))

@@ -1,0 +1,89 @@
+"""Chunks of batches, as the compiled programs get them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from .._describe import is_key
+from ._batch import Batch
+
+
+def shapes_of(batch: Batch) -> Any:
+    """The shapes and dtypes of one batch, hashable."""
+    leaves = jax.tree.leaves(batch._replace(class_weight=None))
+    return tuple((a.shape, a.dtype if is_key(a) else jax.dtypes.canonicalize_dtype(a.dtype)) for a in leaves)
+
+
+class Stacked(NamedTuple):
+    """Batches of the same size, one after the other: leaves `(steps, batch, ...)`."""
+
+    examples: Batch
+    class_weight: Any
+
+    def at(self, i: Any) -> Batch:
+        """The `i`-th batch."""
+        return jax.tree.map(lambda a: a[i], self.examples)._replace(class_weight=self.class_weight)
+
+    @property
+    def batch(self) -> Batch:
+        """The shapes of one batch."""
+        shapes: Batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), self.examples)
+        return shapes._replace(class_weight=self.class_weight)
+
+    @property
+    def shapes(self) -> Any:
+        """The shapes and dtypes of one batch, hashable."""
+        return tuple((a.shape[1:], a.dtype) for a in jax.tree.leaves(self.examples))
+
+    @property
+    def steps(self) -> int:
+        return jax.tree.leaves(self.examples)[0].shape[0]
+
+
+class Placed(NamedTuple):
+    """All examples, where the device has them, and the positions `(steps, batch)` of those in each batch."""
+
+    examples: Batch
+    positions: Any
+    class_weight: Any
+
+    def at(self, i: Any) -> Batch:
+        """The `i`-th batch."""
+        where = self.positions[i]
+
+        def picked(array: Any) -> Any:
+            # There is no position that doesn't exist: nothing has to be looked for, or filled.
+            return array.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+        return jax.tree.map(picked, self.examples)._replace(class_weight=self.class_weight)
+
+    @property
+    def batch(self) -> Batch:
+        """The shapes of one batch."""
+        size = self.positions.shape[1]
+        shapes: Batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), self.examples)
+        return shapes._replace(class_weight=self.class_weight)
+
+    @property
+    def shapes(self) -> Any:
+        """The shapes and dtypes of one batch, hashable."""
+        size = self.positions.shape[1]
+        return tuple(((size, *a.shape[1:]), a.dtype) for a in jax.tree.leaves(self.examples))
+
+    @property
+    def steps(self) -> int:
+        return self.positions.shape[0]
+
+
+class Chunk(NamedTuple):
+    """What one compiled call works on."""
+
+    data: Any
+    """`Stacked` or `Placed` batches."""
+    n: int
+    """How many of its batches are filled."""
+    size: int
+    """How many examples are in each."""
+    done: Callable[[Any], None]
+    """To be called with an array that is ready once the data has been used."""

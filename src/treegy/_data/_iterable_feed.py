@@ -1,0 +1,145 @@
+"""Batches on their way to the device, as an iterable gives them.
+
+They are copied into the buffers of a chunk as they come. While the device computes a chunk, the next one is being
+filled: dispatch is asynchronous, so no thread is needed for that.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+
+from .._describe import is_key
+from ._arrays import named_leaves
+from ._batch import Batch
+from ._chunk import Chunk, Stacked
+from ._in_32_bits import check_fits_32_bits
+from ._ring_buffer import Ring, Slot
+from ._source import Feed
+
+# A chunk isn't filled for longer than so many seconds: the device would wait for a slow source.
+_PATIENCE = 0.1
+# Buffers are kept for so many shapes of batches.
+_RINGS = 4
+
+
+@runtime_checkable
+class Given(Protocol):
+    """What gives batches one by one, and takes one back."""
+
+    def first(self) -> Batch: ...
+    def take(self, stop: int | None, start: int = 0) -> Iterator[Batch]: ...
+    def put_back(self, batch: Batch) -> None: ...
+    def drop(self) -> None: ...
+
+
+class BatchFeed(Feed):
+    """The batches of an iterable, a pass at a time."""
+
+    def __init__(self, source: Given, steps: int, class_weight: Any):
+        self._source = source
+        self.steps = steps
+        self._class_weight = jax.tree.map(jnp.asarray, class_weight)
+        # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
+        self._usual = _signature(source.first())
+        self._rings: dict[Any, Ring] = {}
+
+    def epoch(
+        self,
+        *,
+        begin: int = 0,
+        words: Any = None,
+        before: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        most: Callable[[], int] | None = None,
+    ) -> Iterator[Chunk]:
+        filling: _Filling | None = None
+        batches = self._source.take(stop, start)
+        while True:
+            try:
+                batch = next(batches, None)
+            except Exception:
+                if filling is not None:
+                    # What was read counts as trained on, so it has to be.
+                    yield filling.chunk(self._class_weight)
+                raise
+            if batch is None:
+                break
+            signature = _signature(batch)
+            if filling is not None and filling.signature != signature:
+                # A backup that is made meanwhile must not miss it.
+                self._source.put_back(batch)
+                yield filling.chunk(self._class_weight)
+                batch, filling = self._source.first(), None
+                self._source.drop()
+            if filling is None:
+                room = self.steps if signature == self._usual else 1
+                limit = room if most is None else min(room, most())
+                filling = _Filling(batch, signature, self._ring(signature, batch, room).next(), room, limit)
+            filling.add(batch)
+            if filling.is_full:
+                yield filling.chunk(self._class_weight)
+                filling = None
+        if filling is not None:
+            yield filling.chunk(self._class_weight)
+
+    def _ring(self, signature: Any, batch: Batch, room: int) -> Ring:
+        ring = self._rings.pop(signature, None) or Ring(
+            [None if _stays(a) else ((room, *a.shape), a.dtype) for a in jax.tree.leaves(batch)]
+        )
+        self._rings[signature] = ring
+        if len(self._rings) > _RINGS:
+            del self._rings[next(iter(self._rings))]
+        return ring
+
+
+class _Filling:
+    """A chunk while batches are copied into it."""
+
+    def __init__(self, first: Batch, signature: Any, slot: Slot, room: int, limit: int):
+        self.signature = signature
+        self._slot = slot
+        self._room = room
+        self._limit = limit
+        self._n = 0
+        self._tree = jax.tree.structure(first)
+        self._size = jax.tree.leaves(first)[0].shape[0]
+        self._staying: list[list[Any]] = [[] for _ in slot.buffers]
+        self._wide = {i: name for i, (name, a) in enumerate(named_leaves(first)) if a.dtype.itemsize >= 8}
+        self._until = time.perf_counter() + _PATIENCE
+
+    @property
+    def is_full(self) -> bool:
+        return self._n >= self._limit or time.perf_counter() > self._until
+
+    def add(self, batch: Batch) -> None:
+        for i, leaf in enumerate(jax.tree.leaves(batch)):
+            buffer = self._slot.buffers[i]
+            if buffer is None:
+                self._staying[i].append(leaf)
+                continue
+            if i in self._wide:
+                check_fits_32_bits(leaf, self._wide[i])
+            buffer[self._n] = leaf
+        self._n += 1
+
+    def chunk(self, class_weight: Any) -> Chunk:
+        leaves = [
+            # Room that isn't filled is never looked at.
+            jnp.stack(staying + staying[-1:] * (self._room - self._n)) if buffer is None else jax.device_put(buffer)
+            for buffer, staying in zip(self._slot.buffers, self._staying, strict=True)
+        ]
+        data = Stacked(jax.tree.unflatten(self._tree, leaves), class_weight)
+        return Chunk(data, self._n, self._size, self._slot.used)
+
+
+def _signature(batch: Batch) -> Any:
+    return tuple((a.shape, a.dtype) for a in jax.tree.leaves(batch))
+
+
+def _stays(leaf: Any) -> bool:
+    """Whether a leaf is better left where it is: on an accelerator; keys have no NumPy form."""
+    return isinstance(leaf, jax.Array) and (is_key(leaf) or next(iter(leaf.devices())).platform != "cpu")

@@ -1,0 +1,134 @@
+"""Where batches come from: what `fit`, `evaluate` and `predict` need to know of their data, whatever it is.
+
+A source is the data itself: arrays that are cut into batches (`_arrays.py`), or something that gives batches one by one
+(`_batches.py`). Its feed is the data on its way: passes over it, in chunks, ready for the device.
+"""
+
+import abc
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .._errors import DataError
+from .._warn import warn
+from ._batch import Batch
+from ._chunk import Chunk
+
+
+class Feed(abc.ABC):
+    """The batches of a source, a pass at a time."""
+
+    steps: int
+    """How many batches at most are in a chunk."""
+
+    @abc.abstractmethod
+    def epoch(
+        self,
+        *,
+        begin: int = 0,
+        words: Any = None,
+        before: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        most: Callable[[], int] | None = None,
+    ) -> Iterator[Chunk]:
+        """One epoch: a pass, or so many batches. Batches of another size are in chunks of their own.
+
+        **Arguments:**
+
+        - `words`, `begin`: key data and the step at which the first pass began, from which the permutation of each
+            pass follows; without `words` examples come as they are. What gives batches has an order of its own.
+        - `before`: how many batches earlier epochs have taken since then, where epochs run on through the data.
+        - `start`: how many batches of this epoch to leave out.
+        - `stop`: after how many batches of this epoch, with these, to stop, if not at the end of the pass.
+        - `most`: how many batches the next chunk may have, if fewer than the feed's `steps`.
+        """
+
+
+class Source(abc.ABC):
+    """Data that batches can be made of."""
+
+    @property
+    @abc.abstractmethod
+    def batches(self) -> int | None:
+        """How many batches a pass has, if that is known before."""
+
+    @property
+    @abc.abstractmethod
+    def bytes_per_batch(self) -> int: ...
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether a pass is known to have no end."""
+        return False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next pass begins where the one before it ended, and so may be longer than the data."""
+        return False
+
+    @property
+    def looks_alike_anywhere(self) -> bool:
+        """Whether looking at a batch is the same at any time, as it is for arrays: else it begins a pass."""
+        return True
+
+    @property
+    def unresumable(self) -> str | None:
+        """Why another process can't give the same batches, as far as that can be seen by now; `None` if it may."""
+        return None
+
+    def begin_epoch(self, epoch: int) -> None:  # noqa: B027 (most have nothing to be told)
+        """Tell the data which epoch begins, or is resumed, before its first batch is looked at."""
+
+    def counted(self, batches: int) -> str:
+        return f"{batches} batches"
+
+    @abc.abstractmethod
+    def first(self) -> Batch:
+        """A batch of which shapes are looked at. The next pass begins with it all the same."""
+
+    @abc.abstractmethod
+    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+        """Call `check` with `y` and `sample_weight` of all examples now, or of each batch when it comes."""
+
+    @abc.abstractmethod
+    def next_pass(self) -> None:
+        """The pass is over: the next one begins anew, unless the data goes on."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """No further pass follows: let go of what was opened for them, and of nothing that is the user's."""
+
+    @abc.abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Where the passes over the data are, for a backup."""
+
+    @abc.abstractmethod
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned in an earlier process.
+
+        **Raises:** [`treegy.CheckpointError`][] if it was of other data.
+        """
+
+    @abc.abstractmethod
+    def feed(self, steps: int, class_weight: Any = None) -> Feed:
+        """**Arguments:**
+
+        - `steps`: how many batches at most are in a chunk.
+        - `class_weight`: what every batch has besides its examples.
+        """
+
+
+def check_steps(name: str, steps: int | None, source: Source) -> None:
+    """Raise if a pass has fewer than `steps` batches, or no end that `steps` would give it, as far as that is known."""
+    there_are = source.batches
+    if steps is None and source.is_endless:
+        raise DataError(f"the data has no end: say with `{name}` how many of its batches to look at.")
+    if steps is not None and there_are is not None and steps > there_are and not source.goes_on:
+        raise ValueError(f"`{name}` is {steps}, and the data has {source.counted(there_are)}.")
+
+
+def tell_if_short(source: Source, done: int) -> None:
+    """Warn if a pass has had fewer batches than the data has by its length."""
+    expected = source.batches
+    if expected is not None and done < expected:
+        warn(f"the data has a length of {expected} batches, and a pass over it gave {done}.")

@@ -1,0 +1,117 @@
+"""What the module, the losses and the metrics of a model read, found from shapes."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+
+from .._describe import describe
+from .._errors import InjectionError
+from .._injection._inject import function_name, places, request
+from .._steps._assembly import bound_to
+from .._steps._defaults import for_module, for_terms, is_default
+from .._steps._forward import inputs_of
+from .._steps._states import States
+from .._terms._naming import named_terms
+from .._terms._term import INJECTED, Context, Term, make_term, reads
+
+# What the table says about these is that they are read; their shapes are in the table already, or are none.
+_WITHOUT_SHAPE = ("training", "inference", "initializing", "parameters", "states", "state", "key", "module", "step")
+
+
+class Injection(NamedTuple):
+    """What the module, a loss or a metric reads."""
+
+    kind: str
+    """`module`, `loss` or `metric`."""
+    name: str
+    reads: dict[str, str]
+    """The values by name, after `on=`: `{"y_true": "i32[32]", "y_pred['logits']": "f32[32,10]"}`."""
+    error: str = ""
+    """Why it can't be called, if so."""
+
+
+def injections(model: Any, states: States, x: Any, y: Any, notes: list[str]) -> list[Injection]:
+    """What the module, the losses and the metrics read."""
+    if x is None:
+        return [_asked(term) for term in _terms(model)]
+    found: list[Injection] = []
+
+    def run(states: States, x: Any, y: Any) -> None:
+        bound = bound_to(model, states)
+        default = is_default(model, "pred_step")
+        if default and callable(bound.module):
+            found.append(_of_module(bound.module, x, for_module(states, False, False)))
+        values = {"x": x, "y_true": y, "y_pred": None}
+        if not default or callable(bound.module):
+            try:
+                values["y_pred"] = bound.pred_step(x=x, states=states, initializing=False, training=False)[0]
+            except Exception as e:
+                notes.append(f"nothing is predicted: `pred_step` raises {first_line(e)}")
+        available = for_terms(values, None, None, states, False, False, bound.module)
+        found.extend(_of_term(term, available) for term in _terms(model))
+
+    eqx.filter_eval_shape(run, states, x, y)
+    if isinstance(x, dict) and found and found[0].kind == "module":
+        left = [k for k in x if k not in request(model.module)]
+        if left:
+            notes.append(f"the module doesn't ask for {', '.join(f'x[{k!r}]' for k in left)}.")
+    return found
+
+
+def _terms(model: Any) -> list[Term]:
+    losses, metrics = named_terms(model.loss, model.metrics)
+    return [
+        make_term(kind, thing, name) for kind, group in (("loss", losses), ("metric", metrics)) for name, thing in group
+    ]
+
+
+def _of_module(module: Any, x: Any, provided: dict[str, Any]) -> Injection:
+    name = type_name(module)
+    try:
+        inputs, wanted = inputs_of(module, x, "state" in provided), request(module)
+    except InjectionError as e:
+        return Injection("module", name, {}, str(e).splitlines()[0])
+    found = {f"*[{i}]": describe(v) for i, v in enumerate(inputs.rest)}
+    for n, value in inputs.by_name.items():
+        found[n] = describe(value) + (" (from `x`, not the injected one)" if n in provided else "")
+    found.update({n: _described(n, v) for n, v in provided.items() if n in wanted.names and n not in found})
+    return Injection("module", name, found)
+
+
+def _of_term(term: Term, available: dict[str, Any]) -> Injection:
+    try:
+        values = reads(term, Context(available, 1))
+    except InjectionError as e:
+        # Who it is stands in the same row already.
+        return Injection(term.kind, term.name, {}, str(e).splitlines()[0].removeprefix(f"{term.who} "))
+    return Injection(term.kind, term.name, {_place(term, n): _described(n, v) for n, v in values.items()})
+
+
+def _asked(term: Term) -> Injection:
+    """What a term asks for, where no values are known."""
+    wanted = request(term.fn)
+    return Injection(term.kind, term.name, {_place(term, n): "" for n in wanted.names if n in INJECTED})
+
+
+def _place(term: Term, name: str) -> str:
+    """A value as it would be spelled after `on=` and `tg.At`: `y_pred['logits']`."""
+    path = [key for n, place in term.on if n == name for key in place.path]
+    inner = places(term.fn).get(name)
+    return name + "".join(f"[{key!r}]" for key in [*path, *(inner.path if inner is not None else ())])
+
+
+def _described(name: str, value: Any) -> str:
+    return "" if name in _WITHOUT_SHAPE else describe(value)
+
+
+def type_name(node: Any) -> str:
+    """What a layer is called: its class, or the function that it is."""
+    if isinstance(node, eqx.Module) or not callable(node):
+        return type(node).__name__
+    return function_name(node)
+
+
+def first_line(error: Exception) -> str:
+    """An error in one line."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

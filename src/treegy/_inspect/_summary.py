@@ -1,0 +1,318 @@
+"""`summary`: the layers of a model, and what its losses and metrics read. From shapes alone."""
+
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._data._arrays import as_arrays
+from .._data._batch import Batch
+from .._describe import describe, is_arraylike, path_name
+from .._steps._assembly import bound_to, partitioned
+from .._steps._defaults import is_default
+from .._steps._prepare import prepared
+from .._steps._states import States
+from ._layers import Path, Seat, layers, observed
+from ._reads import Injection, first_line, injections, type_name
+from ._shared_layers import shared
+from ._table import NO_BREAK, Column, Table, as_html, as_text
+
+
+class Entry(NamedTuple):
+    """A row of the table: a layer with all that is in it."""
+
+    path: str
+    """Where it is in the module: `.layers[0]`; empty for the module itself."""
+    type: str = ""
+    output: str = ""
+    """What it returns for the batch: `f32[32,10]`; empty where that isn't known."""
+    trainable: int = 0
+    """How many numbers in it are trained."""
+    trainable_bytes: int = 0
+    other: int = 0
+    """How many are not: frozen leaves and entries of the `eqx.nn.State`."""
+    other_bytes: int = 0
+
+
+@dataclass(frozen=True, repr=False)
+class Summary:
+    """What [`treegy.Model.summary`][] found. It prints as a table, and shows as one in notebooks."""
+
+    rows: tuple[Entry, ...]
+    """The layers, from the outside in."""
+    injections: tuple[Injection, ...]
+    """What module, losses and metrics read."""
+    trainable: int
+    """How many numbers are trained."""
+    trainable_bytes: int
+    other: int
+    """How many of the module and of its `eqx.nn.State` are not."""
+    other_bytes: int
+    optimizer: int
+    """How many numbers the states of the optimizer have; 0 before there are any."""
+    optimizer_bytes: int
+    notes: tuple[str, ...] = ()
+    """What else is worth knowing, such as why there are no outputs."""
+
+    def __str__(self) -> str:
+        width = shutil.get_terminal_size((120, 24)).columns
+        return as_text(self._tables(), self.notes, width)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self._tables(), self.notes)
+
+    def _tables(self) -> list[Table]:
+        tables = [_layer_table(self.rows), self._totals()]
+        return [*tables, _injection_table(self.injections)] if self.injections else tables
+
+    def _totals(self) -> Table:
+        rows = [
+            ("Trainable", self.trainable, self.trainable_bytes),
+            ("Other", self.other, self.other_bytes),
+            ("All", self.trainable + self.other, self.trainable_bytes + self.other_bytes),
+        ]
+        if self.optimizer:
+            rows.append(("Optimizer", self.optimizer, self.optimizer_bytes))
+        columns = (Column("Total"), Column("Count", True), Column("Size", True))
+        return Table(columns, [(name, f"{n:,}", _size(b)) for name, n, b in rows])
+
+
+def _layer_table(rows: Sequence[Entry]) -> Table:
+    # Columns that nothing stands in are left out: a terminal is narrow.
+    cells = [
+        (
+            e.path or "(module)",
+            e.type,
+            e.output,
+            *((f"{e.trainable:,}", _size(e.trainable_bytes)) if e.trainable else ("", "")),
+            *((f"{e.other:,}", _size(e.other_bytes)) if e.other else ("", "")),
+        )
+        for e in rows
+    ]
+    titles = ("Layer", "Type", "Output", "Trainable", "Size", "Other", "Size ")
+    columns = [Column(title, i > 2) for i, title in enumerate(titles)]
+    used = [i for i in range(len(columns)) if i in (0, 1, 3, 4) or any(row[i] for row in cells)]
+    return Table([columns[i] for i in used], [[row[i] for i in used] for row in cells])
+
+
+def _injection_table(read: Sequence[Injection]) -> Table:
+    rows = [
+        (i.kind, i.name, i.error or ", ".join(n + NO_BREAK + v if v else n for n, v in i.reads.items())) for i in read
+    ]
+    return Table((Column("Kind"), Column("Name"), Column("Reads")), rows)
+
+
+def _size(n: int) -> str:
+    units = ("B", "KB", "MB", "GB", "TB", "PB")
+    power = 0
+    # As long as it would be shown with more than three digits before the point.
+    while n / 1024**power >= 1023.95 and power < len(units) - 1:
+        power += 1
+    return f"{n} B" if power == 0 else f"{n / 1024**power:,.1f} {units[power]}"
+
+
+def summarize(model: Any, x: Any, y: Any, depth: int) -> Summary:
+    """The summary of a model on a batch. Nothing is computed or compiled.
+
+    **Arguments:**
+
+    - `model`: a `Model`.
+    - `x`, `y`: arrays or shapes, or `None`.
+    - `depth`: how many levels of layers below the module itself there are rows for.
+    """
+    x, y = _shapes(x, "x"), _shapes(y, "y")
+    notes: list[str] = []
+    states = _states(model, x, y, notes)
+    rows = _checked(model.call_summary_step(x=x, states=states))
+    read = injections(model, states, x, y, notes)
+    model = bound_to(model, states)
+    leaves = _leaves(model, states)
+    notes += _notes_of_shared(states)
+    trainable = _count(leaf.value for leaf in leaves if leaf.trainable)
+    other = _count(leaf.value for leaf in leaves if not leaf.trainable)
+    optimizer = _count(jax.tree.leaves(states.get("optimizer_states")))
+    return Summary(_down_to(depth, rows), tuple(read), *trainable, *other, *optimizer, tuple(notes))
+
+
+def summary_step(model: Any, *, x: Any, states: States) -> list[Entry]:
+    """The rows for all layers, from the outside in; those too deep are left out later.
+
+    A model without a module has one for each of the topmost parts of `states.net_params`.
+    """
+    leaves = _leaves(model, states)
+    if model.module is None:
+        return _parts(states.get("net_params"))
+    returned = {} if x is None else _outputs(model, states, _shapes(x, "x"))
+    rows: list[Entry] = []
+    for path, node in layers(model.module):
+        inside = [leaf for leaf in leaves if leaf.path[: len(path)] == path]
+        trainable = _count(leaf.value for leaf in inside if leaf.trainable)
+        other = _count(leaf.value for leaf in inside if not leaf.trainable)
+        rows.append(Entry(path_name(path), type_name(node), returned.get(path, ""), *trainable, *other))
+    return rows
+
+
+def _parts(net_params: Any) -> list[Entry]:
+    if net_params is None:
+        return []
+    top = jax.tree_util.tree_flatten_with_path(net_params, is_leaf=lambda n: n is not net_params)[0]
+    places = [((), net_params), *((path, part) for path, part in top if path)]
+    rows: list[Entry] = []
+    for path, part in places:
+        values = [leaf for leaf in jax.tree.leaves(part) if is_arraylike(leaf)]
+        trainable = _count(leaf for leaf in values if _is_inexact(leaf))
+        other = _count(leaf for leaf in values if not _is_inexact(leaf))
+        name = describe(part) if is_arraylike(part) else type_name(part)
+        rows.append(Entry("net_params" + path_name(path), name, "", *trainable, *other))
+    return rows
+
+
+class _Leaf(NamedTuple):
+    path: Path
+    value: Any
+    trainable: bool
+
+
+def _leaves(model: Any, states: States) -> list[_Leaf]:
+    """All arrays of the module and of its `eqx.nn.State`, whose entries are where their index is."""
+    found: list[_Leaf] = []
+    for name in ("net_params", "net_states"):
+        for path, leaf in jax.tree_util.tree_flatten_with_path(states.get(name))[0]:
+            if is_arraylike(leaf):
+                found.append(_Leaf(path, leaf, name == "net_params" and _is_inexact(leaf)))
+    state = states.get("state")
+    if state is None:
+        return found
+    is_index = lambda n: isinstance(n, eqx.nn.StateIndex)  # noqa: E731
+    for path, index in jax.tree_util.tree_flatten_with_path(model.module, is_leaf=is_index)[0]:
+        if is_index(index):
+            try:
+                entry = state.get(index)
+            except KeyError:  # an index of another state
+                continue
+            found += [_Leaf(path, leaf, False) for leaf in jax.tree.leaves(entry) if is_arraylike(leaf)]
+    known = {id(leaf.value) for leaf in found}
+    found += [_Leaf((), leaf, False) for leaf in jax.tree.leaves(state) if id(leaf) not in known]
+    return found
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def _count(values: Iterable[Any]) -> tuple[int, int]:
+    """How many numbers there are, and how many bytes; of an array that occurs twice, once."""
+    once = {id(value): value for value in values if is_arraylike(value)}.values()
+    counts = [math.prod(value.shape) for value in once]
+    return sum(counts), sum(n * value.dtype.itemsize for n, value in zip(counts, once, strict=True))
+
+
+def _notes_of_shared(states: States) -> list[str]:
+    pairs = shared(states.get("net_params"))
+    if not pairs:
+        return []
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    return [
+        f"{', '.join(pairs[:3])}{more}: each the same array, counted once. Training makes two of it, as everywhere in "
+        "Equinox; `eqx.nn.Shared` ties layers together."
+    ]
+
+
+def _down_to(depth: int, rows: Sequence[Entry]) -> tuple[Entry, ...]:
+    paths = {row.path for row in rows}
+
+    def level(path: str) -> int:
+        ends = [i for i, c in enumerate(path) if c in ".[" and path[:i] in paths]
+        return len(ends)
+
+    return tuple(row for row in rows if level(row.path) <= depth)
+
+
+def _checked(rows: list[Any]) -> list[Entry]:
+    entries: list[Entry] = []
+    for i, row in enumerate(rows):
+        if not isinstance(row, tuple | list) or not 1 <= len(row) <= len(Entry._fields):
+            raise TypeError(
+                f"step `summary_step` must return a list of entries ({', '.join(Entry._fields)}); its item {i} is "
+                f"{describe(row)}."
+            )
+        entries.append(Entry(*row))
+    return entries
+
+
+def _outputs(model: Any, states: States, x: Any) -> dict[Path, str]:
+    """What the layers return when the model predicts for `x`."""
+
+    def run(states: States, x: Any) -> Any:
+        return model.call_pred_step(x=x, states=states, initializing=False, training=False)[0]
+
+    seats: dict[Path, Seat] = {}
+
+    def seat(path: Path, node: Any) -> Seat:
+        return seats.setdefault(path, Seat())
+
+    parts = {n: observed(states[n], seat) for n in ("net_params", "net_states") if n in states}
+    try:
+        y_pred = eqx.filter_eval_shape(run, states.update(**parts), x)
+    except Exception:  # either watching it disturbs it, or it can't be called at all: then a note says why
+        seats = {}
+        try:
+            y_pred = eqx.filter_eval_shape(run, states, x)
+        except Exception:
+            return {}
+    found = {path: str(seat) for path, seat in seats.items()}
+    if is_default(model, "call_pred_step", "pred_step"):
+        found[()] = describe(y_pred)
+    return found
+
+
+def _shapes(value: Any, name: str) -> Any:
+    """The shapes of data, with the dtypes that jax gives it."""
+    known, rest = eqx.partition(value, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct | jax.Array))
+    if not jax.tree.leaves(known):
+        known = as_arrays(value, name)
+    elif jax.tree.leaves(rest):
+        known = eqx.combine(known, as_arrays(rest, name))
+    return jax.tree.map(_shape, known)
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True))
+
+
+def _states(model: Any, x: Any, y: Any, notes: list[str]) -> States:
+    """The states of a model; of a new one, those that its steps would make for such a batch."""
+    abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(model))
+    if model.initialized and not abstract:
+        return model.states
+    # Even making a key compiles a program, so that what the model doesn't have yet is shapes too.
+    states: States = eqx.filter_eval_shape(lambda m: m.states, model)
+    if x is not None and not model.initialized:
+        kind = "pred" if y is None else "train"
+        try:
+            states = eqx.filter_eval_shape(lambda m, e: prepared(m, kind, e).states, model, Batch(x, y))
+        except Exception as e:
+            notes.append(f"the states are those before `init`, which raises {first_line(e)}")
+    if abstract or model.module is None:
+        return states
+    # The arrays themselves where there are any: they tell which of them are one and the same.
+    net_params, net_states = partitioned(model.module, model.trainable)
+    own = {"net_params": net_params, "net_states": net_states, "state": model.state}
+    return states.update(**{n: v for n, v in own.items() if _alike(v, states.get(n))})
+
+
+def _alike(a: Any, b: Any) -> bool:
+    (leaves_a, tree_a), (leaves_b, tree_b) = jax.tree.flatten(a), jax.tree.flatten(b)
+    return tree_a == tree_b and all(
+        (p.shape, p.dtype) == (q.shape, q.dtype)
+        for p, q in zip(leaves_a, leaves_b, strict=True)
+        if is_arraylike(p) and is_arraylike(q)
+    )

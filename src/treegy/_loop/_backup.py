@@ -1,0 +1,132 @@
+"""A run as a document of `Checkpoints`, and a run that goes on from one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._data._iterable_source import BatchSource
+from .._errors import CheckpointError
+from .._saving._checkpoints import named_arrays, with_named_arrays
+from .._saving._documents import RUN, VERSIONS, checked
+from .._steps._assembly import with_states
+from ._fit import Run
+
+_NONE = type(None)
+# What a document holds: a backup may come from anywhere.
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("epoch", "done", "begin", "step", "start", "last"), (int,)),
+    **dict.fromkeys(("states", "validated", "history"), (dict,)),
+    **dict.fromkeys(("logs", "epochs", "validations", "callbacks"), (list,)),
+    "unsettled": (int, _NONE),
+    "steps_per_epoch": (int, _NONE),
+    "words": (list, _NONE),
+    "stopped": (str, _NONE),
+}
+_NUMBERS = ("epoch", "done", "begin", "step", "start", "unsettled")
+
+
+def document(run: Run) -> dict[str, Any]:
+    """All that is needed to go on in another process, as a document of `Checkpoints`."""
+    states = run.engine.copy().states
+    return {
+        "format": RUN,
+        "version": VERSIONS[RUN],
+        "states": named_arrays(states),
+        # The next chunk may be given these arrays, while they are still being written.
+        "logs": [jnp.copy(leaf) for leaf in jax.tree.leaves(run.engine.logs)],
+        **{name: getattr(run, name) for name in _NUMBERS},
+        "last": run.schedule.epochs,
+        "steps_per_epoch": run.schedule.steps,
+        "words": None if run.words is None else run.words.tolist(),
+        "stopped": run.hooks.ended,
+        "validated": run.validated,
+        "history": run.history.history,
+        "epochs": run.history.epoch,
+        "validations": [list(v) for v in run.history.validations],
+        "data": run.source.state(),
+        "validation": None if run.validation is None else run.validation.state(),
+        "callbacks": run.hooks.state(),
+    }
+
+
+def resume(run: Run, document: Any, directory: Any) -> None:
+    """Have a run that has not begun go on from a document, which comes from a directory.
+
+    **Raises:** [`treegy.CheckpointError`][] if it is of another training.
+    """
+    check_began_alike(run, document, directory)
+    _check_is_alike(run, document, directory)
+    for name in _NUMBERS:
+        setattr(run, name, document[name])
+    run.since = run.step
+    run.words = None if document["words"] is None else np.array(document["words"], np.uint32)
+    run.validated = _values(document["validated"])
+    run.history.history = {name: [_value(v) for v in values] for name, values in document["history"].items()}
+    run.history.epoch = document["epochs"]
+    run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
+    # Before a batch is looked at, here or by the callbacks.
+    run.source.resume(document["data"])
+    # What begins again for each validation is at its beginning.
+    if isinstance(run.validation, BatchSource) and run.validation.is_alone:
+        if "position" in (document["validation"] or {}):
+            run.validation.resume(document["validation"])
+    # Before an epoch begins, with which loggers start their runs; and after, since that may change what was restored.
+    run.hooks.restore(document["callbacks"])
+    if run.done:
+        # What callbacks set up for an epoch is there, and data of which they tell the epoch has been told.
+        run.begin_epoch()
+        run.hooks.restore(document["callbacks"])
+    model = run.engine.model
+    states = with_named_arrays(model.states, document["states"], "The backup")
+    run.engine.replace(with_states(model, states))
+    run.engine.restore(document["logs"])
+    if document["stopped"] is not None:
+        run.hooks.stop(document["stopped"])
+        run.ended = True
+
+
+def check_began_alike(run: Run, document: Any, directory: Any) -> None:
+    """Raise unless a document is of a run that began at the step at which this one does.
+
+    **Raises:** [`treegy.CheckpointError`][]
+    """
+    checked(document, f"'{directory}'", RUN)
+    for name, types in _TYPES.items():
+        if name not in document or type(document[name]) not in types:
+            raise CheckpointError(
+                f"The backup in '{directory}' is not what treegy writes: {name!r} is missing or wrong."
+            )
+    # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
+    going_on = document["epoch"] < document["last"] and document["stopped"] is None
+    if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
+        raise CheckpointError(
+            f"The backup in '{directory}' is of another training: that began at step {document['start']} of its model, "
+            f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each "
+            "training a directory of its own."
+        )
+
+
+def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
+    """Raise if the arguments of a run are others than before."""
+    changed = {
+        "shuffle": (document["words"] is not None, run.schedule.shuffle),
+        "steps_per_epoch": (document["steps_per_epoch"], run.schedule.steps),
+    }
+    for name, (then, now) in changed.items():
+        if then != now:
+            raise CheckpointError(
+                f"The backup in '{directory}' is of a training with `{name}={then}`, and now it is {now}."
+            )
+
+
+def _values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    # Not by `jax.tree.map`, which would sort the names.
+    return {name: _value(value) for name, value in stored.items()}
+
+
+def _value(stored: Any) -> Any:
+    """A metric value as a history has it: those that aren't scalars are NumPy arrays."""
+    return np.asarray(stored) if isinstance(stored, jax.Array) else stored

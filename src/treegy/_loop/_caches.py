@@ -1,0 +1,34 @@
+"""What is remembered of models that were compiled, and letting go of it."""
+
+from typing import Any
+
+from .._steps import _prepare
+from . import _chunks, _engine, _evaluate, _rescue, _retrace
+
+
+def clear_caches() -> None:
+    """Let go of all that treegy remembers of models that were trained, evaluated or asked for predictions.
+
+    Programs are kept so that the next model of the same structure compiles nothing. What isn't an array in a model,
+    such as a loss and what it captures, is kept alive by that. JAX keeps programs, too: `jax.clear_caches()` lets go
+    of those.
+
+    !!! example
+
+        ```python
+        import jax
+        import treegy as tg
+
+        tg.clear_caches()
+        jax.clear_caches()
+        ```
+    """
+    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _engine.program]
+    for cached in remembered:
+        cached.cache_clear()
+    steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]
+    compiled: list[Any] = [*steps, _prepare.init_of, _evaluate.computed]
+    for jitted in compiled:
+        jitted.clear_cache()
+    _retrace.forget()
+    _rescue.forget()

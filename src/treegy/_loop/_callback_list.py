@@ -1,0 +1,159 @@
+"""Calling the callbacks: which hooks somebody listens to, and what they are told."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._describe import describe
+from .._warn import warn
+from ._callback import Callback
+
+
+class Hooks:
+    """The callbacks of one run. The user's list is never changed."""
+
+    def __init__(
+        self, callbacks: Any, current: Callable[[], Any], replace: Callable[[Any], None] | None = None, run: Any = None
+    ):
+        """**Arguments:**
+
+        - `callbacks`: a callback, a sequence of them, or `None`.
+        - `current`: gives the model as it is now.
+        - `replace`: makes the training go on with another one.
+        - `run`: the training, for the callbacks that belong to the loop.
+
+        **Raises:** `TypeError` for what isn't a callback.
+        """
+        if isinstance(callbacks, Callback):
+            callbacks = [callbacks]
+        if isinstance(callbacks, str) or not isinstance(callbacks, Sequence | None):
+            raise TypeError(
+                f"`callbacks` is {describe(callbacks)}; a list of `tg.callbacks.Callback`s is expected."
+                + _made(callbacks)
+            )
+        self.callbacks: list[Callback] = list(callbacks or ())
+        self.ended: str | None = None
+        self.interrupted: str | None = None
+        self.at_once = False
+        self._hook = ""
+        for i, callback in enumerate(self.callbacks):
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"`callbacks[{i}]` is {describe(callback)}; an instance of `tg.callbacks.Callback` is expected."
+                    + _made(callback)
+                )
+        # Those that save what the others have become are called after them.
+        self.callbacks.sort(key=lambda c: c.comes_last)
+        # A callback may be used in a run within a run, as in an evaluation of its own: it returns to the outer one.
+        self._outer = [(c, {name: getattr(c, name) for name in _OF_RUN}) for c in self.callbacks]
+        for callback in self.callbacks:
+            _set(callback, {"_current": current, "_replace": replace, "_stop": self.stop, "_run": run})
+        self._counting = [c for c in self.callbacks if _overrides(c, "next_step")]
+        self._beating = [c for c in self.callbacks if _overrides(c, "heartbeat")]
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the training is to stop. If it ends, it doesn't matter that it was also interrupted."""
+        return self.ended or self.interrupted
+
+    def stop(self, reason: str, interrupt: bool = False) -> None:
+        """End or interrupt the training as soon as can be; the first reason counts."""
+        if interrupt:
+            self.interrupted = self.interrupted or reason
+        else:
+            self.ended = self.ended or reason
+        # At the end of an epoch it makes no difference, and in its beginning an epoch is meant.
+        self.at_once = self.at_once or self._hook not in ("on_epoch_begin", "on_train_begin")
+
+    def listens(self, *hooks: str) -> bool:
+        """Whether any callback overrides one of these hooks."""
+        return any(_overrides(c, h) for c in self.callbacks for h in hooks)
+
+    @property
+    def adds_to_logs(self) -> bool:
+        """Whether a callback that isn't treegy's may add to the logs of an epoch, which all of them see."""
+        hooks = ("on_epoch_end", "on_test_end", "on_test_batch_end")
+        own = __name__.partition(".")[0] + "."
+        return any(
+            hook in vars(c) or (_overrides(c, hook) and not type(c).__module__.startswith(own))
+            for c in self.callbacks
+            for hook in hooks
+        )
+
+    def next_step(self, step: int) -> int | None:
+        """After which step somebody wants to be called next."""
+        wanted = [n for n in (c.next_step(step) for c in self._counting) if n is not None]
+        return min(wanted, default=None)
+
+    def step_end(self, before: int, step: int, logs: Callable[[], Any]) -> None:
+        """Call those who asked for `step` when there were `before` steps."""
+        self._hook = "on_step_end"
+        due = [c for c in self._counting if c.next_step(before) == step]
+        for callback in due:
+            callback.on_step_end(step, logs())
+
+    def chunk_end(self, step: int) -> None:
+        self._hook = "heartbeat"
+        for callback in self._beating:
+            callback.heartbeat(step)
+
+    def call(self, hook: str, *args: Any) -> None:
+        self._hook = hook
+        for callback in self.callbacks:
+            getattr(callback, hook)(*args)
+
+    def state(self) -> list[Any]:
+        """What the callbacks have to remember, with the names of their classes."""
+        return [[type(callback).__name__, callback.state()] for callback in self.callbacks]
+
+    def restore(self, states: list[Any]) -> None:
+        """Have the callbacks go on from what `state` returned, by the names of their classes and in their order."""
+        waiting = [(name, state) for name, state in states if state]
+        for callback in self.callbacks:
+            found = next((pair for pair in waiting if pair[0] == type(callback).__name__), None)
+            if found is not None:
+                waiting.remove(found)
+                callback.restore(found[1])
+        if waiting:
+            names = ", ".join(name for name, _ in waiting)
+            warn(f"the backup holds the state of callbacks that aren't there now: {names}.")
+
+    def validated(self, model: Any) -> Any:
+        """The model that is to be validated."""
+        for callback in self.callbacks:
+            model = callback.to_validate(model)
+        return model
+
+    def close(self) -> None:
+        """Close the callbacks. They let go of the model: after the run there is none that is current."""
+        with contextlib.ExitStack() as stack:
+            # All of them, also if one fails.
+            for callback, outer in self._outer:
+                stack.callback(self._release, callback, outer)
+
+    @staticmethod
+    def _release(callback: Callback, outer: dict[str, Any]) -> None:
+        within = outer["_current"] is not None
+        try:
+            # In a run within a run, what is open is that of the outer one.
+            if not within:
+                callback.close()
+        finally:
+            _set(callback, outer)
+
+
+# What a callback knows of the run that it is used in.
+_OF_RUN = ("_current", "_replace", "_stop", "_run")
+
+
+def _set(callback: Callback, values: dict[str, Any]) -> None:
+    for name in _OF_RUN:
+        setattr(callback, name, values[name])
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    return getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback)
+
+
+def _made(callback: Any) -> str:
+    return f" Make an instance of it: `{callback.__name__}()`." if isinstance(callback, type) else ""

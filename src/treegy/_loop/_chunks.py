@@ -1,0 +1,195 @@
+"""Chunks: many steps as one program.
+
+A chunk is a `fori_loop` whose trip count is traced, so that one program serves chunks of any length. What it carries
+from step to step are the arrays of the model that a step changes, and what is made of the steps' results: merged logs,
+or stacked predictions. Where its batches come from is the business of `data/`, and running it that of `_engine.py`.
+
+Everything in a model that isn't an array is part of the program's identity: a second `fit`, or another model of the
+same structure, compiles nothing again.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._data._batch import Batch
+from .._describe import array_name, path_name
+from .._steps._hashable import Frozen, Shapes, join, split
+from .._steps._run_step import predict, test, train
+from .._terms._class_weight import Labelled, noted_labels
+from .._terms._logs import Logs
+from ._convolutions import channels_last, slow_in_loops
+from ._retrace import note_model
+
+# One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
+# it logs, and building a chunk of it, all share one trace of the user's code.
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def train_step(frozen: Frozen, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
+    model, logs = train(join(arrays, frozen), examples)
+    return split(model)[0], logs
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def test_step(frozen: Frozen, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
+    model, logs = test(join(arrays, frozen), examples, index)
+    return split(model)[0], logs
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict_step(frozen: Frozen, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Any]:
+    model, y_pred = predict(join(arrays, frozen), examples.x, index)
+    return split(model)[0], y_pred
+
+
+_NAMES: dict[Any, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
+
+
+class Traced(NamedTuple):
+    """What a trace of a step tells."""
+
+    results: Any
+    """The shapes of what it returns, `(arrays, result)`."""
+    changed: tuple[bool, ...]
+    """Which of the model's arrays it changes."""
+    labelled: list[Labelled]
+    """The losses that class weights reach, and what their labels are."""
+
+
+@functools.lru_cache(maxsize=256)
+def traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
+    arrays, examples = shapes.values
+    note_model(_NAMES[step], frozen, arrays, shapes.key)
+    jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
+    with noted_labels() as labelled:
+        found = jitted.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
+    before, after = found.jaxpr.jaxpr.invars, found.jaxpr.jaxpr.outvars
+    changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
+    return Traced(found.out_info, changed, labelled)
+
+
+@functools.lru_cache(maxsize=256)
+def empty(step: Any, frozen: Frozen, shapes: Shapes) -> Logs:
+    found = traced(step, frozen, shapes).results[1]
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
+
+
+@functools.lru_cache(maxsize=256)
+def slow_in_loops_of(step: Any, frozen: Frozen, shapes: Shapes) -> bool:
+    arrays, examples = shapes.values
+    return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
+
+
+def _known(cached: Any, step: Any, frozen: Frozen, arrays: list[Any], examples: Batch) -> Any:
+    """What one of these caches holds for a step; it keeps none of the arrays alive."""
+    shapes = Shapes((arrays, examples))
+    try:
+        return cached(step, frozen, shapes)
+    finally:
+        shapes.forget()
+
+
+def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
+    """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
+    arrays, frozen = split(model)
+    changed = _known(traced, step, frozen, arrays, data.batch).changed
+    run = channels_last(functools.partial(step, frozen))
+
+    def body(i: Any, carry: Any) -> Any:
+        carried, result = carry
+        after, new = run(filled(arrays, carried, changed), data.at(i), start + i)
+        return picked(after, changed), fold(result, new, i)
+
+    carry = (picked(arrays, changed), result)
+    # A chunk with room for one step only is no loop: straight-line programs are compiled to something faster.
+    carried, result = body(0, carry) if data.steps == 1 else jax.lax.fori_loop(0, n, body, carry)
+    return join(filled(arrays, carried, changed), frozen), result
+
+
+def picked(arrays: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
+    """Those arrays that a step changes: what is carried."""
+    return [a for a, c in zip(arrays, changed, strict=True) if c]
+
+
+def filled(arrays: Sequence[Any], carried: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
+    """All arrays, with what was carried in its places."""
+    source = iter(carried)
+    return [next(source) if c else a for a, c in zip(arrays, changed, strict=True)]
+
+
+def merged(old: Logs, new: Logs, i: Any = None) -> Logs:
+    """Accumulators after another batch, of the dtypes that they had: or the loop would not be one."""
+    merged = old.merge(new)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old.each), jax.tree.leaves(merged.each), strict=True):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            raise TypeError(
+                f"merging accumulators changed `logs{path_name(path)}` from {array_name(a)} to {array_name(b)}; an "
+                "`Accumulator` keeps its shapes and dtypes."
+            )
+    return jax.tree.map(lambda a, b: jnp.asarray(b, a.dtype), old, merged)
+
+
+def _written(stacked: Any, y_pred: Any, i: Any) -> Any:
+    """Predictions with those of the `i`-th step written into their place."""
+    return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, y_pred)
+
+
+def train_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
+    """`n` training steps: the model after them, and the logs with theirs merged in."""
+    return _looped(train_step, merged, model, logs, data, start, n)
+
+
+def test_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
+    """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
+    return _looped(test_step, merged, model, logs, data, start, n)
+
+
+def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
+    """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
+    del y_pred
+    arrays, frozen = split(model)
+    one = _known(traced, predict_step, frozen, arrays, data.batch).results[1]
+    room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
+    return _looped(predict_step, _written, model, room, data, start, n)
+
+
+class Kind(NamedTuple):
+    """What distinguishes training, evaluating and predicting, and what is known of the step before it has run."""
+
+    chunk: Callable[[Any, Any, Any, Any, Any], tuple[Any, Any]]
+    step: Any
+    eager: Callable[[Any, Batch, Any], tuple[Any, Any]]
+    """The same step without being compiled."""
+    trains: bool = False
+    """Whether the model is what is wanted, so that its buffers can be used for the next one."""
+    predicts: bool = False
+
+    @property
+    def name(self) -> str:
+        return _NAMES[self.step]
+
+    def changed(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> tuple[bool, ...]:
+        """Which arrays of the model a step changes: the others are no part of the loop."""
+        return _known(traced, self.step, frozen, arrays, examples).changed
+
+    def labelled(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> list[Labelled]:
+        """The losses that class weights reach, and what their labels are."""
+        return _known(traced, self.step, frozen, arrays, examples).labelled
+
+    def empty(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> Logs:
+        """The logs of no examples."""
+        return _known(empty, self.step, frozen, arrays, examples)
+
+    def slow_in_loops(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> bool:
+        """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
+        return _known(slow_in_loops_of, self.step, frozen, arrays, examples)
+
+
+TRAIN = Kind(train_chunk, train_step, lambda model, batch, index: train(model, batch), trains=True)
+TEST = Kind(test_chunk, test_step, test)
+PREDICT = Kind(predict_chunk, predict_step, lambda model, batch, index: predict(model, batch.x, index), predicts=True)

@@ -1,0 +1,127 @@
+"""One pass over data: evaluating and predicting."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._data._chunk import Chunk
+from .._data._mistaken_batches import dicts_explained
+from .._data._source import Source, tell_if_short
+from .._describe import array_name, path_name
+from .._errors import DataError
+from .._steps._evaluated import evaluated
+from .._terms._logs import Logs
+from ._callback_list import Hooks
+from ._chunk_length import steps_in_chunk
+from ._chunks import PREDICT, TEST
+from ._engine import Engine
+from ._pieces import Pieces
+from ._progress import Progress
+
+computed = jax.jit(Logs.compute)
+
+
+def figures(logs: Logs) -> dict[str, Any]:
+    """Logs as Python floats, NumPy arrays where a figure isn't a scalar. Waits for the device."""
+    values = {name: np.asarray(value) for name, value in computed(logs).items()}
+    return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
+
+
+def evaluate(
+    model: Any,
+    source: Source,
+    class_weight: Any,
+    steps: int | None,
+    hooks: Hooks,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The figures of `model` over the data, or over the first `steps` batches of it."""
+    first = source.first()._replace(class_weight=class_weight)
+    with dicts_explained(first):
+        engine = Engine(evaluated(model, "test"), TEST, first)
+    # Within `fit`, callbacks stop the training, and the validation is finished.
+    alone = progress is not None
+    every_batch = hooks.listens("on_test_batch_begin", "on_test_batch_end")
+    hooks.call("on_test_begin", {})
+    if progress is not None:
+        progress.begin_epoch(0, source.batches if steps is None else steps)
+    done = 0
+    # Who has stopped already gets one batch, of which there are metric values.
+    for chunk in _chunks(engine, source, steps, every_batch or (alone and hooks.stopped is not None), class_weight):
+        if every_batch:
+            hooks.call("on_test_batch_begin", done, {})
+        _, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
+        done += chunk.n
+        if every_batch:
+            hooks.call("on_test_batch_end", done - 1, figures(engine.logs))
+        if progress is not None:
+            progress.update(done, lambda: figures(engine.logs))
+        if alone and hooks.stopped is not None:
+            break
+    logs = figures(engine.logs)
+    if progress is not None:
+        progress.end_epoch(logs)
+    hooks.call("on_test_end", logs)
+    return logs
+
+
+def predict(
+    model: Any,
+    source: Source,
+    steps: int | None,
+    hooks: Hooks,
+    progress: Progress,
+) -> Any:
+    """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
+    engine = Engine(evaluated(model, "pred"), PREDICT, source.first())
+    every_batch = hooks.listens("on_predict_batch_begin", "on_predict_batch_end")
+    hooks.call("on_predict_begin", {})
+    progress.begin_epoch(0, source.batches if steps is None else steps)
+    done, pieces = 0, Pieces()
+    for chunk in _chunks(engine, source, steps, every_batch or hooks.stopped is not None):
+        if every_batch:
+            hooks.call("on_predict_batch_begin", done, {})
+        stacked, marker = engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
+        y_pred = jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked)
+        pieces.append(y_pred)
+        done += chunk.n
+        if every_batch:
+            hooks.call("on_predict_batch_end", done - 1, {"outputs": y_pred})
+        progress.update(done, dict)
+        if hooks.stopped is not None:
+            break
+    progress.end_epoch({})
+    hooks.call("on_predict_end", {})
+    return pieces.joined()
+
+
+def _chunks(
+    engine: Engine, source: Source, steps: int | None, one_by_one: bool, class_weight: Any = None
+) -> Iterator[Chunk]:
+    """The chunks of one pass."""
+    done, there_are = 0, source.batches if steps is None else steps
+    one = one_by_one or engine.slow_in_loops
+    most = 1 if one else steps_in_chunk("steps", "auto", source.bytes_per_batch, there_are)
+    for chunk in source.feed(most, class_weight).epoch(stop=steps):
+        yield chunk
+        done += chunk.n
+    source.next_pass()
+    if steps is not None and done < steps:
+        raise DataError(f"`steps` is {steps}, and the data ended after {done} batches.")
+    if steps is None:
+        tell_if_short(source, done)
+
+
+def _flattened(path: Any, y_pred: Any, chunk: Any) -> Any:
+    """Stacked predictions `(steps, batch, ...)` one after the other, without the steps that were not run."""
+    if y_pred.ndim < 2 or y_pred.shape[1] != chunk.size:
+        got = array_name(jax.ShapeDtypeStruct(y_pred.shape[1:], y_pred.dtype))
+        raise DataError(
+            f"`y_pred{path_name(path)}` is {got} for a batch of {chunk.size}: without an axis of examples in front, "
+            "predictions of several batches can't be put together. Use `predict_on_batch`."
+        )
+    return y_pred[: chunk.n].reshape(chunk.n * chunk.size, *y_pred.shape[2:])

@@ -1,0 +1,618 @@
+"""`Model`: what users hold. Each public method is a few lines over the floors below."""
+
+import os
+from typing import TYPE_CHECKING, Any, Generic
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks as arguments
+from .._data._array_source import ArraySource
+from .._data._arrays import as_arrays, common_length
+from .._data._as_source import as_source, as_validation_source, refuse
+from .._data._batch import Batch
+from .._data._in_32_bits import in_32_bits
+from .._data._source import Source, check_steps
+from .._describe import describe, is_iterator, is_traced, path_name
+from .._errors import DataError
+from .._inspect._shared_layers import warn_of_shared
+from .._inspect._summary import Summary, summarize, summary_step
+from .._loop._callback_list import Hooks
+from .._loop._chunks import TEST, TRAIN
+from .._loop._evaluate import evaluate, predict
+from .._loop._every import Cadence
+from .._loop._fit import Schedule, fit
+from .._loop._history import Fitted, History
+from .._loop._label_check import check_labels
+from .._loop._progress import Progress
+from .._loop._runtime_errors import as_written
+from .._saving import _load
+from .._saving import _manifest as _save
+from .._steps import _defaults as _steps
+from .._steps._assembly import partitioned, states_of, with_states
+from .._steps._evaluated import evaluated, evaluated_parameters
+from .._steps._prepare import prepared, with_metrics, without_metrics
+from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
+from .._steps._states import States
+from .._terms._class_weight import as_used_table
+from .._terms._objective import check_terms, in_order
+from .._transfers import own_transfers
+from ..optimizers._with_ema import averaged_states
+from ._checks import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
+from ._dataclass_replace import keep_trained
+from ._discarded import keeps_model, tell_if_discarded
+from ._replace import replaced
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    N = TypeVar("N", default=Any)
+else:
+    from typing import TypeVar
+
+    N = TypeVar("N")
+
+# `typing.Self` breaks under jaxtyping's import hook with beartype.
+M = TypeVar("M", bound="Model[Any]")
+
+
+class Model(eqx.Module, Generic[N]):
+    """A network together with its losses, metrics, optimizer and everything that a step carries.
+
+    A model is a frozen PyTree. A method that changes it returns the new one first, and the old one stays valid.
+
+    !!! example
+
+        ```python
+        import equinox as eqx
+        import jax
+        import numpy as np
+        import optax
+        import treegy as tg
+
+        x = np.random.default_rng(0).normal(size=(256, 8)).astype("float32")
+        y = (x.sum(axis=1) > 0).astype("int32")
+
+        model = tg.Model(
+            eqx.nn.MLP(8, 2, 16, 1, key=jax.random.key(0)),
+            loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=tg.metrics.SparseCategoricalAccuracy(),
+            optimizer=optax.adam(1e-2),
+        )
+        model, history = model.fit(x, y, epochs=5, verbose=0)
+        logs = model.evaluate(x, y, verbose=0)
+        assert logs["sparse_categorical_accuracy"] > 0.9
+        ```
+    """
+
+    module: N = eqx.field(default=None)
+    """The network, as it is now: any PyTree, callable or not; `None` where the steps bring their own parameters."""
+    loss: Any = eqx.field(default=None, kw_only=True, converter=in_order)
+    """A loss, or a list, dict or nest of them: [`treegy.Loss`][]es or functions."""
+    metrics: Any = eqx.field(default=None, kw_only=True, converter=in_order)
+    """A metric, or a list, dict or nest of them: [`treegy.Metric`][]s or functions."""
+    optimizer: Any = eqx.field(default=None, kw_only=True)
+    """An optax transformation."""
+    state: Any = eqx.field(default=None, kw_only=True)
+    """The `eqx.nn.State` of the module, as it is now."""
+    trainable: Any = eqx.field(default=eqx.is_inexact_array, kw_only=True)
+    """Which of the module's arrays of floats are trained: a filter spec as in `eqx.partition`."""
+    batched: bool | None = eqx.field(default=None, kw_only=True, static=True)
+    """Whether the module takes a whole batch. `None`: if the annotation of an input begins with an axis `batch`."""
+    seed: Any = eqx.field(default=42, kw_only=True, converter=root_key)
+    """An integer or a PRNG key, from which everything random follows; kept as a key."""
+    run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
+    """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
+    _carried: Any = eqx.field(default=None, init=False)
+
+    if not TYPE_CHECKING:  # to type checkers, the constructor is what the fields say
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            _steps.install(cls)
+            return super().__new__(cls)
+
+    def __check_init__(self) -> None:
+        check_terms("loss", "loss", self.loss)
+        check_terms("metric", "metrics", self.metrics)
+        check_optimizer(self.optimizer)
+        check_module(self.module, self.state)
+        if self.batched is not None:
+            arguments.flag("batched", self.batched)
+        arguments.flag("run_eagerly", self.run_eagerly)
+        partitioned(self.module, self.trainable)
+        keep_trained(self)
+
+    # What a model is made of
+
+    @property
+    def states(self) -> States:
+        """Everything that a step carries, as a [`treegy.States`][]."""
+        bound = self.__dict__.get("_bound")
+        if bound is not None:
+            return bound
+        if self._carried is None:
+            return self.states_step()
+        return states_of(self, self._carried)
+
+    @property
+    def parameters(self) -> Any:
+        """What is trained: the trainable part of the module, or what the steps of a model without one put there."""
+        return self.states.get("net_params")
+
+    @property
+    def initialized(self) -> bool:
+        """Whether everything that steps need is there: after `init`, `fit` or a step."""
+        return self._carried is not None
+
+    def replace(self: M, **fields: Any) -> M:
+        """A model with other fields.
+
+        **Arguments:**
+
+        - `**fields`: any of the constructor's arguments, and `states`. With another `module`, `trainable` or
+            `optimizer`, the optimizer's states of leaves with the same path, shape and dtype are kept, except the
+            hyperparameters of another optimizer.
+
+        **Raises:** `TypeError` for a field that a model doesn't have; whatever the constructor raises.
+        """
+        tell_if_discarded(self, "model.replace(...)", "model = model.replace(...)")
+        return replaced(self, fields)
+
+    # Training
+
+    @own_transfers
+    def fit(
+        self: M,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        drop_remainder: bool = False,
+        steps_per_execution: Any = "auto",
+    ) -> Fitted[M]:
+        """Train the model.
+
+        **Arguments:**
+
+        - `x`, `y`: PyTrees of NumPy or jax arrays, whose first axes are of the same length. Or, as `x` alone, anything
+            that gives batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` when it is iterated over: such a pass is
+            an epoch, and what can be iterated over again begins anew for the next one.
+        - `batch_size`: how many examples a step sees; 32 by default. The last batch of an epoch may be smaller: it is
+            trained on too, unless `drop_remainder`.
+        - `epochs`, `initial_epoch`: training goes from epoch `initial_epoch` to before `epochs`, counted from 0.
+        - `verbose`: 0 shows nothing, 1 a bar, 2 a line an epoch; `"auto"` a bar in terminals and notebooks and lines
+            elsewhere.
+        - `callbacks`: [`treegy.callbacks.Callback`][]s.
+        - `validation_split`: which fraction of the data, from its end and before shuffling, is kept to validate on.
+        - `validation_data`: `(x, y)` or `(x, y, sample_weight)` to validate on; `(x,)` where there are no labels; or
+            what gives such batches.
+        - `shuffle`: whether each epoch has an order of its own, which follows from the seed and the step.
+        - `class_weight`: `{class: weight}`, or an array, for the losses that read labels; of several outputs a dict or
+            list of these, from which a loss's `on=` selects.
+        - `sample_weight`: `(batch, ...)`: the weights of the examples, for every loss and metric. Weights of the shape
+            of `y` weigh single elements. Of several outputs a PyTree of these, from which `on=` selects.
+        - `steps_per_epoch`: how many batches of the data an epoch has; all by default. The next epoch resumes where
+            this one ended, and where the data ends the next pass over it begins: each example is seen once a pass.
+        - `validation_steps`, `validation_batch_size`, `validation_freq`: how many batches a validation looks at, of
+            which size, and after every how many epochs; or after which epochs, counted from 1; or [`treegy.Every`][]
+            so many steps or parts of an epoch.
+        - `steps_per_execution`: how many steps one compiled call makes. It changes no result.
+
+        **Returns:**
+
+        `(model, history)`, a named tuple: the trained model, and the metric values of every epoch.
+
+        **Raises:** [`treegy.DataError`][] for data that can't be trained on, [`treegy.MissingOptimizer`][], and what
+        the steps, the data and the callbacks raise. What had been trained until then, [`treegy.rescued`][] gives.
+        """
+        epochs = arguments.positive("epochs", epochs, zero=True)
+        initial_epoch = arguments.positive("initial_epoch", initial_epoch, zero=True)
+        batch = arguments.optional("batch_size", batch_size)
+        split = arguments.fraction("validation_split", validation_split)
+        remainder = not arguments.flag("drop_remainder", drop_remainder)
+        shuffle = arguments.flag("shuffle", shuffle)
+        validation_steps = arguments.optional("validation_steps", validation_steps)
+        validation_batch = arguments.optional("validation_batch_size", validation_batch_size)
+        every = Cadence("validation_freq", validation_freq)
+        steps = arguments.optional("steps_per_epoch", steps_per_epoch)
+        if steps_per_execution != "auto":
+            arguments.steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
+
+        table = as_used_table(self.loss, class_weight)
+        source = as_source(x, y, sample_weight, batch_size=batch, remainder=remainder, goes_on=steps is not None)
+        validation = as_validation_source(validation_data, validation_batch, batch)
+        if split and validation is not None:
+            raise ValueError("`validation_split` and `validation_data` are both given: which is to be validated on?")
+        if split:
+            source, validation = _split(source, x, split, validation_batch)
+        check_steps("steps_per_epoch", steps, source)
+        refuse_traced("fit", self, "`train_on_batch`")
+        if epochs <= initial_epoch:
+            return Fitted(self, History())
+        if validation is None:
+            of_validation = {
+                "validation_steps": validation_steps is not None,
+                "validation_batch_size": validation_batch_size is not None,
+                "validation_freq": not every.is_default,
+            }
+            for name in (n for n, given in of_validation.items() if given):
+                raise ValueError(f"`{name}` is given, and there is no `validation_data` or `validation_split`.")
+        else:
+            check_steps("validation_steps", validation_steps, validation)
+        check_can_train(self)
+        warn_of_shared(self.module, self.trainable)
+        if not keeps_model(callbacks):
+            tell_if_discarded(self, "model.fit(...)", "model, history = model.fit(...)")
+        schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
+        return fit(self, source, validation, table, schedule, callbacks, verbose)
+
+    @own_transfers
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        steps: int | None = None,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+    ) -> dict[str, Any]:
+        """The figures over all examples: the loss, its parts and the metrics.
+
+        **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are looked at, all by default.
+
+        **Returns:**
+
+        A dict of Python floats; NumPy arrays where a figure isn't a scalar.
+        """
+        batch = arguments.optional("batch_size", batch_size)
+        steps = arguments.optional("steps", steps)
+        table = as_used_table(self.loss, class_weight)
+        source = as_source(x, y, sample_weight, batch_size=batch)
+        refuse_traced("evaluate", self, "`test_on_batch`")
+        check_steps("steps", steps, source)
+        first = source.first()._replace(class_weight=table)
+        model = without_metrics(prepared(self, "test", first))
+        check_labels(TEST, evaluated(model, "test"), first, source)
+        hooks = Hooks(callbacks, lambda: self)
+        progress = Progress(verbose, epochs=1, title="evaluate")
+        try:
+            with as_written():
+                return evaluate(model, source, table, steps, hooks, progress)
+        finally:
+            progress.close()
+            hooks.close()
+
+    @own_transfers
+    def predict(
+        self,
+        x: Any = None,
+        *,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        verbose: Any = 0,
+        callbacks: Any = None,
+    ) -> Any:
+        """What the model predicts.
+
+        **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are predicted, all by default.
+
+        **Returns:**
+
+        The structure that the module returns, with the batches put together along the first axis: jax arrays.
+        """
+        batch = arguments.optional("batch_size", batch_size)
+        steps = arguments.optional("steps", steps)
+        source = as_source(x, batch_size=batch)
+        refuse_traced("predict", self, "`predict_on_batch`")
+        check_steps("steps", steps, source)
+        model = without_metrics(prepared(self, "pred", source.first()))
+        hooks = Hooks(callbacks, lambda: self)
+        progress = Progress(verbose, epochs=1, title="predict")
+        try:
+            with as_written():
+                return predict(model, source, steps, hooks, progress)
+        finally:
+            progress.close()
+            hooks.close()
+
+    @own_transfers
+    def init(
+        self: M,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+    ) -> M:
+        """Fill what steps need and is missing: parameters that steps create, states of the optimizer and of metrics.
+
+        Overridden steps run once, with `initializing`. Where there are none, nothing is run. An initialized model
+        stays as it is.
+
+        **Arguments:** those of [`treegy.Model.fit`][]; the first `batch_size` examples are looked at.
+        """
+        tell_if_discarded(self, "model.init(...)", "model = model.init(...)")
+        batch = arguments.optional("batch_size", batch_size)
+        if x is None and y is None:
+            return prepared(self, "train", Batch())
+        if is_iterator(x):
+            raise DataError(
+                f"`x` is {describe(x)}, of which `init` would take the first batch away from `fit`: pass a batch."
+            )
+        table = as_used_table(self.loss, class_weight)
+        first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=table)
+        model = prepared(self, "train", first)
+        return with_metrics(model, first) if first.y_true is not None and can_test(model) else model
+
+    @own_transfers
+    def train_on_batch(
+        self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[M, dict[str, Any]]:
+        """One training step. Pure: it can be called under `eqx.filter_jit`, `jax.vmap`, `jax.lax.scan` or `jax.grad`.
+
+        **Arguments:** those of [`treegy.Model.fit`][], for one batch.
+
+        **Returns:**
+
+        `(model, logs)`: the model after the step, and the figures of this batch as jax arrays.
+        """
+        tell_if_discarded(self, "model.train_on_batch(...)", "model, logs = model.train_on_batch(...)")
+        examples = self._batch(x, y, sample_weight, class_weight)
+        check_can_train(self)
+        model = prepared(self, "train", examples)
+        check_labels(TRAIN, model, examples)
+        model, logs = self._jitted(train_on_batch)(model, examples)
+        return model, dict(logs)
+
+    @own_transfers
+    def test_on_batch(
+        self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[M, dict[str, Any]]:
+        """One evaluation step. Pure, as `train_on_batch`.
+
+        **Returns:**
+
+        `(model, logs)`, where the logs are the figures of all batches since `reset_metrics()`.
+        """
+        examples = self._batch(x, y, sample_weight, class_weight)
+        # Prepared as for training, since it is returned: steps that train may follow.
+        model = with_metrics(prepared(self, "train", examples), examples)
+        check_labels(TEST, without_metrics(model), examples)
+        model, logs = self._jitted(test_on_batch)(model, examples)
+        return model, dict(logs)
+
+    @own_transfers
+    def predict_on_batch(self, x: Any = None) -> Any:
+        """What the model predicts for one batch. Pure, as `train_on_batch`."""
+        x = _as_jax(x, "x")
+        return self._jitted(predict_on_batch)(without_metrics(prepared(self, "pred", Batch(x))), x)
+
+    def __call__(self, x: Any = None) -> Any:
+        """The same as `predict_on_batch`."""
+        return self.predict_on_batch(x)
+
+    def reset_metrics(self: M) -> M:
+        """The model in which `test_on_batch` begins anew."""
+        tell_if_discarded(self, "model.reset_metrics()", "model = model.reset_metrics()")
+        states = self.states
+        seen = states.get("metrics_states")
+        if seen is None:
+            return self
+        fresh = Seen(seen.logs.empty(), jnp.zeros_like(seen.batches))
+        return with_states(self, states.update(metrics_states=fresh))
+
+    # Looking at a model
+
+    def check(self, x: Any = None, y: Any = None, sample_weight: Any = None) -> None:
+        """Check that data, module, losses and metrics fit together, without computing or compiling anything.
+
+        A model that can be trained, since it has an optimizer or a `train_step` of its own, is checked for that too:
+        dropout, for one, asks for a key in training only.
+
+        **Arguments:**
+
+        - `x`, `y`, `sample_weight`: a batch: arrays, or `jax.ShapeDtypeStruct`s.
+
+        **Raises:** [`treegy.InjectionError`][], [`treegy.ContractError`][], and what the steps raise.
+        """
+        examples = jax.tree.map(_as_shape, Batch(x, y, sample_weight))
+        if can_test(self):
+            model = self if self.initialized else eqx.filter_eval_shape(prepared, self, "test", examples)
+            eqx.filter_eval_shape(test_logs, model, examples)
+        # Training sees more: modules aren't in inference mode, and there is an optimizer.
+        if trains(self):
+            model = eqx.filter_eval_shape(prepared, self, "train", examples)
+            eqx.filter_eval_shape(train_logs, model, examples)
+
+    def summary(self, x: Any = None, y: Any = None, *, depth: int = 2) -> Summary:
+        """A table of the layers, their outputs and parameters, and of what every loss and metric reads.
+
+        Nothing is computed. Print it, or show it in a notebook.
+
+        **Arguments:**
+
+        - `x`, `y`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s. Without `x` there are no output shapes.
+        - `depth`: how deep in the module rows go.
+        """
+        return summarize(self, x, y, arguments.positive("depth", depth))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and all other states into a directory of this machine, atomically.
+
+        At every moment there is either the old or the new model, also where several threads or processes save into
+        one place. What isn't an array, such as activation functions, is not written: `load` takes a model built the
+        same way.
+
+        **Raises:** [`treegy.CheckpointError`][] where the directory holds checkpoints or other files, or can't be
+        written into.
+        """
+        refuse_traced("save", self, "it outside")
+        _save.save_tree(_saved(self.states), path, self.initialized)
+
+    def load(
+        self: M,
+        path: str | os.PathLike[str],
+        *,
+        step: int | None = None,
+        only: str | None = None,
+        averaged: bool = True,
+    ) -> M:
+        """The model with the states that were saved in a directory, on the devices where the model's own are.
+
+        Every byte is compared with what was written. A damaged checkpoint is passed over for the one before it, with a
+        warning that names it, unless `step` asks for it. A learning rate that was loaded and isn't the one that the
+        model was built with is warned of.
+
+        **Arguments:**
+
+        - `path`: the directory of `save`, or of [`treegy.callbacks.ModelCheckpoint`][].
+        - `step`: which of its checkpoints; by default the newest, or the best where the best were kept.
+        - `only`: `"module"` takes the module and its `eqx.nn.State` alone, for predicting and for another optimizer:
+            all else of the model stays, its optimizer's states too. Which parts of it are trained doesn't matter.
+        - `averaged`: whether parameters are the averaged ones in a checkpoint of a run that was validated with them, as
+            [`treegy.callbacks.EMA`][] does: what was measured. Else those with which training goes on.
+
+        **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
+        or if they are damaged.
+        """
+        tell_if_discarded(self, "model.load(...)", "model = model.load(...)")
+        step = None if step is None else arguments.positive("step", step, zero=True)
+        return _load.loaded(self, path, step, only, arguments.flag("averaged", averaged))
+
+    def averaged(self: M) -> M:
+        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
+
+        With an optimizer such as `optax.contrib.schedule_free_adamw`, which is evaluated at other parameters than it
+        trains, the model with those, which then are the `module`'s own.
+
+        **Raises:** `ValueError` if the optimizer keeps no average; a model that isn't initialized has none yet.
+        """
+        return with_states(self, averaged_states(self.states))
+
+    # Steps: every one of them can be overridden, asking for its arguments by name
+
+    def call_pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
+        """What `predict` calls: `pred_step`."""
+        return self.pred_step(*args, **kwargs)
+
+    def call_test_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States]:
+        """What `evaluate` calls: `test_step`."""
+        return self.test_step(*args, **kwargs)
+
+    def call_train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]:
+        """What `fit` calls: `train_step`."""
+        return self.train_step(*args, **kwargs)
+
+    def call_init_step(self, *args: Any, **kwargs: Any) -> States:
+        """What `init` calls: `init_step`."""
+        return self.init_step(*args, **kwargs)
+
+    def call_summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """What `summary` calls: `summary_step`."""
+        return self.summary_step(*args, **kwargs)
+
+    def pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
+        """`(x, states, initializing, training)` → `(y_pred, states)`: calls the module."""
+        return _steps.pred_step(self, *args, **kwargs)
+
+    def test_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States]:
+        """`(x, y_true, sample_weight, class_weight, states, initializing, training)` → `(loss, logs, states)`.
+
+        Calls `pred_step`, then losses and metrics. Logs are of this batch: numbers, which are averaged over examples,
+        or [`treegy.Accumulator`][]s, which are merged.
+        """
+        return _steps.test_step(self, *args, **kwargs)
+
+    def grad_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States, Any]:
+        """As `test_step` → `(loss, logs, states, grads)`: differentiates `test_step` by `states.net_params`."""
+        return _steps.grad_step(self, *args, **kwargs)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]:
+        """As `test_step` → `(logs, states)`: calls `grad_step`, then the optimizer."""
+        return _steps.train_step(self, *args, **kwargs)
+
+    def init_step(self, *args: Any, **kwargs: Any) -> States:
+        """`(x, y_true, sample_weight, class_weight, states)` → `states`: calls `train_step` while initializing."""
+        return _steps.init_step(self, *args, **kwargs)
+
+    def summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """`(x, states)` → the rows of the summary."""
+        return summary_step(self, *args, **kwargs)
+
+    def states_step(self) -> States:
+        """The `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
+        net_params, net_states = partitioned(self.module, self.trainable)
+        return States(
+            rng=self.seed,
+            step=jnp.zeros((), jnp.int32),
+            net_params=net_params,
+            net_states=net_states,
+            state=self.state,
+            metrics_states=None,
+            optimizer_states=None,
+        )
+
+    def jit_step(self, step: Any) -> Any:
+        """Compile a step, or a chunk of them: a function of PyTrees. `eqx.filter_jit` by default."""
+        return eqx.filter_jit(step)
+
+    # Getting ready
+
+    def _jitted(self, step: Any) -> Any:
+        return step if self.run_eagerly else self.jit_step(step)
+
+    def _batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
+        table = as_used_table(self.loss, class_weight)
+        named = {n: _as_jax(v, n) for n, v in (("x", x), ("y", y), ("sample_weight", sample_weight))}
+        common_length(named)
+        return Batch(named["x"], named["y"], named["sample_weight"], jax.tree.map(jnp.asarray, table))
+
+
+_steps.install(Model, default=True)
+setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
+
+
+def _split(source: Source, x: Any, fraction: float, batch_size: int | None) -> tuple[Source, Source]:
+    if not isinstance(source, ArraySource):
+        refuse(x, validation_split=True)
+    assert isinstance(source, ArraySource)
+    train, validate = source.arrays.split(fraction)
+    return (
+        ArraySource(train, source.batch_size, source.remainder, source.goes_on),
+        ArraySource(validate, batch_size or source.batch_size),
+    )
+
+
+def _as_jax(value: Any, name: str) -> Any:
+    if is_traced(value):
+        return value
+    arrays = as_arrays(value, name)
+    return jax.tree_util.tree_map_with_path(lambda p, a: jnp.asarray(in_32_bits(a, name + path_name(p))), arrays)
+
+
+def _as_shape(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf)
+
+
+def _saved(states: States) -> dict[str, Any]:
+    saved = {n: v for n, v in states.items() if n != "metrics_states"}
+    evaluated = evaluated_parameters(states)
+    return saved if evaluated is None else {**saved, _load.EVALUATED: evaluated}

@@ -1,0 +1,135 @@
+"""A model with other fields, or with other states."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+
+from .._describe import describe, path_name
+from .._steps import _defaults as _steps
+from .._steps._assembly import rebuilt, with_states
+from .._steps._prepare import init_optimizer
+from .._steps._states import States
+
+
+def replaced(model: Any, fields: dict[str, Any]) -> Any:
+    """What [`treegy.Model.replace`][] does."""
+    names = [f.name for f in dataclasses.fields(model) if f.init]
+    unknown = [n for n in fields if n not in (*names, "states")]
+    if unknown:
+        raise TypeError(f"a model has no field `{unknown[0]}` to replace; there are {', '.join(names)}, states.")
+    states = fields.pop("states", None)
+    if states is not None and not isinstance(states, States):
+        raise TypeError(f"`states` is {describe(states)}; `tg.States` are expected.")
+    changes = dict(fields)
+    if "module" in fields and "state" not in fields and fields["module"] is None:
+        changes["state"] = None
+    for field in dataclasses.fields(model):
+        if field.name in changes and "converter" in field.metadata:
+            changes[field.name] = field.metadata["converter"](changes[field.name])
+    new = rebuilt(model, changes)
+    new.__check_init__()
+    if new._carried is not None:
+        carried = new._carried
+        if {"loss", "metrics", "module", "trainable"} & set(fields):
+            carried = carried.update(metrics_states=None)
+        if model.module is not None and new.module is None:
+            carried = carried.update(net_params=None, net_states=None, state=None)
+        if "seed" in fields:
+            carried = carried.update(rng=new.seed)
+        new = rebuilt(new, {"_carried": carried})
+        if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
+            new = _with_optimizer_states_of(new, carried.optimizer_states, "optimizer" in fields)
+    if states is None:
+        return new
+    found = with_states(new, states)
+    _check_fit(new, found)
+    return found
+
+
+# What a schedule is looked up by, and what it has set: with another optimizer it begins again. The counts of moments,
+# such as those that Adam corrects its bias by, belong to the moments and stay.
+_OF_SCHEDULES: dict[str, tuple[str, ...]] = {
+    "ScaleByScheduleState": ("count",),
+    "WrappedScheduleState": ("count",),
+    "EpochState": ("step", "steps_per_epoch"),
+    "InjectHyperparamsState": ("count", "hyperparams"),
+    "InjectStatefulHyperparamsState": ("hyperparams", "hyperparams_states"),
+    "MultiStepsState": ("gradient_step",),
+    "ConditionallyTransformState": ("step",),
+    "ConditionallyMaskState": ("step",),
+    "AddNoiseState": ("count",),
+    "ScheduleFreeState": ("step_count",),
+    "ReduceLROnPlateauState": ("scale", "best_value", "plateau_count", "cooldown_count", "count", "avg_value"),
+}
+
+
+class _Held(NamedTuple):
+    """An array in the states of an optimizer, and the named tuple that it is a field of."""
+
+    leaf: Any
+    owner: str
+    field: str
+
+
+def _held(node: Any, path: Any = ()) -> dict[str, _Held]:
+    """Return the arrays in the states of an optimizer by their paths."""
+
+    def is_named(child: Any) -> bool:
+        return isinstance(child, tuple) and hasattr(child, "_fields")
+
+    found: dict[str, _Held] = {}
+    children = jax.tree_util.tree_leaves_with_path(node, is_leaf=lambda child: child is not node and is_named(child))
+    for below, child in children:
+        if is_named(child):
+            found.update(_held(child, (*path, *below)))
+        else:
+            field = getattr(below[0], "name", "") if is_named(node) else ""
+            found[path_name((*path, *below))] = _Held(child, type(node).__name__, field)
+    return found
+
+
+def _with_optimizer_states_of(model: Any, old: Any, other_optimizer: bool) -> Any:
+    if model.optimizer is None or not jax.tree.leaves(model.parameters):
+        return rebuilt(model, {"_carried": model._carried.update(optimizer_states=None)})
+    fresh = init_optimizer(model.optimizer, model.parameters)
+    before, here = _held(old), _held(fresh)
+
+    def kept(path: Any, leaf: Any) -> Any:
+        name = path_name(path)
+        held, new = before.get(name), here[name]
+        if held is None or held.owner != new.owner:
+            return leaf
+        if other_optimizer and new.field in _OF_SCHEDULES.get(new.owner, ()):
+            return leaf
+        same = held.leaf.shape == leaf.shape and held.leaf.dtype == leaf.dtype
+        return held.leaf if same else leaf
+
+    fresh = jax.tree_util.tree_map_with_path(kept, fresh)
+    return rebuilt(model, {"_carried": model._carried.update(optimizer_states=fresh)})
+
+
+def _check_fit(before: Any, after: Any) -> None:
+    """Raise for states of another module, or of another optimizer."""
+    here, there = _arrays_in(before.module), _arrays_in(after.module)
+    for name in (n for n in {**here, **there} if here.get(n) != there.get(n)):
+        raise ValueError(
+            f"`states` are those of another module: `module{name}` is {here.get(name, 'not there')}, and in the states "
+            f"{there.get(name, 'not there')}. For another module use `replace(module=...)`."
+        )
+    states = after.states
+    if after.optimizer is None or not _steps.is_default(after, "init_step", "train_step"):
+        return
+    if states.get("optimizer_states") is not None and jax.tree.leaves(states.get("net_params")):
+        expected = jax.tree.structure(eqx.filter_eval_shape(after.optimizer.init, states.net_params))
+        if jax.tree.structure(states.optimizer_states) != expected:
+            raise ValueError(
+                "`states` are those of another optimizer: the structure of `optimizer_states` is not the model's. "
+                "To begin with new ones, pass `states.update(optimizer_states=None)`."
+            )
+
+
+def _arrays_in(module: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(module)
+    return {path_name(path): describe(leaf) for path, leaf in leaves if eqx.is_array(leaf)}

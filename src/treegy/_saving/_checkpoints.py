@@ -1,0 +1,374 @@
+"""Checkpoints of a run in a directory, by step: each is there as a whole or not at all.
+
+A checkpoint is a document (`_documents.py`) in a directory of its own that is named by the step (`_stored.py`). It is
+written by a thread while training goes on, under another name that it loses at the end. Nothing is removed but the
+files that are written here.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from .._describe import array_name, is_arraylike, path_name
+from .._errors import CheckpointError
+from .._paths import anywhere, is_local
+from .._warn import warn
+from ._documents import encoded
+from ._layout import ARRAYS, DOCUMENT, is_checkpoint, is_there
+from ._lock import Lock
+from ._manifest import holds_saved, listed, placed_like, sync_directory
+from ._stored import DamagedCheckpoint, read, read_head, write
+
+_LOCK = ".lock"
+_UNFINISHED = re.compile(r"\.(writing|removing)-[0-9]+-[0-9a-f]{16}", re.ASCII)
+_TIMES = 100
+
+
+class Checkpoints:
+    """The checkpoints in a directory. No other process can write there in the meantime."""
+
+    def __init__(self, directory: Any, keep: int | None = None, best: str | None = None, kind: str | None = None):
+        """**Arguments:**
+
+        - `directory`: where they are; it is made where it doesn't exist.
+        - `keep`: how many; all if `None`.
+        - `best`: `"min"` or `"max"`: keep those of the smallest or largest metric value; the last ones if `None`.
+        - `kind`: the format of the documents, which others in the directory have to have; any if `None`.
+
+        **Raises:** [`treegy.CheckpointError`][] for a directory that can't be written into, that another process writes
+        into, or that holds something else.
+        """
+        self.directory = anywhere("directory", directory)
+        self._keep, self._best = keep, best
+        self._lock: Lock | None = None
+        with explained(self.directory, "can't be written into"):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if is_local(self.directory):
+                self._lock = Lock(self.directory / _LOCK)
+        try:
+            if is_local(self.directory) and holds_saved(self.directory):
+                raise CheckpointError(
+                    f"'{self.directory}' holds a model that `save` has written: give checkpoints a directory of their "
+                    "own, so that it is known which of them `load` reads."
+                )
+            with explained(self.directory, "can't be written into"):
+                _clean(self.directory)
+                self._rescan()
+                self._check_kind(kind)
+        except BaseException:
+            self._release()
+            raise
+        self._since: int | None = None
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which there are checkpoints, also one that is being written, in their order."""
+        return sorted(self._there)
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The metric values by which the best are found, by step."""
+        return {step: value for step, value in sorted(self._there.items()) if value is not None}
+
+    def go_on_from(self, step: int) -> None:
+        """Those of later steps are damaged, or of another course of things: the next `save` removes them."""
+        self._since = step
+
+    def save(self, step: int, document: Mapping[str, Any], value: float | None = None) -> None:
+        """Begin to write a checkpoint, unless there is one of that step.
+
+        **Arguments:**
+
+        - `document`: what is written. Its JAX arrays must not be donated before it is.
+        - `value`: the metric value by which the best are found.
+
+        **Raises:** [`treegy.CheckpointError`][] if this one, or the one before it, can't be written.
+        """
+        self._wait()
+        if self._since is not None:
+            since, self._since = self._since, None
+            self._delete([there for there in self.steps if there > since])
+        if step in self._there:
+            return
+        place = self.directory / str(step)
+        with explained(self.directory, "can't be written into"):
+            if is_there(place):
+                raise CheckpointError(
+                    f"'{place}' is in the way of the checkpoint of step {step}: treegy hasn't written it, and doesn't "
+                    "remove it. Move it, or give another directory."
+                )
+        arrays: dict[str, Any] = {}
+        text = encoded(document, arrays)
+        for name, array in arrays.items():
+            if isinstance(array, jax.Array):
+                array.copy_to_host_async()
+            else:
+                arrays[name] = array.copy()  # somebody may change it before it is written
+        self._there[step] = value
+        superfluous = self._superfluous()
+        best = None if value is None else self._best
+        head = {"kind": document.get("format"), "step": step, "value": value, "best": best}
+
+        def work() -> None:
+            try:
+                self._write(place, head, text, arrays)
+                for each in superfluous:
+                    _remove(self.directory, each)
+            except BaseException as error:  # raised in the thread that trains, by `_wait`
+                self._error = error
+
+        for each in superfluous:
+            del self._there[each]
+        self._thread = threading.Thread(target=work, name="treegy checkpoint")
+        self._thread.start()
+
+    def _superfluous(self) -> list[int]:
+        """The steps that are one too many, the one that is being written among them."""
+        if self._keep is None:
+            return []
+        if self._best is None:
+            return self.steps[: -self._keep]
+        ranked = sorted(self.values.items(), key=lambda item: item[1] if self._best == "min" else -item[1])
+        return [step for step, _ in ranked[self._keep :]]
+
+    def _write(self, place: Any, head: Mapping[str, Any], document: Any, arrays: Mapping[str, Any]) -> None:
+        if not is_local(place):
+            # Stores have neither directories nor names that change: there, the document makes it a whole one.
+            place.mkdir(parents=True, exist_ok=True)
+            write(place, head, document, arrays)
+            return
+        unfinished = self.directory / f".writing-{place.name}-{secrets.token_hex(8)}"
+        try:
+            unfinished.mkdir()
+            write(unfinished, head, document, arrays)
+            os.rename(unfinished, place)
+            sync_directory(self.directory)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _remove_files(unfinished)
+            raise
+
+    def delete_all(self) -> None:
+        """Remove all checkpoints."""
+        self._wait()
+        self._delete(self.steps)
+
+    def _delete(self, steps: list[int]) -> None:
+        with explained(self.directory, "can't be written into"):
+            for step in steps:
+                _remove(self.directory, step)
+                del self._there[step]
+
+    def load(self, step: int) -> dict[str, Any]:
+        """The document of a checkpoint.
+
+        **Raises:** [`treegy.CheckpointError`][] if it is damaged.
+        """
+        return read_checkpoint(self.directory, step)
+
+    def close(self) -> None:
+        """Wait until all is written.
+
+        **Raises:** [`treegy.CheckpointError`][] if the last one can't be.
+        """
+        try:
+            self._wait()
+        finally:
+            self._release()
+
+    def _wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None  # not before: Ctrl-C may come while it is waited for
+        error, self._error = self._error, None
+        if error is not None:
+            with explained(self.directory, "can't be written into"):
+                self._rescan()
+                raise error
+
+    def _rescan(self) -> None:
+        steps = steps_in(self.directory)
+        if is_local(self.directory):
+            # What lies behind a link is somebody else's to remove.
+            steps = [step for step in steps if not (self.directory / str(step)).is_symlink()]
+        self._there: dict[int, float | None] = dict.fromkeys(steps)
+        for step in self._there if self._best is not None else ():
+            with contextlib.suppress(CheckpointError):
+                self._there[step] = read_head(self.directory / str(step), step)["value"]
+
+    def _check_kind(self, kind: str | None) -> None:
+        if kind is None or not self._there:
+            return
+        with contextlib.suppress(DamagedCheckpoint):
+            found = read_head(self.directory / str(self.steps[-1]), self.steps[-1]).get("kind")
+            if found != kind:
+                raise CheckpointError(
+                    f"'{self.directory}' holds checkpoints of another kind ({found!r:.50}, and here these would be "
+                    f"{kind!r}): give models and backups directories of their own."
+                )
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+def steps_in(directory: Any) -> list[int]:
+    """The steps of which a directory has checkpoints, or what is left of some that were damaged."""
+    place, found = anywhere("path", directory), list[int]()
+    for _ in range(_TIMES):
+        entries = _entries(place)
+        with explained(place, "can't be read"):
+            found = sorted(int(p.name) for p in entries if is_checkpoint(p))
+            # What was removed meanwhile, by a run that keeps some of them, has a newer one.
+            if all(is_there(p) for p in entries if p.name.isdigit()):
+                break
+    return found
+
+
+def _entries(place: Any) -> list[Any]:
+    with explained(place, "can't be read"):
+        return list(place.iterdir()) if place.is_dir() else []
+
+
+def _remove(directory: Any, step: int) -> None:
+    """Remove a checkpoint. What else somebody has put into its directory stays."""
+    place = directory / str(step)
+    if is_local(place) and {p.name for p in place.iterdir()} <= {DOCUMENT, ARRAYS}:
+        # Under another name first: who is killed meanwhile leaves no part of a checkpoint.
+        unfinished = directory / f".removing-{step}-{secrets.token_hex(8)}"
+        os.rename(place, unfinished)
+        place = unfinished
+    _remove_files(place)
+
+
+def _remove_files(place: Any) -> None:
+    for name in (DOCUMENT, ARRAYS):
+        file = place / name
+        if is_there(file):
+            file.unlink()
+    with contextlib.suppress(OSError):  # there is something of somebody else's in it
+        place.rmdir()
+
+
+def _clean(directory: Any) -> None:
+    """Remove what processes have left that were killed while they wrote or removed a checkpoint."""
+    for place in _entries(directory):
+        if _UNFINISHED.fullmatch(place.name) and place.is_dir():
+            _remove_files(place)
+
+
+def read_checkpoint(directory: Any, step: int) -> dict[str, Any]:
+    """The document of a checkpoint; nothing is written.
+
+    **Raises:** [`treegy.CheckpointError`][] if it isn't there, or is damaged.
+    """
+    place = anywhere("path", directory) / str(step)
+    with explained(place, "can't be read"):
+        there = place.is_dir()
+    if not there:
+        raise CheckpointError(f"There is no checkpoint of step {step} in '{directory}'.")
+    return read(place, step)
+
+
+def newest_whole(directory: Any) -> dict[str, Any]:
+    """The document of the newest checkpoint that isn't damaged, or of the best where the best were kept.
+
+    Warns of those that are passed over.
+
+    **Raises:** [`treegy.CheckpointError`][] if there is none.
+    """
+    place = anywhere("path", directory)
+    for _ in range(_TIMES):
+        try:
+            return _first_whole(place, _ranked(place))
+        except FileNotFoundError:
+            continue  # removed meanwhile by a run that keeps some of them: look again
+    raise CheckpointError(f"There is no checkpoint in '{place}' that stays while it is read.")
+
+
+def _ranked(place: Any) -> list[int]:
+    """The steps of a directory in the order in which they are tried: damaged ones first, so that they are told."""
+    steps, values, best = steps_in(place)[::-1], dict[int, Any](), "min"
+    for step in steps:
+        with contextlib.suppress(CheckpointError):
+            head = read_head(place / str(step), step)
+            if head["best"] is None:
+                return steps  # not of those of which the best were kept
+            values[step], best = head["value"], head["best"]
+    whole = sorted(values, key=lambda step: values[step] if best == "min" else -values[step])
+    return [step for step in steps if step not in values] + whole
+
+
+def _first_whole(place: Any, steps: list[int]) -> Any:
+    failed: list[DamagedCheckpoint] = []
+    for step in steps:
+        try:
+            document = read(place / str(step), step)
+        except DamagedCheckpoint as error:
+            if not is_checkpoint(place / str(step)):
+                raise FileNotFoundError from None
+            failed.append(error)
+            continue
+        for error in failed:
+            warn(f"{error}. The one of step {step} is loaded instead.")
+        return document
+    if not steps:
+        raise FileNotFoundError
+    others = f" There {'is none' if len(steps) == 1 else 'are none'} besides that could be read."
+    raise CheckpointError(f"{failed[0]}.{others}")
+
+
+def named_arrays(tree: Any) -> dict[str, Any]:
+    """The arrays of a PyTree by their paths."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {path_name(path): leaf for path, leaf in leaves if is_arraylike(leaf)}
+
+
+def with_named_arrays(tree: Any, arrays: Mapping[str, Any], what: str) -> Any:
+    """`tree` with other arrays, by their paths.
+
+    **Raises:** [`treegy.CheckpointError`][] if they aren't of the same paths, shapes and dtypes.
+    """
+    here = named_arrays(tree)
+    lines = [f"only here: {n}: {array_name(a)}" for n, a in here.items() if n not in arrays]
+    lines += [f"only in the checkpoint: {n}: {array_name(a)}" for n, a in arrays.items() if n not in here]
+    lines += [
+        f"{n}: {array_name(a)} here, {array_name(arrays[n])} in the checkpoint"
+        for n, a in here.items()
+        if n in arrays and (a.shape != arrays[n].shape or a.dtype != arrays[n].dtype)
+    ]
+    if lines:
+        raise CheckpointError(f"{what} belongs to another model:\n{listed(lines)}")
+
+    def put(path: Any, leaf: Any) -> Any:
+        if not is_arraylike(leaf):
+            return leaf
+        return placed_like(leaf, arrays[path_name(path)])
+
+    return jax.tree_util.tree_map_with_path(put, tree)
+
+
+class explained:
+    """Errors of the file system as a `CheckpointError` that names the directory."""
+
+    def __init__(self, directory: Any, what: str):
+        self._directory, self._what = directory, what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, CheckpointError):
+            return
+        # What fails in a store has errors of its own.
+        of_store = isinstance(error, Exception) and not isinstance(error, ImportError) and not is_local(self._directory)
+        if of_store or isinstance(error, OSError | ValueError | RuntimeError):
+            text = str(error).partition("\n")[0]
+            raise CheckpointError(f"'{self._directory}' {self._what}: {text}") from error

@@ -1,0 +1,101 @@
+"""A model taken apart into states, and put together again.
+
+Functions and no methods of `Model`: Equinox makes a PyTree of a bound method, for which it looks through the whole
+model each time.
+"""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from .._describe import listed, path_name
+from ._states import States
+
+# What `states` holds besides what the model carries: the module, which has its own fields.
+_OF_MODULE = ("net_params", "net_states", "state")
+
+
+def partitioned(module: Any, trainable: Any) -> tuple[Any, Any]:
+    """The arrays of floats in the module that `trainable` selects, and the rest of it.
+
+    **Raises:** `ValueError` if `trainable` doesn't fit the module.
+    """
+    leaves, tree = jax.tree.flatten(module)
+    arrays = [leaf if eqx.is_inexact_array(leaf) else None for leaf in leaves]
+    try:
+        if callable(trainable) and jax.tree_util.all_leaves([trainable]):
+            picked = [array is not None and trainable(array) for array in arrays]
+        else:
+            picked = tree.flatten_up_to(eqx.filter(jax.tree.unflatten(tree, arrays), trainable))
+            picked = [array is not None for array in picked]
+    except (ValueError, TypeError) as e:
+        raise ValueError(
+            "`trainable` doesn't fit the module: it is a function of a leaf, or a PyTree of booleans of which the "
+            f"module's structure is a refinement, as `eqx.partition` takes. {e}"
+        ) from None
+    net_params = [leaf if picks else None for leaf, picks in zip(leaves, picked, strict=True)]
+    net_states = [None if picks else leaf for leaf, picks in zip(leaves, picked, strict=True)]
+    return jax.tree.unflatten(tree, net_params), jax.tree.unflatten(tree, net_states)
+
+
+def combined(module: Any, states: States) -> Any:
+    """The module of some states."""
+    if "net_params" not in states or "net_states" not in states:
+        raise ValueError("the states of a model with a module have `net_params` and `net_states`.")
+    try:
+        return eqx.combine(states.net_params, states.net_states)
+    except ValueError:
+        old = {path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(module)}
+        trees = (states.net_params, states.net_states)
+        new = {path_name(p) for tree in trees for p, _ in jax.tree_util.tree_leaves_with_path(tree)}
+        differ = sorted(old ^ new)[:5]
+        raise ValueError(
+            "`states.net_params` and `states.net_states` don't make up the module any more: they must keep the "
+            f"structure that `eqx.partition` gave them. They differ at {listed(differ) or 'their containers'}."
+        ) from None
+
+
+def rebuilt(model: Any, changes: dict[str, Any]) -> Any:
+    """A model of the same class with some fields changed, past any `__init__` of the user's."""
+    new = object.__new__(type(model))
+    for field in dataclasses.fields(model):
+        value = changes[field.name] if field.name in changes else getattr(model, field.name)
+        object.__setattr__(new, field.name, value)
+    return new
+
+
+def states_of(model: Any, carried: States) -> States:
+    """The states of a model that carries these, besides its module."""
+    if model.module is None:
+        return carried
+    net_params, net_states = partitioned(model.module, model.trainable)
+    return carried.update(net_params=net_params, net_states=net_states, state=model.state)
+
+
+def with_states(model: Any, states: States) -> Any:
+    """A model with other states: the same as `replace(states=states)`, without its checks."""
+    changes: dict[str, Any] = {}
+    if model.module is None:
+        changes["_carried"] = states
+    else:
+        changes["module"] = combined(model.module, states)
+        changes["state"] = states.get("state")
+        changes["_carried"] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
+    return rebuilt(model, changes)
+
+
+def bound_to(model: Any, states: States) -> Any:
+    """The `self` of a step that was given `states`."""
+    if model.__dict__.get("_bound") is states:
+        return model
+    new = with_states(model, states)
+    # What a step sees as `self.states` is what it was given. Only inside steps: to Equinox, a model with an
+    # attribute more is one of another structure.
+    object.__setattr__(new, "_bound", states)
+    # A class whose steps are watched has its instances prepared for it.
+    prepare = getattr(type(new), "_prepare_bound", None)
+    if prepare is not None:
+        prepare(new)
+    return new

@@ -1,0 +1,433 @@
+"""The overridable steps: how they are called, and what they do by default. All of it pure.
+
+The default graph is `train_step` → `grad_step` → `test_step` → `pred_step` → module. Each is a method of `Model`;
+this file holds what these methods do, as functions of a model.
+"""
+
+import difflib
+import functools
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.custom_derivatives import SymbolicZero
+
+from .._describe import array_name, describe, is_arraylike, path_name
+from .._errors import InjectionError, MissingModule, MissingOptimizer
+from .._injection._contract import Axis, check
+from .._injection._inject import bind, call, function_name, request
+from .._terms._accumulator import cleared_where_unweighted
+from .._terms._objective import evaluate
+from .._terms._term import Context
+from .._warn import warn
+from ._assembly import bound_to
+from ._forward import forward, size_of_batch, vocabulary
+from ._states import States
+
+# Which constant a stream of random numbers is folded with. An epoch's order has its own, in `data/_order.py`.
+_MODULE, _LOSS = 1, 2
+
+_BATCH = ("x", "y_true", "sample_weight", "class_weight", "states")
+_PRED = ("x", "states", "initializing", "training")
+_TEST = (*_BATCH, "initializing", "training")
+
+
+class Step(NamedTuple):
+    """What a step can ask for, in the order of positional arguments, and what it returns."""
+
+    arguments: tuple[str, ...]
+    returns: tuple[str, ...]
+
+
+_STEPS = {
+    "pred": Step(_PRED, ("y_pred", "states")),
+    "test": Step(_TEST, ("loss", "logs", "states")),
+    "grad": Step(_TEST, ("loss", "logs", "states", "grads")),
+    "train": Step(_TEST, ("logs", "states")),
+    "init": Step(_BATCH, ("states",)),
+    "summary": Step(("x", "states"), ("entries",)),
+}
+
+STEPS = {f"{name}_step": step for name, step in _STEPS.items()} | {
+    f"call_{name}_step": step for name, step in _STEPS.items() if name != "grad"
+}
+
+
+def install(cls: Any, default: bool = False) -> None:
+    """Make the steps of `cls`, and those of its bases, callable from anywhere. Once for each class.
+
+    A step then takes its arguments by position or by name, of which it gets those that it names; runs with `self`
+    bound to the states that it was given; and what it returns is checked.
+
+    This happens when the first object is made, and not when the class is: decorators of classes, such as `beartype`,
+    then find what their user wrote.
+    """
+    for base in reversed(cls.__mro__):
+        if hasattr(base, "call_train_step") and _INSTALLED not in vars(base):
+            setattr(base, _INSTALLED, True)
+            for name, step in STEPS.items():
+                written = inspect.getattr_static(base, name, None)
+                is_step = inspect.isfunction(written) or hasattr(written, "__wrapped__")
+                if is_step and not hasattr(written, "is_default_step"):
+                    setattr(base, name, _called(name, step, written, default))
+
+
+_INSTALLED = "_has_steps_installed"
+
+
+def is_default(model: Any, *names: str) -> bool:
+    """Whether none of these steps is overridden."""
+    return all(getattr(inspect.getattr_static(type(model), n), "is_default_step", False) for n in names)
+
+
+def name_initializing(model: Any, *names: str) -> bool:
+    """Whether one of these steps is overridden and names `initializing` in its signature."""
+    written = [inspect.getattr_static(type(model), n) for n in names if not is_default(model, n)]
+    return any("initializing" in request(step).names for step in written)
+
+
+def is_default_jit(model: Any) -> bool:
+    """Whether `jit_step` is not overridden."""
+    return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
+
+
+def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
+    who = f"step `{name}` ({function_name(written)})"
+
+    def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
+        available = _arguments(who, step, args, kwargs)
+        if available["states"] is None:
+            available["states"] = model.states
+        model = bound_to(model, available["states"])
+        if default:
+            return written(model, **available)
+        method = functools.partial(written, model)
+        arguments = bind(method, available, who)
+        check(method, arguments, who=who)
+        _tell_of_ignored_weights(who, method, available)
+        returned = call(method, arguments)
+        _check_returned(who, step, returned)
+        check(method, {**arguments, "return": returned}, who=who)
+        return returned
+
+    # Not as a decorator: `beartype.claw` over this package would take the user's annotations for those of `stepped`.
+    functools.update_wrapper(stepped, written)
+    setattr(stepped, "is_default_step", default)  # noqa: B010
+    return stepped
+
+
+def _tell_of_ignored_weights(who: str, method: Any, available: Mapping[str, Any]) -> None:
+    """Warn of weights that a step doesn't ask for: neither it nor what it calls has them."""
+    for name in ("sample_weight", "class_weight"):
+        if available.get(name) is not None and not available.get("initializing", True) and name not in request(method):
+            warn(
+                f"`{name}` is given, and {who} doesn't ask for it, so that it has no effect: add a parameter `{name}` "
+                "to the step, and use it or pass it on."
+            )
+
+
+def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    names = step.arguments
+    if len(args) > len(names):
+        raise InjectionError(f"{who} takes at most {len(names)} arguments ({', '.join(names)}), and got {len(args)}.")
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name in given:
+            raise InjectionError(f"{who} got `{name}` twice, by position and by name.")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise InjectionError(f"{who} takes {', '.join(names)}, and got `{name}`.{hint}")
+        given[name] = value
+    absent = {n: False if n in ("initializing", "training") else None for n in names}
+    return {**absent, **given}
+
+
+def _check_returned(who: str, step: Step, returned: Any) -> None:
+    several, expected = len(step.returns) > 1, ", ".join(step.returns)
+    expected = f"`({expected})`" if several else f"`{expected}`"
+    if several:
+        if not isinstance(returned, tuple) or len(step.returns) != len(returned):
+            raise TypeError(f"{who} must return {expected}, and returned {describe(returned)}.")
+        values = dict(zip(step.returns, returned, strict=True))
+    else:
+        values = dict.fromkeys(step.returns, returned)
+    for name, value in values.items():
+        if name == "states" and not isinstance(value, States):
+            raise TypeError(f"{who} must return {expected}; its `states` is {describe(value)}, not `tg.States`.")
+        if name == "logs" and not isinstance(value, Mapping):
+            raise TypeError(f"{who} must return {expected}; its `logs` is {describe(value)}, not a dict.")
+        if name == "entries" and not isinstance(value, list):
+            raise TypeError(f"{who} must return a list of entries, and returned {describe(value)}.")
+        if name == "loss":
+            _check_loss(who, value)
+
+
+def _check_loss(who: str, loss: Any) -> None:
+    if not isinstance(loss, bool | int | float) and not (is_arraylike(loss) and loss.shape == ()):
+        raise TypeError(f"{who} returned a loss that is {describe(loss)}; a scalar is expected.")
+
+
+def keys(states: States) -> tuple[Any, Any]:
+    """The key for the module and the key for losses and metrics, if there is an `rng`."""
+    rng = states.get("rng")
+    if rng is None:
+        return None, None
+    return jax.random.fold_in(rng, _MODULE), jax.random.fold_in(rng, _LOSS)
+
+
+def for_module(states: States, initializing: bool, training: bool) -> dict[str, Any]:
+    """What a module can ask for by name, besides its inputs."""
+    provided = {
+        "training": training,
+        "inference": not training,
+        "initializing": initializing,
+        "parameters": states.get("net_params"),
+        "states": states,
+    }
+    key, _ = keys(states)
+    if key is not None:
+        provided["key"] = key
+    if states.get("state") is not None:
+        # `State.set` makes the state that it was called on unusable, and users keep theirs: give the module a clone.
+        provided["state"] = jax.tree.map(lambda leaf: leaf, states.state)
+    return provided
+
+
+def for_terms(
+    values: Mapping[str, Any],
+    sample_weight: Any,
+    class_weight: Any,
+    states: States,
+    initializing: bool,
+    training: bool,
+    module: Any = None,
+) -> dict[str, Any]:
+    """What a loss or metric can ask for by name: of `values`, which are `x`, `y_true` and `y_pred`, those there are."""
+    available = {k: v for k, v in values.items() if v is not None}
+    available.update(
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        training=training,
+        initializing=initializing,
+        parameters=states.get("net_params"),
+        states=states,
+    )
+    if states.get("step") is not None:
+        available["step"] = states.step
+    if module is not None:
+        available["module"] = module if training else eqx.nn.inference_mode(module)
+    _, key = keys(states)
+    if key is not None:
+        available["key"] = key
+    return available
+
+
+def pred_step(model: Any, *, x: Any, states: States, initializing: bool, training: bool) -> tuple[Any, States]:
+    """Call the module on the batch; outside training in inference mode."""
+    if model.module is None:
+        raise MissingModule(
+            f"`{type(model).__name__}` has no module to predict with: pass one to the model, or override `pred_step`."
+        )
+    module = model.module if training else eqx.nn.inference_mode(model.module)
+    provided = for_module(states, initializing, training)
+    y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched)
+    if state is not None and not initializing:
+        states = states.update(state=state)
+    return y_pred, states
+
+
+def test_step(
+    model: Any,
+    *,
+    x: Any,
+    y_true: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    states: States,
+    initializing: bool,
+    training: bool,
+) -> tuple[Any, dict[str, Any], States]:
+    """Predict, then evaluate losses and metrics."""
+    if not initializing:
+        # Non-finite inputs of absent examples would reach the parameters by 0 times NaN.
+        x = cleared_where_unweighted(x, sample_weight)
+    y_pred, states = model.pred_step(x=x, states=states, initializing=initializing, training=training)
+    if initializing:
+        return jnp.zeros(()), {}, states  # losses and metrics have nothing to prepare
+    size = size_of_batch(x, y_true)
+    values = {"x": x, "y_true": y_true, "y_pred": y_pred}
+    available = for_terms(values, sample_weight, class_weight, states, initializing, training, model.module)
+    axes: dict[str, Axis] = {}
+    if is_default(model, "pred_step"):
+        stateful = states.get("state") is not None
+        axes = vocabulary(model.module, x, y_pred, size_of_batch(x), model.batched, stateful)
+    elif size is not None:
+        axes["batch"] = Axis(size, "x" if x is not None else "y_true")
+    context = Context(available, 1 if size is None else size, sample_weight, axes)
+    loss, logs = evaluate(model.loss, model.metrics, context)
+    return loss, logs, states
+
+
+def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[str, Any], States, Any]:
+    """Differentiate `test_step` with respect to `states.net_params`."""
+    trained, fixed = eqx.partition(states.get("net_params"), eqx.is_inexact_array)
+    _check_trainable(model, trained, fixed)
+    depends: list[bool] = []
+    static: list[Any] = []
+
+    def of_params(trained: Any) -> tuple[Any, Any]:
+        inner = states.update(net_params=eqx.combine(trained, fixed))
+        loss, logs, after = model.test_step(states=inner, **batch)
+        _check_loss("step `test_step`", loss)
+        loss = jnp.asarray(loss)
+        if not jnp.issubdtype(loss.dtype, jnp.floating):
+            raise TypeError(f"step `test_step` returned a loss that is {array_name(loss)}; a float is expected.")
+        # Ordered dicts, as plain ones would come back sorted.
+        arrays, rest = eqx.partition((_ordered(logs), after), eqx.is_array)
+        static.append(rest)
+        return _watched(loss, depends), arrays
+
+    (loss, arrays), grads = jax.value_and_grad(of_params, has_aux=True)(trained)
+    if not depends:
+        raise ValueError(_independent(model))
+    logs, after = eqx.combine(arrays, static[-1])
+    # JAX gives the conjugate of the direction in which a real function of a complex parameter grows.
+    grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
+    return loss, logs, after, grads
+
+
+def _ordered(logs: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    return OrderedDict((k, _ordered(v) if isinstance(v, Mapping) else v) for k, v in logs.items())
+
+
+def _watched(loss: Any, depends: list[bool]) -> Any:
+    """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
+
+    # No decorator: what `beartype.claw` puts around a decorated function has no `defjvp`.
+    watch = jax.custom_jvp(lambda value: value)
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        if not isinstance(tangents[0], SymbolicZero):
+            depends.append(True)
+        return primals[0], tangents[0]
+
+    watch.defjvp(rule, symbolic_zeros=True)
+    return watch(loss)
+
+
+def _independent(model: Any) -> str:
+    if not jax.tree.leaves(model.loss, is_leaf=callable) and is_default(model, "test_step"):
+        return f"`{type(model).__name__}` has no loss to train on: pass `loss=`, or override `test_step`."
+    return (
+        "the loss doesn't depend on `net_params`, so that training would change nothing. Does the step compute it from "
+        "`states.net_params`, or from the `parameters` or `module` of the states it was given? Is there a "
+        "`stop_gradient`, or a comparison, between them and the loss?"
+    )
+
+
+def _check_trainable(model: Any, trained: Any, fixed: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(fixed):
+        raise ValueError(
+            f"`states.net_params{path_name(path)}` is {describe(leaf)}, which can't be trained: `net_params` is for "
+            "arrays of floats. Keep it in another field of `states`."
+        )
+    if not jax.tree.leaves(trained):
+        if model.module is None and is_default(model, "test_step", "pred_step"):
+            raise MissingModule(
+                f"`{type(model).__name__}` has no module to train: pass one to the model, or override a step."
+            )
+        if model.module is None:
+            what = "there is no module"
+        elif jax.tree.leaves(eqx.filter(model.module, eqx.is_inexact_array)):
+            what = "`trainable` selects none of the module's"
+        else:
+            what = f"the module is {describe(model.module)} and has none"
+        raise ValueError(
+            f"there is nothing to train: `states.net_params` has no arrays of floats ({what}). A step without a "
+            "module puts them there with `states.update(net_params=...)` when `initializing`."
+        )
+
+
+def train_step(
+    model: Any, *, states: States, initializing: bool, training: bool, **batch: Any
+) -> tuple[dict[str, Any], States]:
+    """Take one step of the optimizer along the gradients; only prepare for it while initializing."""
+    if initializing:
+        _, logs, states = model.test_step(states=states, initializing=True, training=training, **batch)
+        if model.optimizer is not None:
+            states = states.maybe_update(optimizer_states=model.optimizer.init(states.net_params))
+        return logs, states
+    optimizer = model.optimizer
+    if optimizer is None:
+        raise no_optimizer(model)
+    loss, logs, after, grads = model.grad_step(states=states, initializing=False, training=training, **batch)
+    params, optimizer_states = after.net_params, after.get("optimizer_states")
+    if optimizer_states is None:
+        optimizer_states = optimizer.init(params)
+    offered = {
+        "value": loss,
+        "grad": grads,
+        "value_fn": functools.partial(_value, model, states, batch, training),
+        "grad_fn": functools.partial(_gradient, model, states, batch, training),
+    }
+    with jax.named_scope("optimizer"):
+        updates, optimizer_states = _update(optimizer, grads, optimizer_states, params, offered)
+        params = optax.apply_updates(params, updates)
+    return logs, after.update(net_params=params, optimizer_states=optimizer_states)
+
+
+def _value(
+    model: Any, states: States, batch: dict[str, Any], training: bool, params: Any, *, grad_fn: Any = None
+) -> Any:
+    """Return the loss of a batch with other parameters, and the keys of this step: for line searches."""
+    # Optax's line searches give to `value_fn` what they don't take themselves, and refuse what it doesn't take.
+    del grad_fn
+    states = states.update(net_params=params)
+    loss, _, _ = model.test_step(states=states, initializing=False, training=training, **batch)
+    return jnp.asarray(loss)
+
+
+def _gradient(model: Any, states: States, batch: dict[str, Any], training: bool, params: Any, i: Any = None) -> Any:
+    """Return the gradient of a batch with other parameters, and with the `i`-th keys of this step."""
+    if i is not None and states.get("rng") is not None:
+        states = states.update(rng=jax.random.fold_in(states.rng, i))
+    states = states.update(net_params=params)
+    return model.grad_step(states=states, initializing=False, training=training, **batch)[3]
+
+
+def _update(optimizer: Any, grads: Any, optimizer_states: Any, params: Any, offered: dict[str, Any]) -> tuple[Any, Any]:
+    """Call an optimizer's `update` with those of the extra arguments offered that it takes."""
+    update = optimizer.update
+    wanted = request(update)
+    extra = {name: value for name, value in offered.items() if name in wanted}
+    try:
+        return update(grads, optimizer_states, params, **extra)
+    except TypeError as error:
+        for name in extra:
+            if f"argument '{name}'" in str(error):
+                error.add_note(
+                    f"`train_step` passes `{name}` to the optimizer, whose `update` takes any keyword, and a part of "
+                    "it refuses this one. Let the `update` of that part of the chain take `**extra`."
+                )
+                break
+        raise
+
+
+def no_optimizer(model: Any) -> MissingOptimizer:
+    """The error for a model that is to be trained and has no optimizer."""
+    return MissingOptimizer(
+        f"`{type(model).__name__}` has no optimizer to train with: pass one, such as `optimizer=optax.adam(1e-3)`, or "
+        "override `train_step`."
+    )
+
+
+def init_step(model: Any, **batch: Any) -> States:
+    """Fill what is missing by running `train_step` while `initializing`."""
+    _, states = model.train_step(initializing=True, training=True, **batch)
+    return states

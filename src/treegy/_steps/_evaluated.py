@@ -1,0 +1,56 @@
+"""The model that evaluating and predicting look at."""
+
+from typing import Any
+
+from .._injection._inject import request
+from .._terms._naming import named_terms
+from .._terms._term import make_term
+from ..optimizers._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
+from . import _defaults as _steps
+from ._assembly import rebuilt, with_states
+from ._states import States
+
+_STEPS = {
+    "test": ("call_test_step", "test_step", "pred_step"),
+    "pred": ("call_pred_step", "pred_step"),
+}
+
+
+def evaluated(model: Any, kind: str) -> Any:
+    """Return the model without what steps of this kind, `test` or `pred`, don't read.
+
+    So a model with another optimizer, and for predicting with other losses, runs the programs that there are.
+    """
+    if not _steps.is_default(model, *_STEPS[kind]) or _reads_states(model, kind):
+        return model
+    # Not `model.states`, which takes the module apart.
+    carried = model._carried
+    if has_evaluation_parameters(carried.get("optimizer_states")):
+        model = with_states(model, states_to_evaluate(model.states))
+        carried = model._carried
+    changes = {"optimizer": None, "_carried": carried.update(optimizer_states=None)}
+    return rebuilt(model, changes if kind == "test" else {**changes, "loss": None, "metrics": None})
+
+
+def states_to_evaluate(states: States) -> States:
+    """Return states with the parameters to evaluate at; the same ones for most optimizers."""
+    optimizer_states = states.get("optimizer_states")
+    if optimizer_states is None or not has_evaluation_parameters(optimizer_states):
+        return states
+    return states.update(net_params=evaluation_parameters(optimizer_states, states.net_params))
+
+
+def evaluated_parameters(states: States) -> Any:
+    """Return the parameters to evaluate at; `None` where they are those that are trained."""
+    evaluates = has_evaluation_parameters(states.get("optimizer_states"))
+    return states_to_evaluate(states).net_params if evaluates else None
+
+
+def _reads_states(model: Any, kind: str) -> bool:
+    if callable(model.module) and "states" in request(model.module).names:
+        return True
+    if kind == "pred":
+        return False
+    losses, metrics = named_terms(model.loss, model.metrics)
+    terms = [("loss", *named) for named in losses] + [("metric", *named) for named in metrics]
+    return any("states" in request(make_term(kind, thing, name).fn) for kind, name, thing in terms)

@@ -1,0 +1,283 @@
+"""Calling a module on a batch: which input goes to which argument, one example at a time or all at once."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args, get_origin
+
+import equinox as eqx
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from .._describe import array_name, describe, is_arraylike, listed
+from .._errors import ContractError, InjectionError, MissingMethod
+from .._injection._contract import Axis, axes_of, check, first_axis
+from .._injection._inject import Request, annotations, call, function_name, missing_argument, request, signature_text
+from .._terms._term import Available
+
+# What treegy provides by name; everything else that a module requires must come from `x`.
+PROVIDED = ("training", "inference", "initializing", "parameters", "states", "key", "state")
+
+_ABSENT = {
+    "state": (
+        "The model has no `eqx.nn.State`: pass `state=` of `module, state = eqx.nn.make_with_state(...)(...)`. If it "
+        "is an input, pass as `x` a tuple of all arguments without a default, or a dict."
+    ),
+    "key": "There is no `key`: the states have no `rng`.",
+}
+
+
+class Inputs(NamedTuple):
+    """Where the parts of `x` go."""
+
+    by_name: dict[str, Any]
+    rest: tuple[Any, ...]
+    """What goes to an `*args`, in which case everything is passed by position."""
+
+
+def module_name(module: Any) -> str:
+    return f"module `{type(module).__name__ if isinstance(module, eqx.Module) else function_name(module)}`"
+
+
+def inputs_of(module: Any, x: Any, stateful: bool) -> Inputs:
+    """Which argument of `module` gets which part of `x`.
+
+    A plain tuple is spread over the positional arguments, a dict over those of its keys that the module names, and
+    anything else is the one argument.
+
+    **Arguments:**
+
+    - `stateful`: whether the model has an `eqx.nn.State`, which then is what `state` names.
+
+    **Raises:** [`treegy.InjectionError`][] if there are too many or too few.
+    """
+    if not callable(module):
+        raise MissingMethod(
+            f"the module is {describe(module)}, which can't be called: override `pred_step` to say how it predicts."
+        )
+    wanted = request(module)
+    if x is None:
+        return Inputs({}, ())
+    if type(x) is tuple:
+        return _spread(module, wanted, x, stateful)
+    if isinstance(x, dict):
+        taken = {str(k): v for k, v in x.items() if k in wanted}
+        return Inputs(taken, ())
+    first = wanted.positional[:1]
+    if first:
+        return Inputs({first[0]: x}, ())
+    if wanted.variadic:
+        return Inputs({}, (x,))
+    raise InjectionError(
+        f"{module_name(module)} takes no input, and `x` is {describe(x)}.\n"
+        f"  signature: {function_name(module)}{signature_text(module)}"
+    )
+
+
+def _spread(module: Any, wanted: Request, x: tuple[Any, ...], stateful: bool) -> Inputs:
+    if wanted.variadic:
+        return Inputs({}, x)
+    # Arguments that treegy provides are not the inputs' places, unless the inputs are for all that have to be given.
+    all_required = [n for n in wanted.positional if n in wanted.required and not (n == "state" and stateful)]
+    if len(x) == len(all_required):
+        return Inputs(dict(zip(all_required, x, strict=True)), ())
+    places = [n for n in wanted.positional if n not in PROVIDED]
+    required = [n for n in places if n in wanted.required]
+    if not len(required) <= len(x) <= len(places):
+        takes = str(len(places)) if len(places) == len(required) else f"{len(required)} to {len(places)}"
+        taken = [n for n in all_required if n in PROVIDED]
+        also = ""
+        if taken:
+            names = ", ".join(f"`{n}`" for n in taken)
+            also = (
+                f"\n  {names} {'is' if len(taken) == 1 else 'are'} provided by treegy, unless `x` is a tuple of "
+                f"{len(all_required)}, for all arguments without a default, or a dict that has {names}."
+            )
+        raise InjectionError(
+            f"{module_name(module)} takes {takes} input{'' if takes == '1' else 's'}, and `x` is a tuple of {len(x)}.\n"
+            f"  signature: {function_name(module)}{signature_text(module)}\n"
+            f"  x = {describe(x)}{also}"
+        )
+    return Inputs(dict(zip(places, x, strict=False)), ())
+
+
+def takes_batch(module: Any, inputs: Inputs, batched: bool | None) -> bool:
+    """Whether the module takes the whole batch: the model says so, or an input's annotation begins with `batch`."""
+    if batched is not None:
+        return batched
+    hints, wanted = annotations(module), request(module)
+    named = [*inputs.by_name, *(wanted.collecting if inputs.rest or wanted.everything else ())]
+    return any(first_axis(hints[n]) == "batch" for n in named if n in hints)
+
+
+def along(inputs: Any, keys: Any) -> Any:
+    """One key per example, on the devices of its example: `vmap` insists on it where a mesh has explicit axes."""
+    for leaf in jax.tree.leaves(inputs):
+        sharding = getattr(jax.typeof(leaf), "sharding", None) if is_arraylike(leaf) else None
+        if isinstance(sharding, NamedSharding) and sharding.spec and sharding.spec[0] is not None:
+            return jax.sharding.reshard(keys, NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0])))
+    return keys
+
+
+def axis_name_of(module: Any) -> str:
+    """What the axis of examples is called: `batch`, unless the layers that average over it were made with another name.
+
+    `eqx.nn.BatchNorm` and others like it have an `axis_name`.
+    """
+    nodes = jax.tree.leaves(module, is_leaf=lambda node: hasattr(node, "axis_name"))
+    names = {node.axis_name for node in nodes if isinstance(getattr(node, "axis_name", None), str)}
+    return names.pop() if len(names) == 1 else "batch"
+
+
+def forward(
+    module: Any,
+    x: Any,
+    provided: Available,
+    *,
+    size: int | None,
+    batched: bool | None = None,
+) -> tuple[Any, Any]:
+    """Call `module` on a batch.
+
+    **Arguments:**
+
+    - `module`: any callable.
+    - `x`: the inputs of the batch.
+    - `provided`: what may be asked for by name: of [`treegy._forward.PROVIDED`][], those that there are.
+    - `size`: how many examples there are; `None` where `x` has no examples.
+    - `batched`: whether the module takes the whole batch; found out from its annotations if `None`.
+
+    **Returns:**
+
+    `(y_pred, state)`, where `state` is the new `eqx.nn.State`, or `None` if the module doesn't ask for it.
+    """
+    stateful = provided.get("state") is not None
+    inputs = inputs_of(module, x, stateful)
+    wanted = request(module)
+    named = {n: v for n, v in provided.items() if n in wanted.names and n not in inputs.by_name}
+    missing = [n for n in wanted.names if n in wanted.required and n not in inputs.by_name and n not in named]
+    if missing and not inputs.rest:
+        given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
+        absent = {missing[0]: _where_x_went(x, inputs), **_ABSENT}
+        raise missing_argument(module, missing[0], given, module_name(module), absent)
+    stateful = "state" in named
+    if x is None or size is None or takes_batch(module, inputs, batched):
+        return _call(module, inputs, named, stateful)
+    key = named.pop("key", None)
+    keys = None if key is None else along(inputs, jax.random.split(key, size))
+    state = named.pop("state", None)
+
+    def one(inputs: Inputs, key: Any, state: Any) -> tuple[Any, Any]:
+        own = {} if key is None else {"key": key}
+        if stateful:
+            own["state"] = state
+        return _call(module, inputs, {**named, **own}, stateful)
+
+    axis = "batch"
+
+    def mapped() -> tuple[Any, Any]:
+        over = jax.vmap(one, in_axes=(0, 0, None), out_axes=(0, None), axis_name=axis, axis_size=size)
+        return over(inputs, keys, state)
+
+    try:
+        try:
+            return mapped()
+        except NameError as e:
+            if "unbound axis name" not in str(e) or axis_name_of(module) == axis:
+                raise
+        axis = axis_name_of(module)
+        return mapped()
+    except ValueError as e:
+        if stateful and "out_axes" in str(e):
+            raise ValueError(
+                f"{module_name(module)} makes a `state` that differs from example to example, and there is one for "
+                f'the whole batch. Average over the batch inside the module (`jax.lax.pmean(..., "{axis}")`), as '
+                "`eqx.nn.BatchNorm` does, or take the whole batch (`batched=True`)."
+            ) from e
+        raise
+    except NameError as e:
+        if "unbound axis name" in str(e):
+            e.add_note(
+                f"{module_name(module)} is called for one example at a time, and their axis is called "
+                f'"{axis}": use that as `axis_name` in all layers.'
+            )
+        raise
+    except ContractError as e:
+        if _fit(module, inputs):
+            raise ContractError(
+                f"{e}\n  It is called for one example at a time. To take the whole batch, name the first axis `batch`, "
+                "or pass `batched=True` to the model."
+            ) from None
+        raise
+
+
+def _fit(module: Any, inputs: Inputs) -> bool:
+    """Whether the whole batch is what the annotations of the inputs expect."""
+    try:
+        check(module, inputs.by_name, who=module_name(module))
+    except Exception:
+        return False
+    return True
+
+
+def _where_x_went(x: Any, inputs: Inputs) -> str:
+    if x is None:
+        return "There is no `x`: no inputs were given."
+    if isinstance(x, dict):
+        keys = listed(repr(k) for k in x) or "none"
+        return f"`x` is a dict, whose keys go to the arguments of the same names: {keys}."
+    return f"`x` is one input and goes to `{next(iter(inputs.by_name))}`: pass a tuple to give several, or a dict."
+
+
+def _call(module: Any, inputs: Inputs, named: Mapping[str, Any], stateful: bool) -> tuple[Any, Any]:
+    who = module_name(module)
+    arguments = {**inputs.by_name, **named}
+    check(module, arguments, who=who, rest=inputs.rest)
+    try:
+        result = module(*inputs.rest, **arguments) if inputs.rest else call(module, arguments)
+    except Exception as e:
+        # What went wrong inside is best known there; what it was called with, here.
+        shown = [describe(v) for v in inputs.rest] + [f"{n} = {describe(v)}" for n, v in inputs.by_name.items()]
+        e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}.")
+        raise
+    check(module, {**arguments, "return": result}, who=who)
+    if not stateful:
+        return result, None
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State):
+        return result
+    if "state" in request(module).required:
+        raise TypeError(f"{who} asks for `state` and must return `(y_pred, state)`; it returned {describe(result)}.")
+    return result, None  # `state` was optional, as in `eqx.nn.Sequential` without stateful layers
+
+
+def vocabulary(
+    module: Any, x: Any, y_pred: Any, size: int | None, batched: bool | None, stateful: bool
+) -> dict[str, Axis]:
+    """The lengths of the axes that the module's annotations name, found from shapes alone."""
+    axes: dict[str, Axis] = {}
+    if size is not None:
+        axes["batch"] = Axis(size, "x")
+    inputs = inputs_of(module, x, stateful)
+    leading = 0 if size is None or takes_batch(module, inputs, batched) else 1
+    hints = annotations(module)
+    for name, value in inputs.by_name.items():
+        for axis, length in axes_of(hints.get(name), value, leading).items():
+            axes.setdefault(axis, Axis(length, "x"))
+    result = hints.get("return")
+    if "state" in request(module).names and get_origin(result) is tuple:
+        result = get_args(result)[0]
+    for axis, length in axes_of(result, y_pred, leading).items():
+        axes.setdefault(axis, Axis(length, "y_pred"))
+    return axes
+
+
+def size_of_batch(*trees: Any) -> int | None:
+    """How many examples a batch has: the length of the first axis of its arrays.
+
+    **Raises:** [`treegy.ContractError`][] if there are arrays without axes.
+    """
+    for tree in trees:
+        for leaf in jax.tree.leaves(tree):
+            if is_arraylike(leaf):
+                if len(leaf.shape) == 0:
+                    raise ContractError(f"a batch has examples along its first axis, and got {array_name(leaf)}.")
+                return leaf.shape[0]
+    return None

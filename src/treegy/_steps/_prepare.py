@@ -1,0 +1,129 @@
+"""Getting a model ready for its steps: parameters that steps create, states of the optimizer and of metrics."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._data._batch import Batch
+from .._describe import describe
+from . import _defaults as _steps
+from ._assembly import with_states
+from ._hashable import Frozen, join, split
+from ._run_step import Seen, arrays_from, empty_logs, initialize, test_logs
+from ._states import States
+
+# The steps that run, or don't, while a model is initialized for training, evaluating or predicting.
+_INIT = {
+    "train": ("call_init_step", "init_step", "train_step", "grad_step", "test_step", "pred_step"),
+    "test": ("call_test_step", "test_step", "pred_step"),
+    "pred": ("call_pred_step", "pred_step"),
+}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def init_of(frozen: Frozen, arrays: list[Any]) -> Any:
+    optimizer, net_params = join(arrays, frozen)
+    return optimizer.init(net_params)
+
+
+def init_optimizer(optimizer: Any, net_params: Any) -> Any:
+    """The states of an optimizer before its first step."""
+    arrays, frozen = split((optimizer, net_params))
+    return init_of(frozen, arrays)
+
+
+def first_states(model: Any) -> States:
+    """The states that a model begins with, if it is new.
+
+    **Raises:** `TypeError` if its `states_step` returns something else.
+    """
+    states = model.states_step()
+    if not isinstance(states, States):
+        raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
+    return states
+
+
+def needs_batch(model: Any, kind: str) -> bool:
+    """Whether steps are run to prepare a model for steps of this kind, so that a batch is needed."""
+    return not model.initialized and not _steps.is_default(model, *_INIT[_ran(model, kind)])
+
+
+def _ran(model: Any, kind: str) -> str:
+    """The kind of steps that run to initialize a model: all of them, where it says how."""
+    return kind if _steps.is_default(model, "init_step", "call_init_step") else "train"
+
+
+def prepared(model: Any, kind: str, batch: Batch | None) -> Any:
+    """The model with what steps of this kind need, running overridden steps with `initializing` if it is new.
+
+    **Arguments:**
+
+    - `batch`: one; `None` will do unless `needs_batch`.
+    """
+    states = None
+    if not model.initialized:
+        states = first_states(model)
+        ran = _ran(model, kind)
+        own = not _steps.is_default(model, "init_step", "call_init_step")
+        steps = _INIT[ran]
+        if not _steps.is_default(model, *steps):
+            if ran == "train":
+                # Before the step runs: one that updates its parameters itself finds the optimizer's states.
+                states = _with_optimizer_states(model, states)
+            model = with_states(model, states)
+            made = model._jitted(initialize)(model, ran, jax.tree.map(jnp.asarray, batch))
+            states = made if own or _steps.name_initializing(model, *steps) else _filled(states, made)
+        made = [n for n in states if model.module is None or n not in ("net_states", "state")]
+        states = arrays_from(states, made)
+    if kind == "train":
+        known = model.states if states is None else states
+        ready = _with_optimizer_states(model, known)
+        if ready is not known:
+            states = ready
+    return model if states is None else with_states(model, states)
+
+
+def _with_optimizer_states(model: Any, states: States) -> States:
+    """Return states in which those of the optimizer are there, as far as there is something to optimize."""
+    absent = states.get("optimizer_states") is None
+    if model.optimizer is None or not absent or not jax.tree.leaves(states.get("net_params")):
+        return states
+    ready = init_optimizer(model.optimizer, states.net_params)
+    return arrays_from(states.update(optimizer_states=ready), ["optimizer_states"])
+
+
+def _filled(before: States, made: States) -> States:
+    """Return the states that a step made in which the fields that were there before keep their values.
+
+    A step that doesn't know of initializing has made a whole step: what it counts or averages would count it.
+    """
+
+    def is_same(old: Any, new: Any) -> bool:
+        if jax.tree.structure(old) != jax.tree.structure(new):
+            return False
+        pairs = zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
+        return all(getattr(a, "shape", ()) == getattr(b, "shape", ()) for a, b in pairs)
+
+    kept = {n: v for n, v in before.items() if jax.tree.leaves(v) and n in made and is_same(v, made[n])}
+    return made.update(**kept)
+
+
+def with_metrics(model: Any, batch: Batch) -> Any:
+    """The model with what `test_on_batch` accumulates into; only shapes are looked at."""
+    states = model.states
+    if states.get("metrics_states") is not None:
+        return model
+    logs = empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
+    seen = Seen(logs, jnp.zeros((), jnp.int32))
+    return with_states(model, states.update(metrics_states=seen))
+
+
+def without_metrics(model: Any) -> Any:
+    """The model without what `test_on_batch` has accumulated, so that every run compiles to the same programs."""
+    # Not `model.states`, which takes the module apart.
+    carried = model._carried
+    if carried is None or carried.get("metrics_states") is None:
+        return model
+    return with_states(model, model.states.update(metrics_states=None))

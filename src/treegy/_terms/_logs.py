@@ -1,0 +1,80 @@
+"""What is logged, in the form in which it is carried from step to step."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from .._describe import listed
+from ._accumulator import Accumulator, compute_all, is_accumulator
+
+
+class Place(eqx.Module):
+    """Where an accumulator stands among the parts of the logs."""
+
+    index: int = eqx.field(static=True)
+
+
+class Logs(Accumulator):
+    """Accumulators by name, of which equal ones are kept and merged once: those behind a total and behind its parts, or
+    a matrix and the figures that are made of it.
+
+    Equal are those that hold the same arrays, which no trace can get wrong.
+    """
+
+    parts: tuple[Any, ...]
+    """The accumulators that differ, each of which is merged as a whole."""
+    figures: OrderedDict[str, Any]
+    """What is made of them, by name: accumulators that have places for their parts, and so no arrays."""
+
+    @staticmethod
+    def of(accumulators: Mapping[str, Accumulator]) -> "Logs":
+        """The logs of some accumulators, in their order."""
+        parts: list[Any] = []
+        known: dict[Any, Place] = {}
+
+        def placed(part: Any) -> Place:
+            leaves, structure = jax.tree.flatten(part)
+            key = (structure, tuple(id(leaf) for leaf in leaves))
+            if key not in known:
+                known[key] = Place(len(parts))
+                parts.append(part)
+            return known[key]
+
+        # Ordered, as plain dicts come back from jax sorted by key, and `loss` is to stand first.
+        figures = jax.tree.map(placed, OrderedDict(accumulators), is_leaf=_is_whole)
+        return Logs(tuple(parts), figures)
+
+    @property
+    def each(self) -> OrderedDict[str, Any]:
+        """The accumulators by name."""
+        return jax.tree.map(lambda place: self.parts[place.index], self.figures, is_leaf=_is_place)
+
+    def empty(self) -> "Logs":
+        return Logs(tuple(part.empty() for part in self.parts), self.figures)
+
+    def merge(self, other: Any) -> "Logs":
+        mine, structure = jax.tree.flatten(self.figures, is_leaf=_is_place)
+        theirs, same = jax.tree.flatten(other.figures, is_leaf=_is_place)
+        pairs = {(a.index, b.index) for a, b in zip(mine, theirs, strict=False)}
+        # Where the other shares more, its equals will do. Where it shares less, they are none.
+        if structure != same or len(pairs) != len(self.parts):
+            raise ValueError(
+                f"what is logged is made otherwise than before: {listed(other.figures)}, and before "
+                f"{listed(self.figures)}. Steps log the same from batch to batch."
+            )
+        parts = tuple(self.parts[i].merge(other.parts[j]) for i, j in sorted(pairs))
+        return Logs(parts, self.figures)
+
+    def compute(self) -> Any:
+        return compute_all(self.each)
+
+
+def _is_whole(value: Any) -> bool:
+    return is_accumulator(value) and not value.merges_parts
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, Place)

@@ -1,1 +1,0 @@
-"""Data: from what users pass as `x` and `y` to batches."""

@@ -1,0 +1,71 @@
+"""What the predictions that a loss or metric reads are meant to be: what its class says, and its options."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import numpy as np
+
+from .. import losses, metrics
+from .._injection._inject import request
+
+MEANINGS = ("probabilities", "distributions", "logits", "scores", "margins", "indices", "rates")
+
+
+class Meant(NamedTuple):
+    """What predictions are meant to be, if anything in particular, and the options of what reads them."""
+
+    predictions: str | None
+    options: Mapping[str, Any]
+
+
+def meant_by(thing: Any) -> Meant:
+    """What a loss or metric means, or a function that stands for one, perhaps as a partial.
+
+    **Raises:** `ValueError` where its class says what is none of the meanings.
+    """
+    if not hasattr(thing, "_function"):
+        parameters = request(thing).signature.parameters.values()
+        options = {p.name: p.default for p in parameters if p.default is not p.empty}
+        return Meant(_as_options_say(_said_by(_class_of(thing)), options), options)
+    return Meant(_as_options_say(_said_by(type(thing)), vars(thing)), vars(thing))
+
+
+def _said_by(cls: Any) -> str | None:
+    said = getattr(cls, "predictions", None)
+    if said is None or said in MEANINGS:
+        return said
+    raise ValueError(f"`predictions` of `{cls.__name__}` is one of {', '.join(MEANINGS)}, and got {said!r}.")
+
+
+def _as_options_say(said: str | None, options: Mapping[str, Any]) -> str | None:
+    from_logits = options.get("from_logits")
+    if isinstance(from_logits, bool):
+        return "logits" if from_logits else said or "probabilities"
+    if said not in ("probabilities", "scores"):
+        return said
+    thresholds = options.get("threshold", options.get("thresholds"))
+    if thresholds is not None:
+        # What is compared with 0 is no probability.
+        return "probabilities" if np.any(np.asarray(thresholds) > 0) else "scores"
+    # Where there is no threshold, the largest are positive.
+    return "scores" if "threshold" in options or options.get("top_k") is not None else said
+
+
+def _class_of(fn: Any) -> Any:
+    """The class of this package that is made of one of its functions."""
+    while isinstance(fn, functools.partial | eqx.Partial):
+        fn = fn.func
+    return _classes().get(fn) if inspect.isfunction(fn) else None
+
+
+@functools.cache
+def _classes() -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for package in (losses, metrics):
+        functions = {n.replace("_", ""): v for n, v in vars(package).items() if inspect.isfunction(v)}
+        named = {cls.__name__.lower(): cls for cls in vars(package).values() if inspect.isclass(cls)}
+        found |= {functions[name]: cls for name, cls in named.items() if name in functions}
+    return found

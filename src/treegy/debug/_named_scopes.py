@@ -1,0 +1,90 @@
+"""A model whose step says in the names of its operations which part of it they belong to."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.tree_util import tree_map_with_path
+
+from .._describe import path_name
+from .._inspect._layers import Path, observed
+from .._inspect._reads import type_name
+from ._place import GRADIENT, LAYER, OPTIMIZER
+
+
+def named(model: Any) -> Any:
+    """The same model, whose layers, optimizer and gradients have names.
+
+    It is one of a subclass, so that users' steps, too, find such a module in `self`; the states stay what they are.
+    """
+    new = object.__new__(_named_class(type(model)))
+    for name, value in vars(model).items():
+        object.__setattr__(new, name, value)
+    return new
+
+
+class _NoHook:
+    """First among the bases, so that `__init_subclass__` of a user's class isn't told of ours."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        pass
+
+
+# Once for each class: Equinox registers every class of modules with JAX, for good.
+@functools.cache
+def _named_class(cls: Any) -> Any:
+    grad_step = cls.grad_step
+
+    def prepare(new: Any) -> None:
+        object.__setattr__(new, "module", observed(new.module, _Name, fields=True))
+        object.__setattr__(new, "optimizer", _named_optimizer(new.optimizer))
+
+    def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loss, logs, states, grads = grad_step(self, *args, **kwargs)
+        root = "states.net_params" if self.module is None else "module"
+        return loss, logs, states, tree_map_with_path(functools.partial(_marked, root), grads)
+
+    functools.update_wrapper(marking, grad_step)
+    namespace = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "_prepare_bound": staticmethod(prepare),
+        "grad_step": marking,
+    }
+    return type(cls)(cls.__name__, (_NoHook, cls), namespace)
+
+
+class _Name:
+    """Runs a layer under its name."""
+
+    def __init__(self, path: Path, node: Any):
+        self._name = f"{LAYER}`module{path_name(path)}` ({type_name(node)})"
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Name) and self._name == other._name
+
+    def __call__(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        with jax.named_scope(self._name):
+            return fn(*args, **kwargs)
+
+
+def _marked(root: str, path: Any, leaf: Any) -> Any:
+    with jax.named_scope(f"{GRADIENT}{root}{path_name(path)}"):
+        return jnp.copy(leaf)
+
+
+def _named_optimizer(optimizer: Any) -> Any:
+    if optimizer is None:
+        return None
+    update = optax.with_extra_args_support(optimizer).update
+
+    def in_scope(*args: Any, **kwargs: Any) -> Any:
+        with jax.named_scope(OPTIMIZER):
+            return update(*args, **kwargs)
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, in_scope)

@@ -1,1 +1,0 @@
-"""The only Python loop, and the only part with side effects."""

@@ -1,0 +1,42 @@
+"""A figure that is made of what another accumulator computes."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from ..._terms._accumulator import Accumulator
+
+
+class Figure(Accumulator):
+    r"""What a function makes of another accumulator, $f(\text{compute}(\text{part}))$.
+
+    Only the part is accumulated. So metrics that differ in their function alone accumulate the same.
+    """
+
+    part: Any
+    # Static, and compared by value: equal metrics give accumulators of the same structure, which merge.
+    function: Callable[..., Any] = eqx.field(static=True)
+    options: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+
+    merges_parts: ClassVar[bool] = True
+
+    def __init__(self, part: Accumulator, function: Callable[..., Any], **options: Any):
+        """**Arguments:**
+
+        - `part`: the accumulator.
+        - `function`: a function of a module, not one made anew each time, of what `part` computes.
+        - `**options`: what else the function takes, hashable.
+        """
+        self.part = part
+        self.function = function
+        self.options = tuple(sorted(options.items()))
+
+    def empty(self) -> "Figure":
+        return Figure(self.part.empty(), self.function, **dict(self.options))
+
+    def merge(self, other: Any) -> "Figure":
+        return Figure(self.part.merge(other.part), self.function, **dict(self.options))
+
+    def compute(self) -> Any:
+        return self.function(self.part.compute(), **dict(self.options))

@@ -1,0 +1,54 @@
+"""Metrics whose figure is made of what others accumulate too: of counts, a confusion matrix, a histogram."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Num, Shaped
+
+from ..._describe import is_arraylike
+from ..._terms._accumulator import Accumulator
+from ..._terms._metric import Metric
+from ..._terms._term import Context
+from ._figure import Figure
+
+
+class Source(NamedTuple):
+    """What is accumulated of labels and predictions. Equal ones accumulate the same."""
+
+    function: Callable[..., Accumulator]
+    """A function of a module, of `y_true`, `y_pred`, `sample_weight` and the options."""
+    options: tuple[tuple[str, Any], ...]
+
+
+def source(function: Callable[..., Accumulator], **options: Any) -> Source:
+    return Source(function, tuple(options.items()))
+
+
+class Derived(Metric):
+    """A metric whose figure is made of what others may accumulate too: within a model they share it."""
+
+    @abc.abstractmethod
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        """What is accumulated of such labels and predictions: of their shapes and dtypes, whether they fit or not."""
+
+    @abc.abstractmethod
+    def _figure(self, accumulated: Any) -> Figure:
+        """What is made of it."""
+
+    def call(
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Shaped[Array, "batch ..."],
+        sample_weight: Num[Array, "batch ..."] | None = None,
+    ) -> Figure:
+        """The figure, whose part is what is accumulated."""
+        function, options = self._source(y_true, y_pred)
+        return self._figure(function(y_true, y_pred, sample_weight, **dict(options)))
+
+    def _accumulates(self, context: Context) -> Any:
+        given: list[Any] = [context.available.get(name) for name in ("y_true", "y_pred")]
+        # What a user's own `call` accumulates is not known, and what is no array is refused there.
+        if type(self).call is not Derived.call or not all(is_arraylike(one) for one in given):
+            return None
+        return self._source(*given), self.on

@@ -1,0 +1,1 @@
+"""Metrics of classes: accuracies, counts and their ratios, curves over thresholds, confusion matrices."""

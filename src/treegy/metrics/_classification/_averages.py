@@ -1,0 +1,73 @@
+"""Ratios of each class, and their averages over classes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..._checks import check_number
+from ..._describe import describe
+from ..._terms._accumulator import safe_divide
+
+AVERAGES = ("micro", "macro", "weighted", None)
+
+
+def ratio(
+    numerator: Float[Array, "*shape classes"],
+    denominator: Float[Array, "*shape classes"],
+    support: Float[Array, "*shape classes"],
+    average: str | None,
+    zero_division: float,
+) -> Float[Array, "..."]:
+    """The ratio of each class, averaged over the last axis.
+
+    **Arguments:**
+
+    - `numerator`, `denominator`: of each class.
+    - `support`: how often each class is the label.
+    - `average`: `None` for a ratio of each class; `"micro"` for that of the sums over classes; `"macro"` for the mean
+        of the ratios, `"weighted"` for that weighted by support.
+    - `zero_division`: what a ratio is whose denominator is 0. One that is NaN is left out of the mean.
+    """
+    if average == "micro":
+        return _quotient(jnp.sum(numerator, axis=-1), jnp.sum(denominator, axis=-1), zero_division)
+    values = _quotient(numerator, denominator, zero_division)
+    if average is None:
+        return values
+    weight = support if average == "weighted" else jnp.ones_like(values)
+    if math.isnan(zero_division):
+        undefined = denominator == 0
+        weight = jnp.where(undefined, jnp.zeros_like(weight), weight)
+        values = jnp.where(undefined, jnp.zeros_like(values), values)
+    return _quotient(jnp.sum(weight * values, axis=-1), jnp.sum(weight, axis=-1), zero_division)
+
+
+def _quotient(numerator: Array, denominator: Array, zero_division: float) -> Array:
+    return jnp.where(denominator == 0, zero_division, safe_divide(numerator, denominator))
+
+
+def check_average(average: Any, class_id: int | None = None, of_one: Sequence[str | None] = ("micro",)) -> None:
+    """Refuse an unknown average, and of one class one that isn't among `of_one`."""
+    if average not in AVERAGES:
+        raise ValueError(f"`average` is one of 'micro', 'macro', 'weighted' and None, and got {describe(average)}.")
+    if average not in of_one and class_id is not None:
+        raise ValueError(
+            f"`average={average!r}` is about all classes, and `class_id={class_id}` looks at one only: leave out one "
+            "of the two."
+        )
+
+
+def as_zero_division(zero_division: Any) -> Any:
+    """A Python float; always the same NaN, since another one wouldn't equal it."""
+    if isinstance(zero_division, int | float):
+        return math.nan if math.isnan(zero_division) else float(zero_division)
+    return zero_division
+
+
+def check_zero_division(zero_division: Any) -> None:
+    expected = "0, 1 or NaN, what a ratio is whose denominator is 0,"
+    if not isinstance(zero_division, float):
+        raise TypeError(f"`zero_division` is {expected} and got {describe(zero_division)}.")
+    check_number("zero_division", zero_division, lambda z: z in (0, 1) or math.isnan(z), expected)

@@ -1,0 +1,203 @@
+"""The best that one figure can be while another is at least some value, over thresholds."""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..._checks import check_number
+from ..._converters import flag, integer
+from ..._terms._accumulator import Sum, safe_divide
+from .._accumulators._figure import Figure
+from .._accumulators._shared import Derived, Source
+from ._threshold_histogram import at_thresholds, buckets_at, even_thresholds
+
+PRECISION = ("true_positives", "false_positives")
+RECALL = ("true_positives", "false_negatives")
+SPECIFICITY = ("true_negatives", "false_positives")
+
+
+class BestAt(Derived):
+    """The highest share of one count, over the thresholds at which another share is high enough."""
+
+    predictions: ClassVar[str | None] = "probabilities"
+
+    # Static, since they fix the shape of what is accumulated.
+    num_thresholds: int = eqx.field(
+        default=200,
+        kw_only=True,
+        static=True,
+        converter=integer("num_thresholds", "how many thresholds there are", least=1),
+    )
+    """How many thresholds there are to choose from, evenly spread from 0 to 1."""
+    class_id: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
+    )
+    """The only class that is looked at, an index along the last axis. All are counted as one by default."""
+    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
+    """Whether `y_pred` holds logits instead of probabilities."""
+
+    best: ClassVar[tuple[str, str]]
+    """Of what the share is shown, and what is added to it in the denominator."""
+    given: ClassVar[tuple[str, str]]
+    """Of what the share has to be high enough."""
+
+    @abc.abstractmethod
+    def _least(self) -> float:
+        """How high is high enough."""
+
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        thresholds = even_thresholds(self.num_thresholds)
+        return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _best, best=self.best, given=self.given, least=self._least())
+
+
+def _best(
+    histogram: Float[Array, "2 buckets 1"], best: tuple[str, str], given: tuple[str, str], least: float
+) -> Float[Array, ""]:
+    counts = at_thresholds(histogram)
+
+    def share(of: tuple[str, str]) -> Array:
+        part, rest = getattr(counts, of[0]), getattr(counts, of[1])
+        return safe_divide(part, part + rest)
+
+    # What isn't known (NaN) isn't less either, and goes on.
+    return jnp.max(jnp.where(share(given) < least, 0.0, share(best)))
+
+
+def _check_share(name: str, value: float) -> None:
+    check_number(name, value, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+
+
+class PrecisionAtRecall(BestAt):
+    r"""The highest precision at a threshold where the recall is at least a value; 0 where there is none.
+
+    `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`. A label that is neither 0 nor 1, or a
+    prediction that is NaN, makes the figure NaN.
+
+    **Raises:** `ValueError` where the value isn't from 0 to 1, or where there is no threshold.
+    [`treegy.ContractError`][] where the shapes differ, or where they have no class `class_id`.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        precision = tg.metrics.PrecisionAtRecall(0.5)
+        assert float(precision(jnp.array([0, 0, 0, 1, 1]), jnp.array([0.0, 0.3, 0.8, 0.3, 0.8]))) == 0.5
+        ```
+    """
+
+    # Static, since it belongs to what is made of the counts.
+    recall: float = eqx.field(static=True)
+    """The least recall, from 0 to 1."""
+
+    best: ClassVar[tuple[str, str]] = PRECISION
+    given: ClassVar[tuple[str, str]] = RECALL
+
+    def __check_init__(self) -> None:
+        _check_share("recall", self.recall)
+
+    def _least(self) -> float:
+        return self.recall
+
+
+class RecallAtPrecision(BestAt):
+    r"""The highest recall at a threshold where the precision is at least a value; 0 where there is none.
+
+    What it takes and raises is what [`treegy.metrics.PrecisionAtRecall`][] does.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        recall = tg.metrics.RecallAtPrecision(0.8)
+        assert float(recall(jnp.array([0, 0, 1, 1]), jnp.array([0.0, 0.5, 0.3, 0.9]))) == 0.5
+        ```
+    """
+
+    # Static, since it belongs to what is made of the counts.
+    precision: float = eqx.field(static=True)
+    """The least precision, from 0 to 1."""
+
+    best: ClassVar[tuple[str, str]] = RECALL
+    given: ClassVar[tuple[str, str]] = PRECISION
+
+    def __check_init__(self) -> None:
+        _check_share("precision", self.precision)
+
+    def _least(self) -> float:
+        return self.precision
+
+
+class SensitivityAtSpecificity(BestAt):
+    r"""The highest recall, or sensitivity, at a threshold where the specificity is at least a value; 0 where there is
+    none.
+
+    What it takes and raises is what [`treegy.metrics.PrecisionAtRecall`][] does.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        sensitivity = tg.metrics.SensitivityAtSpecificity(0.5)
+        assert float(sensitivity(jnp.array([0, 0, 0, 1, 1]), jnp.array([0.0, 0.3, 0.8, 0.3, 0.8]))) == 0.5
+        ```
+    """
+
+    # Static, since it belongs to what is made of the counts.
+    specificity: float = eqx.field(static=True)
+    """The least specificity, from 0 to 1."""
+
+    best: ClassVar[tuple[str, str]] = RECALL
+    given: ClassVar[tuple[str, str]] = SPECIFICITY
+
+    def __check_init__(self) -> None:
+        _check_share("specificity", self.specificity)
+
+    def _least(self) -> float:
+        return self.specificity
+
+
+class SpecificityAtSensitivity(BestAt):
+    r"""The highest specificity at a threshold where the recall, or sensitivity, is at least a value; 0 where there is
+    none.
+
+    What it takes and raises is what [`treegy.metrics.PrecisionAtRecall`][] does.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        specificity = tg.metrics.SpecificityAtSensitivity(0.5)
+        figure = float(specificity(jnp.array([0, 0, 0, 1, 1]), jnp.array([0.0, 0.3, 0.8, 0.3, 0.8])))
+        assert abs(figure - 2 / 3) < 1e-6
+        ```
+    """
+
+    # Static, since it belongs to what is made of the counts.
+    sensitivity: float = eqx.field(static=True)
+    """The least sensitivity, from 0 to 1."""
+
+    best: ClassVar[tuple[str, str]] = SPECIFICITY
+    given: ClassVar[tuple[str, str]] = RECALL
+
+    def __check_init__(self) -> None:
+        _check_share("sensitivity", self.sensitivity)
+
+    def _least(self) -> float:
+        return self.sensitivity

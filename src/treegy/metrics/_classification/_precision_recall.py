@@ -1,0 +1,128 @@
+"""Ratios of the four counts: precision, recall, specificity."""
+
+from typing import ClassVar
+
+import equinox as eqx
+from jaxtyping import Array
+
+from ..._converters import integer
+from ..._terms._accumulator import Sum
+from .._accumulators._figure import Figure
+from .._accumulators._shared import Derived, Source
+from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
+
+
+class RatioOfCounts(Derived):
+    """The share of one count in the sum of two."""
+
+    predictions: ClassVar[str | None] = "probabilities"
+
+    thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
+    """A number, 0.5 by default; or a list of them, for a vector of figures."""
+    top_k: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("top_k", "how many of the largest predictions count", least=1, optional=True),
+    )
+    """Only the `top_k` largest predictions along the last axis can be positive; without `thresholds`, they all are."""
+    class_id: int | None = eqx.field(
+        default=None,
+        kw_only=True,
+        static=True,
+        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
+    )
+    """The only class that is looked at, an index along the last axis. All of them by default."""
+    average: str | None = eqx.field(default="micro", kw_only=True, static=True)
+    """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
+    `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
+    # Static, since it belongs to what is made of the counts.
+    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
+    """What the ratio is where the denominator is 0: 0, 1 or NaN, which means of classes leave out."""
+
+    of: ClassVar[tuple[str, str]]
+    """The count, and what is added to it in the denominator."""
+
+    def __check_init__(self) -> None:
+        check_thresholds(self.thresholds)
+        check_average(self.average, self.class_id)
+        check_zero_division(self.zero_division)
+
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        per_class = self.average != "micro"
+        return counts_at(self.thresholds, top_k=self.top_k, class_id=self.class_id, per_class=per_class)
+
+    def _figure(self, accumulated: Sum) -> Figure:
+        return Figure(accumulated, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
+
+
+def _ratio(counts: Array, of: tuple[str, str], average: str | None, zero_division: float) -> Array:
+    by_name = Counts(*counts)
+    part, rest = (getattr(by_name, name) for name in of)
+    support = by_name.true_positives + by_name.false_negatives
+    return ratio(part, part + rest, support, average, zero_division)
+
+
+class Precision(RatioOfCounts):
+    r"""How many of the positive predictions are right, $TP / (TP + FP)$; `zero_division` where there are none.
+
+    `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`; what is above the threshold is
+    predicted as 1. Integer `y_true` `(batch, ...)` with scores `(batch, ..., classes)` of several classes holds class
+    indices, and counts as the one-hot labels do. Counts are weighted, and exact however long the epoch. A label that is
+    neither 0 nor 1, a class index that isn't from 0 to `classes` - 1, or a prediction that is NaN, makes the value NaN.
+
+    **Raises:** `ValueError` where a threshold isn't from 0 to 1, where `top_k` is less than 1, or where `average` or
+    `zero_division` is unknown. [`treegy.ContractError`][] where the shapes of `y_true` and `y_pred` differ, or where
+    they have no class `class_id` or fewer than `top_k`.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        precision = tg.metrics.Precision()
+        assert abs(float(precision(jnp.array([0, 1, 1, 1]), jnp.array([1.0, 0.0, 1.0, 1.0]))) - 2 / 3) < 1e-6
+        ```
+    """
+
+    of: ClassVar[tuple[str, str]] = ("true_positives", "false_positives")
+
+
+class Recall(RatioOfCounts):
+    r"""How many of the positive labels were predicted, $TP / (TP + FN)$; `zero_division` where there are none.
+
+    What it takes and raises is what [`treegy.metrics.Precision`][] does.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        recall = tg.metrics.Recall()
+        assert abs(float(recall(jnp.array([0, 1, 1, 1]), jnp.array([1.0, 0.0, 1.0, 1.0]))) - 2 / 3) < 1e-6
+        ```
+    """
+
+    of: ClassVar[tuple[str, str]] = ("true_positives", "false_negatives")
+
+
+class Specificity(RatioOfCounts):
+    r"""How many of the negative labels were predicted, $TN / (TN + FP)$; `zero_division` where there are none.
+
+    What it takes and raises is what [`treegy.metrics.Precision`][] does.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        specificity = tg.metrics.Specificity()
+        assert float(specificity(jnp.array([0, 0, 1, 1]), jnp.array([1.0, 0.0, 1.0, 1.0]))) == 0.5
+        ```
+    """
+
+    of: ClassVar[tuple[str, str]] = ("true_negatives", "false_positives")

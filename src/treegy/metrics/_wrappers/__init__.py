@@ -1,0 +1,1 @@
+"""Metrics made of another metric: by group, by class, over the last batches, with an interval."""

@@ -1,0 +1,102 @@
+"""A figure that is a vector, as one figure for each class."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array
+
+from ..._describe import array_name, describe
+from ..._errors import ContractError
+from ..._terms._accumulator import Accumulator
+from ..._terms._term import Context, default_name, seen
+from ._wrapper import Wrapper, parts_of
+
+
+class Named(Accumulator):
+    """An accumulator whose figure is an array, as one figure for each element of its first axis."""
+
+    part: Any
+    labels: tuple[str, ...] | None = eqx.field(static=True)
+
+    merges_parts: ClassVar[bool] = True
+
+    def empty(self) -> "Named":
+        return Named(self.part.empty(), self.labels)
+
+    def merge(self, other: Any) -> "Named":
+        return Named(self.part.merge(other.part), self.labels)
+
+    def compute(self) -> Any:
+        return jax.tree.map(self._named, self.part.compute())
+
+    def _named(self, figures: Array) -> OrderedDict[str, Array]:
+        labels = [str(i) for i in range(len(figures))] if self.labels is None else self.labels
+        return OrderedDict(zip(labels, figures, strict=True))
+
+
+def as_labels(labels: Iterable[str] | None) -> tuple[Any, ...] | None:
+    return None if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
+
+
+class Classwise(Wrapper):
+    """A metric whose figure is a vector, shown as one figure for each of its elements: `recall/cat`, `recall/dog`.
+
+    It is called after the metric. A figure of several axes is split along the first. Where the metric shows several
+    figures, each of them is split: `recall_bootstrap/mean/cat`.
+
+    **Raises:** `TypeError` where `metric` isn't a metric, `ValueError` where one label comes twice.
+    [`treegy.ContractError`][] where the figure is a scalar, or there are more or fewer labels than elements.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        recall = tg.metrics.Classwise(tg.metrics.Recall(thresholds=[0.2, 0.6]), labels=["low", "high"])
+        figures = recall(jnp.array([1, 1, 0]), jnp.array([0.4, 0.8, 0.6])).compute()
+        assert (list(figures), float(figures["low"]), float(figures["high"])) == (["low", "high"], 1, 0.5)
+        ```
+    """
+
+    labels: Any = eqx.field(default=None, kw_only=True, static=True, converter=as_labels)
+    """The names of the classes, in the order of the figure; by default their numbers from 0 on."""
+
+    def __check_init__(self) -> None:
+        for label in self.labels or ():
+            if self.labels.count(label) > 1:
+                raise ValueError(f"`labels` has {describe(label)} twice, and each class has a name of its own.")
+
+    def _wrapped_name(self) -> str:
+        return default_name("metric", self.metric)
+
+    def _over(self, context: Context) -> dict[str, Accumulator]:
+        return {name: self._named(one) for name, one in parts_of(self._term(), context).items()}
+
+    def _accumulates(self, context: Context) -> Any:
+        what = self.metric._accumulates(seen(self._term(), context)) if hasattr(self.metric, "_accumulates") else None
+        # What the metric reads is a part of what is read here.
+        return what if what is None or not self.on else (*what, self.on)
+
+    def _figure(self, accumulated: Accumulator) -> Named:
+        return self._named(self.metric._figure(accumulated))
+
+    def _named(self, one: Accumulator) -> Named:
+        for figure in jax.tree.leaves(jax.eval_shape(lambda part: part.compute(), one)):
+            self._check(figure)
+        return Named(one, self.labels)
+
+    def _check(self, figure: Any) -> None:
+        if figure.ndim == 0:
+            raise ContractError(
+                f"`Classwise` splits a figure that is a vector, and that of `{self._wrapped_name()}` is a scalar, "
+                f"{array_name(figure)}."
+            )
+        if self.labels is not None and len(self.labels) != figure.shape[0]:
+            raise ContractError(
+                f"`labels` has {len(self.labels)} names, and the figure {array_name(figure)} of "
+                f"`{self._wrapped_name()}` has {figure.shape[0]} elements."
+            )

@@ -1,0 +1,94 @@
+"""The hyperparameters that an optimizer keeps in its state, where they can be seen and changed.
+
+`optax.inject_hyperparams` makes such a state, and so does [`treegy.Optimizer`][]: a node with a dict `hyperparams`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._describe import is_arraylike, listed
+
+
+def _is_holder(node: Any) -> bool:
+    return isinstance(getattr(node, "hyperparams", None), Mapping)
+
+
+def _holders(states: Any) -> list[Any]:
+    """The nodes with hyperparameters, also inside of each other."""
+    found: list[Any] = []
+    for node in jax.tree.leaves(states, is_leaf=_is_holder):
+        if _is_holder(node):
+            inner = getattr(node, "inner_state", None)
+            found += [node, *_holders(inner)]
+    return found
+
+
+def _named(states: Any) -> list[tuple[str, Any]]:
+    states = states.get("optimizer_states")
+    return [(n, v) for h in _holders(states) for n, v in h.hyperparams.items() if is_arraylike(v) and v.ndim == 0]
+
+
+def has_hyperparameters(states: Any) -> bool:
+    """Whether the states of a model hold any."""
+    return bool(_named(states))
+
+
+def hyperparameters(states: Any) -> dict[str, float]:
+    """The numbers in the states of a model by their names; those that occur again have a number behind."""
+    found: dict[str, float] = {}
+    for name, value in _named(states):
+        new, i = name, 0
+        while new in found:
+            i += 1
+            new = f"{name}_{i}"
+        found[new] = float(np.asarray(value))
+    return found
+
+
+def free_hyperparameters(states: Any) -> dict[str, Any]:
+    """The arrays in the states of a model that no schedule sets, by name; those that occur again have a number behind.
+
+    They may be traced.
+    """
+    found: dict[str, Any] = {}
+    for holder in _holders(states.get("optimizer_states")):
+        scheduled = getattr(holder, "hyperparams_states", None) or {}
+        for name, value in holder.hyperparams.items():
+            if name not in scheduled and is_arraylike(value) and value.ndim == 0:
+                found[name if name not in found else f"{name}_{len(found)}"] = value
+    return found
+
+
+def replace_hyperparameter(model: Any, name: str, value: float) -> Any:
+    """The model with another value of a hyperparameter.
+
+    **Raises:** `ValueError` if there is none of that name, or if it follows a schedule, which would set it back.
+    """
+    states = model.states
+    names = [n for n, _ in _named(states)]
+    if name not in names:
+        there = f"; there are {listed(names)}" if names else ""
+        raise ValueError(
+            f"the optimizer keeps no `{name}` that could be changed{there}: make it with "
+            f"`optax.inject_hyperparams(optax.adam)(learning_rate=...)`, or with `tg.Optimizer`."
+        )
+
+    def changed(node: Any) -> Any:
+        if not _is_holder(node):
+            return node
+        updates = {}
+        if name in node.hyperparams:
+            if name in (getattr(node, "hyperparams_states", None) or {}):
+                raise ValueError(f"`{name}` follows a schedule, which would set it back in the next step.")
+            old = node.hyperparams[name]
+            updates["hyperparams"] = {**node.hyperparams, name: jnp.asarray(value, old.dtype)}
+        if getattr(node, "inner_state", None) is not None:
+            updates["inner_state"] = jax.tree.map(changed, node.inner_state, is_leaf=_is_holder)
+        return node._replace(**updates)
+
+    new = jax.tree.map(changed, states.optimizer_states, is_leaf=_is_holder)
+    return model.replace(states=states.update(optimizer_states=new))
