@@ -1,7 +1,7 @@
 """Where batches come from: what `fit`, `evaluate` and `predict` need to know of their data, whatever it is.
 
 A source is the data itself: arrays that are cut into batches (`_arrays.py`), or something that gives batches one by one
-(`_batches.py`). Its feed is the data on its way: passes over it, in chunks, ready for the device.
+(`_iterable_source.py`). Its feed is the data on its way: passes over it, in chunks, ready for the device.
 """
 
 import abc

@@ -14,7 +14,7 @@ from .._data._arrays import as_arrays
 from .._data._batch import Batch
 from .._describe import describe, is_arraylike, path_name
 from .._steps._assembly import bound_to, partitioned
-from .._steps._defaults import is_default
+from .._steps._dispatch import is_default
 from .._steps._prepare import prepared
 from .._steps._states import States
 from ._layers import Path, Seat, layers, observed

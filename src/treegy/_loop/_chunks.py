@@ -2,7 +2,7 @@
 
 A chunk is a `fori_loop` whose trip count is traced, so that one program serves chunks of any length. What it carries
 from step to step are the arrays of the model that a step changes, and what is made of the steps' results: merged logs,
-or stacked predictions. Where its batches come from is the business of `data/`, and running it that of `_engine.py`.
+or stacked predictions. Where its batches come from is the business of `_data`, and running it that of `_engine.py`.
 
 Everything in a model that isn't an array is part of the program's identity: a second `fit`, or another model of the
 same structure, compiles nothing again.

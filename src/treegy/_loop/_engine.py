@@ -15,7 +15,7 @@ import numpy as np
 from .._data._batch import Batch
 from .._data._chunk import shapes_of
 from .._errors import CheckpointError
-from .._steps._defaults import is_default_jit
+from .._steps._dispatch import is_default_jit
 from .._steps._hashable import Frozen, Shapes, join, split
 from .._terms._logs import Logs
 from ._chunks import Kind, filled, merged, picked

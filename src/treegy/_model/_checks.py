@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._describe import describe, is_key, is_traced
-from .._steps import _defaults as _steps
+from .._steps._defaults import no_optimizer
+from .._steps._dispatch import is_default
 
 
 def check_module(module: Any, state: Any) -> None:
@@ -100,18 +101,18 @@ def root_key(seed: Any) -> Any:
 
 def check_can_train(model: Any) -> None:
     """Say before compiling, and without tracing, what the default `train_step` would miss."""
-    if model.optimizer is None and _steps.is_default(model, "call_train_step", "train_step"):
-        raise _steps.no_optimizer(model)
+    if model.optimizer is None and is_default(model, "call_train_step", "train_step"):
+        raise no_optimizer(model)
 
 
 def can_test(model: Any) -> bool:
     """Whether there is something to evaluate: a module, or a step of the user's that needs none."""
-    return model.module is not None or not _steps.is_default(model, "call_test_step", "test_step", "pred_step")
+    return model.module is not None or not is_default(model, "call_test_step", "test_step", "pred_step")
 
 
 def trains(model: Any) -> bool:
     """Whether a model is made to be trained: it has an optimizer, or steps of the user's that do without."""
-    return model.optimizer is not None or not _steps.is_default(model, "call_train_step", "train_step")
+    return model.optimizer is not None or not is_default(model, "call_train_step", "train_step")
 
 
 def refuse_traced(method: str, model: Any, instead: str) -> None:

@@ -28,9 +28,10 @@ from .._loop._label_check import check_labels
 from .._loop._progress import Progress
 from .._loop._runtime_errors import as_written
 from .._saving import _load
-from .._saving import _manifest as _save
-from .._steps import _defaults as _steps
+from .._saving._manifest import save_tree
+from .._steps import _defaults
 from .._steps._assembly import partitioned, states_of, with_states
+from .._steps._dispatch import install
 from .._steps._evaluated import evaluated, evaluated_parameters
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
@@ -109,7 +110,7 @@ class Model(eqx.Module, Generic[N]):
     if not TYPE_CHECKING:  # to type checkers, the constructor is what the fields say
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            _steps.install(cls)
+            install(cls)
             return super().__new__(cls)
 
     def __check_init__(self) -> None:
@@ -465,7 +466,7 @@ class Model(eqx.Module, Generic[N]):
         written into.
         """
         refuse_traced("save", self, "it outside")
-        _save.save_tree(_saved(self.states), path, self.initialized)
+        save_tree(_saved(self.states), path, self.initialized)
 
     def load(
         self: M,
@@ -531,7 +532,7 @@ class Model(eqx.Module, Generic[N]):
 
     def pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
         """`(x, states, initializing, training)` → `(y_pred, states)`: calls the module."""
-        return _steps.pred_step(self, *args, **kwargs)
+        return _defaults.pred_step(self, *args, **kwargs)
 
     def test_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States]:
         """`(x, y_true, sample_weight, class_weight, states, initializing, training)` → `(loss, logs, states)`.
@@ -539,19 +540,19 @@ class Model(eqx.Module, Generic[N]):
         Calls `pred_step`, then losses and metrics. Logs are of this batch: numbers, which are averaged over examples,
         or [`treegy.Accumulator`][]s, which are merged.
         """
-        return _steps.test_step(self, *args, **kwargs)
+        return _defaults.test_step(self, *args, **kwargs)
 
     def grad_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States, Any]:
         """As `test_step` → `(loss, logs, states, grads)`: differentiates `test_step` by `states.net_params`."""
-        return _steps.grad_step(self, *args, **kwargs)
+        return _defaults.grad_step(self, *args, **kwargs)
 
     def train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]:
         """As `test_step` → `(logs, states)`: calls `grad_step`, then the optimizer."""
-        return _steps.train_step(self, *args, **kwargs)
+        return _defaults.train_step(self, *args, **kwargs)
 
     def init_step(self, *args: Any, **kwargs: Any) -> States:
         """`(x, y_true, sample_weight, class_weight, states)` → `states`: calls `train_step` while initializing."""
-        return _steps.init_step(self, *args, **kwargs)
+        return _defaults.init_step(self, *args, **kwargs)
 
     def summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
         """`(x, states)` → the rows of the summary."""
@@ -586,7 +587,7 @@ class Model(eqx.Module, Generic[N]):
         return Batch(named["x"], named["y"], named["sample_weight"], jax.tree.map(jnp.asarray, table))
 
 
-_steps.install(Model, default=True)
+install(Model, default=True)
 setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
 
 

@@ -7,8 +7,8 @@ import equinox as eqx
 import jax
 
 from .._describe import describe, path_name
-from .._steps import _defaults as _steps
 from .._steps._assembly import rebuilt, with_states
+from .._steps._dispatch import is_default
 from .._steps._prepare import init_optimizer
 from .._steps._states import States
 
@@ -119,7 +119,7 @@ def _check_fit(before: Any, after: Any) -> None:
             f"{there.get(name, 'not there')}. For another module use `replace(module=...)`."
         )
     states = after.states
-    if after.optimizer is None or not _steps.is_default(after, "init_step", "train_step"):
+    if after.optimizer is None or not is_default(after, "init_step", "train_step"):
         return
     if states.get("optimizer_states") is not None and jax.tree.leaves(states.get("net_params")):
         expected = jax.tree.structure(eqx.filter_eval_shape(after.optimizer.init, states.net_params))

@@ -4,12 +4,10 @@ The default graph is `train_step` → `grad_step` → `test_step` → `pred_step
 this file holds what these methods do, as functions of a model.
 """
 
-import difflib
 import functools
-import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,168 +15,17 @@ import jax.numpy as jnp
 import optax
 from jax.custom_derivatives import SymbolicZero
 
-from .._describe import array_name, describe, is_arraylike, path_name
-from .._errors import InjectionError, MissingModule, MissingOptimizer
-from .._injection._contract import Axis, check
-from .._injection._inject import bind, call, function_name, request
+from .._describe import array_name, describe, path_name
+from .._errors import MissingModule, MissingOptimizer
+from .._injection._contract import Axis
+from .._injection._inject import request
 from .._terms._accumulator import cleared_where_unweighted
 from .._terms._objective import evaluate
 from .._terms._term import Context
-from .._warn import warn
-from ._assembly import bound_to
+from ._dispatch import check_loss, is_default
 from ._forward import forward, size_of_batch, vocabulary
+from ._keys import keys
 from ._states import States
-
-# Which constant a stream of random numbers is folded with. An epoch's order has its own, in `data/_order.py`.
-_MODULE, _LOSS = 1, 2
-
-_BATCH = ("x", "y_true", "sample_weight", "class_weight", "states")
-_PRED = ("x", "states", "initializing", "training")
-_TEST = (*_BATCH, "initializing", "training")
-
-
-class Step(NamedTuple):
-    """What a step can ask for, in the order of positional arguments, and what it returns."""
-
-    arguments: tuple[str, ...]
-    returns: tuple[str, ...]
-
-
-_STEPS = {
-    "pred": Step(_PRED, ("y_pred", "states")),
-    "test": Step(_TEST, ("loss", "logs", "states")),
-    "grad": Step(_TEST, ("loss", "logs", "states", "grads")),
-    "train": Step(_TEST, ("logs", "states")),
-    "init": Step(_BATCH, ("states",)),
-    "summary": Step(("x", "states"), ("entries",)),
-}
-
-STEPS = {f"{name}_step": step for name, step in _STEPS.items()} | {
-    f"call_{name}_step": step for name, step in _STEPS.items() if name != "grad"
-}
-
-
-def install(cls: Any, default: bool = False) -> None:
-    """Make the steps of `cls`, and those of its bases, callable from anywhere. Once for each class.
-
-    A step then takes its arguments by position or by name, of which it gets those that it names; runs with `self`
-    bound to the states that it was given; and what it returns is checked.
-
-    This happens when the first object is made, and not when the class is: decorators of classes, such as `beartype`,
-    then find what their user wrote.
-    """
-    for base in reversed(cls.__mro__):
-        if hasattr(base, "call_train_step") and _INSTALLED not in vars(base):
-            setattr(base, _INSTALLED, True)
-            for name, step in STEPS.items():
-                written = inspect.getattr_static(base, name, None)
-                is_step = inspect.isfunction(written) or hasattr(written, "__wrapped__")
-                if is_step and not hasattr(written, "is_default_step"):
-                    setattr(base, name, _called(name, step, written, default))
-
-
-_INSTALLED = "_has_steps_installed"
-
-
-def is_default(model: Any, *names: str) -> bool:
-    """Whether none of these steps is overridden."""
-    return all(getattr(inspect.getattr_static(type(model), n), "is_default_step", False) for n in names)
-
-
-def name_initializing(model: Any, *names: str) -> bool:
-    """Whether one of these steps is overridden and names `initializing` in its signature."""
-    written = [inspect.getattr_static(type(model), n) for n in names if not is_default(model, n)]
-    return any("initializing" in request(step).names for step in written)
-
-
-def is_default_jit(model: Any) -> bool:
-    """Whether `jit_step` is not overridden."""
-    return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
-
-
-def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
-    who = f"step `{name}` ({function_name(written)})"
-
-    def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
-        available = _arguments(who, step, args, kwargs)
-        if available["states"] is None:
-            available["states"] = model.states
-        model = bound_to(model, available["states"])
-        if default:
-            return written(model, **available)
-        method = functools.partial(written, model)
-        arguments = bind(method, available, who)
-        check(method, arguments, who=who)
-        _tell_of_ignored_weights(who, method, available)
-        returned = call(method, arguments)
-        _check_returned(who, step, returned)
-        check(method, {**arguments, "return": returned}, who=who)
-        return returned
-
-    # Not as a decorator: `beartype.claw` over this package would take the user's annotations for those of `stepped`.
-    functools.update_wrapper(stepped, written)
-    setattr(stepped, "is_default_step", default)  # noqa: B010
-    return stepped
-
-
-def _tell_of_ignored_weights(who: str, method: Any, available: Mapping[str, Any]) -> None:
-    """Warn of weights that a step doesn't ask for: neither it nor what it calls has them."""
-    for name in ("sample_weight", "class_weight"):
-        if available.get(name) is not None and not available.get("initializing", True) and name not in request(method):
-            warn(
-                f"`{name}` is given, and {who} doesn't ask for it, so that it has no effect: add a parameter `{name}` "
-                "to the step, and use it or pass it on."
-            )
-
-
-def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    names = step.arguments
-    if len(args) > len(names):
-        raise InjectionError(f"{who} takes at most {len(names)} arguments ({', '.join(names)}), and got {len(args)}.")
-    given = dict(zip(names, args, strict=False))
-    for name, value in kwargs.items():
-        if name in given:
-            raise InjectionError(f"{who} got `{name}` twice, by position and by name.")
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise InjectionError(f"{who} takes {', '.join(names)}, and got `{name}`.{hint}")
-        given[name] = value
-    absent = {n: False if n in ("initializing", "training") else None for n in names}
-    return {**absent, **given}
-
-
-def _check_returned(who: str, step: Step, returned: Any) -> None:
-    several, expected = len(step.returns) > 1, ", ".join(step.returns)
-    expected = f"`({expected})`" if several else f"`{expected}`"
-    if several:
-        if not isinstance(returned, tuple) or len(step.returns) != len(returned):
-            raise TypeError(f"{who} must return {expected}, and returned {describe(returned)}.")
-        values = dict(zip(step.returns, returned, strict=True))
-    else:
-        values = dict.fromkeys(step.returns, returned)
-    for name, value in values.items():
-        if name == "states" and not isinstance(value, States):
-            raise TypeError(f"{who} must return {expected}; its `states` is {describe(value)}, not `tg.States`.")
-        if name == "logs" and not isinstance(value, Mapping):
-            raise TypeError(f"{who} must return {expected}; its `logs` is {describe(value)}, not a dict.")
-        if name == "entries" and not isinstance(value, list):
-            raise TypeError(f"{who} must return a list of entries, and returned {describe(value)}.")
-        if name == "loss":
-            _check_loss(who, value)
-
-
-def _check_loss(who: str, loss: Any) -> None:
-    if not isinstance(loss, bool | int | float) and not (is_arraylike(loss) and loss.shape == ()):
-        raise TypeError(f"{who} returned a loss that is {describe(loss)}; a scalar is expected.")
-
-
-def keys(states: States) -> tuple[Any, Any]:
-    """The key for the module and the key for losses and metrics, if there is an `rng`."""
-    rng = states.get("rng")
-    if rng is None:
-        return None, None
-    return jax.random.fold_in(rng, _MODULE), jax.random.fold_in(rng, _LOSS)
 
 
 def for_module(states: States, initializing: bool, training: bool) -> dict[str, Any]:
@@ -284,7 +131,7 @@ def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[st
     def of_params(trained: Any) -> tuple[Any, Any]:
         inner = states.update(net_params=eqx.combine(trained, fixed))
         loss, logs, after = model.test_step(states=inner, **batch)
-        _check_loss("step `test_step`", loss)
+        check_loss("step `test_step`", loss)
         loss = jnp.asarray(loss)
         if not jnp.issubdtype(loss.dtype, jnp.floating):
             raise TypeError(f"step `test_step` returned a loss that is {array_name(loss)}; a float is expected.")

@@ -6,8 +6,8 @@ from .._injection._inject import request
 from .._terms._naming import named_terms
 from .._terms._term import make_term
 from ..optimizers._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
-from . import _defaults as _steps
 from ._assembly import rebuilt, with_states
+from ._dispatch import is_default
 from ._states import States
 
 _STEPS = {
@@ -21,7 +21,7 @@ def evaluated(model: Any, kind: str) -> Any:
 
     So a model with another optimizer, and for predicting with other losses, runs the programs that there are.
     """
-    if not _steps.is_default(model, *_STEPS[kind]) or _reads_states(model, kind):
+    if not is_default(model, *_STEPS[kind]) or _reads_states(model, kind):
         return model
     # Not `model.states`, which takes the module apart.
     carried = model._carried

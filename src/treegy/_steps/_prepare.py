@@ -8,11 +8,13 @@ import jax.numpy as jnp
 
 from .._data._batch import Batch
 from .._describe import describe
-from . import _defaults as _steps
+from .._terms._logs import empty_logs
 from ._assembly import with_states
+from ._dispatch import is_default, name_initializing
 from ._hashable import Frozen, join, split
-from ._run_step import Seen, arrays_from, empty_logs, initialize, test_logs
+from ._run_step import Seen, initialize, test_logs
 from ._states import States
+from ._structure import arrays_from
 
 # The steps that run, or don't, while a model is initialized for training, evaluating or predicting.
 _INIT = {
@@ -47,12 +49,12 @@ def first_states(model: Any) -> States:
 
 def needs_batch(model: Any, kind: str) -> bool:
     """Whether steps are run to prepare a model for steps of this kind, so that a batch is needed."""
-    return not model.initialized and not _steps.is_default(model, *_INIT[_ran(model, kind)])
+    return not model.initialized and not is_default(model, *_INIT[_ran(model, kind)])
 
 
 def _ran(model: Any, kind: str) -> str:
     """The kind of steps that run to initialize a model: all of them, where it says how."""
-    return kind if _steps.is_default(model, "init_step", "call_init_step") else "train"
+    return kind if is_default(model, "init_step", "call_init_step") else "train"
 
 
 def prepared(model: Any, kind: str, batch: Batch | None) -> Any:
@@ -66,15 +68,15 @@ def prepared(model: Any, kind: str, batch: Batch | None) -> Any:
     if not model.initialized:
         states = first_states(model)
         ran = _ran(model, kind)
-        own = not _steps.is_default(model, "init_step", "call_init_step")
+        own = not is_default(model, "init_step", "call_init_step")
         steps = _INIT[ran]
-        if not _steps.is_default(model, *steps):
+        if not is_default(model, *steps):
             if ran == "train":
                 # Before the step runs: one that updates its parameters itself finds the optimizer's states.
                 states = _with_optimizer_states(model, states)
             model = with_states(model, states)
             made = model._jitted(initialize)(model, ran, jax.tree.map(jnp.asarray, batch))
-            states = made if own or _steps.name_initializing(model, *steps) else _filled(states, made)
+            states = made if own or name_initializing(model, *steps) else _filled(states, made)
         made = [n for n in states if model.module is None or n not in ("net_states", "state")]
         states = arrays_from(states, made)
     if kind == "train":

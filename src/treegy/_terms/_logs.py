@@ -6,9 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
-from .._describe import listed
-from ._accumulator import Accumulator, compute_all, is_accumulator
+from .._describe import describe, is_arraylike, listed
+from ._accumulator import Accumulator, Mean, compute_all, is_accumulator
 
 
 class Place(eqx.Module):
@@ -78,3 +79,27 @@ def _is_whole(value: Any) -> bool:
 
 def _is_place(value: Any) -> bool:
     return isinstance(value, Place)
+
+
+def lifted(step: str, logs: Mapping[str, Any], size: int) -> OrderedDict[str, Any]:
+    """Logs as accumulators: numbers become their means over examples. Nested dicts become prefixes."""
+    flat: OrderedDict[str, Any] = OrderedDict()
+    for name, value in logs.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}/{k}": v for k, v in lifted(step, value, size).items()})
+        elif is_accumulator(value):
+            flat[name] = value
+        elif isinstance(value, bool | int | float) or is_arraylike(value):
+            flat[name] = Mean.of_batch(value, size)
+        else:
+            raise TypeError(
+                f"step `{step}` logs {name!r} as {describe(value)}; expected are numbers, arrays and `Accumulator`s."
+            )
+    return flat
+
+
+def empty_logs(run: Any, *args: Any) -> Logs:
+    """The accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
+    shapes = eqx.filter_eval_shape(run, *args)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)
+    return zeros.empty()

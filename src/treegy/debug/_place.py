@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 _LIBRARIES = ("jax", "equinox", "optax", "treegy", "jaxtyping", "beartype", "numpy")
 
 # Which files of treegy are between a module of the user and its layers.
-_BETWEEN = ("_layers.py", "_named.py")
+_BETWEEN = ("_layers.py", "_named_scopes.py")
 
 # What the names begin with that are given to parts of a step, for `jax.named_scope`.
 LAYER, LOSS, METRIC, LOG = "layer ", "loss ", "metric ", "log "

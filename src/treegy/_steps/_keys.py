@@ -1,0 +1,33 @@
+"""The streams of random numbers, each folded with a constant of its own.
+
+Training's stream is folded with the step, and the permutation of a pass has another one, in `_data/_shuffle.py`.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._states import States
+
+# Of one step: for the module, and for losses and metrics.
+_MODULE, _LOSS = 1, 2
+
+
+def keys(states: States) -> tuple[Any, Any]:
+    """The key for the module and the key for losses and metrics, if there is an `rng`."""
+    rng = states.get("rng")
+    if rng is None:
+        return None, None
+    return jax.random.fold_in(rng, _MODULE), jax.random.fold_in(rng, _LOSS)
+
+
+# Besides training's, which is folded with the step itself: no step is as large.
+TEST, PRED, INIT = np.uint32(0x80007E57), np.uint32(0x80009BED), np.uint32(0x80001217)
+
+
+def streamed(states: States, stream: Any, index: Any) -> States:
+    """Return states whose key is that of the `index`-th step of a stream."""
+    if states.get("rng") is None:
+        return states
+    return states.update(rng=jax.random.fold_in(jax.random.fold_in(states.rng, stream), index))
