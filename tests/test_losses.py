@@ -433,7 +433,7 @@ def test_hyperparameters_can_be_traced_and_differentiated():
 
 
 def test_names_in_the_logs():
-    from treegy._terms._term import default_name
+    from treegy._terms._naming import default_name
 
     assert default_name("loss", tg.losses.MeanSquaredError()) == "mean_squared_error_loss"
     assert default_name("loss", tg.losses.mean_squared_error) == "mean_squared_error_loss"

@@ -14,8 +14,10 @@ import numpy as np
 import optax
 import pytest
 
-from treegy import CheckpointError, States, _save
-from treegy._saving._manifest import UNKNOWN, load_tree, save_tree
+from treegy import CheckpointError, States
+from treegy._saving import _leaves, _manifest, _skeleton
+from treegy._saving._manifest import load_tree, save_tree
+from treegy._saving._skeleton import UNKNOWN
 
 
 def assert_same(a, b):
@@ -303,7 +305,7 @@ def crash_in(monkeypatch, where):
         calls, real = [], os.fsync
         monkeypatch.setattr(os, "fsync", lambda fd: raising() if calls else calls.append(real(fd)))
     elif where == "data":
-        monkeypatch.setattr(_save, "_write_leaves", raising)
+        monkeypatch.setattr(_manifest, "write_leaves", raising)
     elif where == "manifest":
         monkeypatch.setattr(json, "dumps", raising)
 
@@ -370,7 +372,7 @@ def test_a_failure_after_the_new_one_is_in_place_leaves_the_new_one(tmp_path, mo
 
 def test_a_load_during_a_save_gets_one_of_the_two(tmp_path, monkeypatch):
     save_tree(tree(), tmp_path)
-    real, calls = _save._read_manifest, []
+    real, calls = _manifest._read_manifest, []
 
     def read(directory):
         manifest = real(directory)
@@ -378,7 +380,7 @@ def test_a_load_during_a_save_gets_one_of_the_two(tmp_path, monkeypatch):
             calls.append(save_tree(other(), tmp_path))
         return manifest
 
-    monkeypatch.setattr(_save, "_read_manifest", read)
+    monkeypatch.setattr(_manifest, "_read_manifest", read)
     assert_same(other(), load_tree(tree(), tmp_path))
 
 
@@ -517,8 +519,7 @@ def test_nothing_is_executed(tmp_path, monkeypatch):
     a = {"a": jnp.ones(3), "k": jax.random.key(0)}
     save_tree(a, tmp_path)
     assert_same(a, load_tree(UNKNOWN, tmp_path))
-    with open(_save.__file__) as file:
-        source = file.read()
+    source = "".join(Path(module.__file__).read_text() for module in (_manifest, _leaves, _skeleton))
     assert not re.search(r"\b(pickle|eval|exec|np\.load|__import__|import_module|getattr)\b", source)
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ._terms._accumulator import Accumulator as Accumulator
-from ._terms._accumulator import Masked as Masked
+from ._terms._weights import Masked as Masked
 from ._terms._accumulator import Mean as Mean
 from ._terms._accumulator import Sum as Sum
 from ._errors import CheckpointError as CheckpointError

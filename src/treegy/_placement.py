@@ -12,3 +12,9 @@ def default_device() -> Any:
     if device is None:
         return jax.local_devices()[0]
     return jax.local_devices(backend=device)[0] if isinstance(device, str) else device
+
+
+def placed_like(like: Any, array: Any) -> Any:
+    """`array` on the devices of `like`, spread over them in the same way, if somebody has put that there."""
+    # Else it is put where it is needed: bound to one device it could not be used together with what is on several.
+    return jax.device_put(array, like.sharding) if isinstance(like, jax.Array) and like.committed else array

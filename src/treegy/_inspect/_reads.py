@@ -13,7 +13,8 @@ from .._steps._dispatch import is_default
 from .._steps._forward import inputs_of
 from .._steps._states import States
 from .._terms._naming import named_terms
-from .._terms._term import INJECTED, Context, Term, make_term, reads
+from .._terms._read import reads
+from .._terms._term import INJECTED, Context, Term, make_term
 
 # What the table says about these is that they are read; their shapes are in the table already, or are none.
 _WITHOUT_SHAPE = ("training", "inference", "initializing", "parameters", "states", "state", "key", "module", "step")

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .. import _checks as arguments
+from .. import _checks
 from .._data._array_source import ArraySource
 from .._data._arrays import as_arrays, common_length
 from .._data._as_source import as_source, as_validation_source, refuse
@@ -19,6 +19,7 @@ from .._errors import DataError
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
 from .._loop._callback_list import Hooks
+from .._loop._chunk_length import steps_in_chunk
 from .._loop._chunks import TEST, TRAIN
 from .._loop._evaluate import evaluate, predict
 from .._loop._every import Cadence
@@ -119,8 +120,8 @@ class Model(eqx.Module, Generic[N]):
         check_optimizer(self.optimizer)
         check_module(self.module, self.state)
         if self.batched is not None:
-            arguments.flag("batched", self.batched)
-        arguments.flag("run_eagerly", self.run_eagerly)
+            _checks.flag("batched", self.batched)
+        _checks.flag("run_eagerly", self.run_eagerly)
         partitioned(self.module, self.trainable)
         keep_trained(self)
 
@@ -220,18 +221,18 @@ class Model(eqx.Module, Generic[N]):
         **Raises:** [`treegy.DataError`][] for data that can't be trained on, [`treegy.MissingOptimizer`][], and what
         the steps, the data and the callbacks raise. What had been trained until then, [`treegy.rescued`][] gives.
         """
-        epochs = arguments.positive("epochs", epochs, zero=True)
-        initial_epoch = arguments.positive("initial_epoch", initial_epoch, zero=True)
-        batch = arguments.optional("batch_size", batch_size)
-        split = arguments.fraction("validation_split", validation_split)
-        remainder = not arguments.flag("drop_remainder", drop_remainder)
-        shuffle = arguments.flag("shuffle", shuffle)
-        validation_steps = arguments.optional("validation_steps", validation_steps)
-        validation_batch = arguments.optional("validation_batch_size", validation_batch_size)
+        epochs = _checks.positive("epochs", epochs, zero=True)
+        initial_epoch = _checks.positive("initial_epoch", initial_epoch, zero=True)
+        batch = _checks.optional("batch_size", batch_size)
+        split = _checks.fraction("validation_split", validation_split)
+        remainder = not _checks.flag("drop_remainder", drop_remainder)
+        shuffle = _checks.flag("shuffle", shuffle)
+        validation_steps = _checks.optional("validation_steps", validation_steps)
+        validation_batch = _checks.optional("validation_batch_size", validation_batch_size)
         every = Cadence("validation_freq", validation_freq)
-        steps = arguments.optional("steps_per_epoch", steps_per_epoch)
+        steps = _checks.optional("steps_per_epoch", steps_per_epoch)
         if steps_per_execution != "auto":
-            arguments.steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
+            steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
 
         table = as_used_table(self.loss, class_weight)
         source = as_source(x, y, sample_weight, batch_size=batch, remainder=remainder, goes_on=steps is not None)
@@ -282,8 +283,8 @@ class Model(eqx.Module, Generic[N]):
 
         A dict of Python floats; NumPy arrays where a figure isn't a scalar.
         """
-        batch = arguments.optional("batch_size", batch_size)
-        steps = arguments.optional("steps", steps)
+        batch = _checks.optional("batch_size", batch_size)
+        steps = _checks.optional("steps", steps)
         table = as_used_table(self.loss, class_weight)
         source = as_source(x, y, sample_weight, batch_size=batch)
         refuse_traced("evaluate", self, "`test_on_batch`")
@@ -318,8 +319,8 @@ class Model(eqx.Module, Generic[N]):
 
         The structure that the module returns, with the batches put together along the first axis: jax arrays.
         """
-        batch = arguments.optional("batch_size", batch_size)
-        steps = arguments.optional("steps", steps)
+        batch = _checks.optional("batch_size", batch_size)
+        steps = _checks.optional("steps", steps)
         source = as_source(x, batch_size=batch)
         refuse_traced("predict", self, "`predict_on_batch`")
         check_steps("steps", steps, source)
@@ -351,7 +352,7 @@ class Model(eqx.Module, Generic[N]):
         **Arguments:** those of [`treegy.Model.fit`][]; the first `batch_size` examples are looked at.
         """
         tell_if_discarded(self, "model.init(...)", "model = model.init(...)")
-        batch = arguments.optional("batch_size", batch_size)
+        batch = _checks.optional("batch_size", batch_size)
         if x is None and y is None:
             return prepared(self, "train", Batch())
         if is_iterator(x):
@@ -453,7 +454,7 @@ class Model(eqx.Module, Generic[N]):
         - `x`, `y`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s. Without `x` there are no output shapes.
         - `depth`: how deep in the module rows go.
         """
-        return summarize(self, x, y, arguments.positive("depth", depth))
+        return summarize(self, x, y, _checks.positive("depth", depth))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and all other states into a directory of this machine, atomically.
@@ -495,8 +496,8 @@ class Model(eqx.Module, Generic[N]):
         or if they are damaged.
         """
         tell_if_discarded(self, "model.load(...)", "model = model.load(...)")
-        step = None if step is None else arguments.positive("step", step, zero=True)
-        return _load.loaded(self, path, step, only, arguments.flag("averaged", averaged))
+        step = None if step is None else _checks.positive("step", step, zero=True)
+        return _load.loaded(self, path, step, only, _checks.flag("averaged", averaged))
 
     def averaged(self: M) -> M:
         """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.

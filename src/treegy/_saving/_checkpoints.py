@@ -18,12 +18,14 @@ import jax
 from .._describe import array_name, is_arraylike, path_name
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
+from .._placement import placed_like
 from .._warn import warn
 from ._documents import encoded
 from ._layout import ARRAYS, DOCUMENT, is_checkpoint, is_there
 from ._lock import Lock
-from ._manifest import holds_saved, listed, placed_like, sync_directory
+from ._manifest import holds_saved, listed
 from ._stored import DamagedCheckpoint, read, read_head, write
+from ._sync import sync_directory
 
 _LOCK = ".lock"
 _UNFINISHED = re.compile(r"\.(writing|removing)-[0-9]+-[0-9a-f]{16}", re.ASCII)

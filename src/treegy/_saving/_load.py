@@ -17,7 +17,8 @@ from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters
 from ._checkpoints import newest_whole, read_checkpoint, steps_in, with_named_arrays
 from ._documents import MODEL, RUN, checked, states_in
-from ._manifest import UNKNOWN, holds_saved, opened
+from ._manifest import holds_saved, opened
+from ._skeleton import UNKNOWN
 
 EVALUATED = "@evaluated"
 """Under which `save` writes the parameters to evaluate at, if they aren't those that are trained."""

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import re
 import secrets
@@ -14,14 +13,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.tree_util import keystr, tree_flatten_with_path
+from jax.tree_util import tree_flatten_with_path
 
-from .._describe import dtype_name, is_arraylike, path_name
+from .._describe import dtype_name, is_arraylike
 from .._errors import CheckpointError
 from .._paths import local
 from ._layout import is_checkpoint
+from ._leaves import ABSENT, Leaf, is_key_array, read_leaf, tuples, with_names, write_leaves
+from ._skeleton import UNKNOWN, children, find, indices, rebuild, skeleton_of
+from ._sync import sync_directory, sync_file
 
 _FORMAT = "treegy tree"
 _VERSION = 1
@@ -31,53 +31,11 @@ _OURS = re.compile(r"data-[0-9a-f]{32}\.bin|manifest-[0-9a-f]{32}\.tmp")
 _LINES, _WIDTH = 10, 150
 
 
-class _Unknown:
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN = _Unknown()
-"""Stands in `like` for a subtree whose structure isn't known before loading."""
-
-_ABSENT = object()
-
-
-@dataclasses.dataclass(frozen=True)
-class _Leaf:
-    """What the manifest says about one array."""
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: str
-    offset: int
-    length: int
-    sha256: str
-    # JAX promotes weakly typed arrays otherwise than others, and `eqx.nn.State` tells them apart.
-    weak_type: bool = False
-    # Keys of `jax.random.key` are stored as the words they consist of.
-    key_impl: str | None = None
-    key_shape: tuple[int, ...] | None = None
-
-    def __post_init__(self):
-        # The manifest may come from anywhere: what it says must be what `save_tree` could have written.
-        stored = _stored_dtype("uint32" if self.key_impl else self.dtype)
-        shape = self.stored_shape
-        if min(self.offset, *shape, 0) < 0 or self.length != math.prod(shape) * stored.itemsize:
-            raise ValueError(f"the size of {self.path}")
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        return self.shape if self.key_shape is None else self.key_shape
-
-    def describe(self) -> str:
-        return f"{dtype_name(self.dtype)}[{','.join(map(str, self.shape))}]"
-
-
 @dataclasses.dataclass(frozen=True)
 class _Manifest:
     data: str
     length: int
-    leaves: tuple[_Leaf, ...]
+    leaves: tuple[Leaf, ...]
     skeleton: Any
     initialized: bool
 
@@ -99,10 +57,10 @@ def save_tree(tree: Any, path: Any, initialized: bool = True) -> None:
     """
     directory = local("path", path)
     leaves: list[tuple[Any, Any]] = []
-    skeleton = _skeleton(tree, (), leaves)
+    skeleton = skeleton_of(tree, (), leaves)
     try:
         with _alone(directory) as alone:
-            _save(directory, _with_names(leaves), skeleton, initialized, alone)
+            _save(directory, with_names(leaves), skeleton, initialized, alone)
     except OSError as error:
         raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
 
@@ -115,7 +73,7 @@ def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initial
     temporary = directory / f"manifest-{token}.tmp"
     try:
         with data.open("xb") as file:
-            written = _write_leaves(leaves, file)
+            written = write_leaves(leaves, file)
             length = file.tell()
             sync_file(file)
         content = {
@@ -214,7 +172,7 @@ class Saved:
 
     def has(self, name: str) -> bool:
         """Whether there is anything under a key of the tree, which is a dict."""
-        return _children(self._manifest.skeleton).get(f"[{name!r}]") is not None
+        return children(self._manifest.skeleton).get(f"[{name!r}]") is not None
 
     def read(self, like: Any, rename: Callable[[str], str | None] = lambda name: name) -> Any:
         """The tree, as `load_tree` does.
@@ -235,10 +193,10 @@ class Saved:
             sources = _compare(expected, self._manifest, self._directory, rename)
 
             def read(index: int, like: Any) -> Any:
-                return _read_leaf(self._manifest.leaves[index], like, self._file)
+                return read_leaf(self._manifest.leaves[index], like, self._file)
 
             leaves = [
-                leaf if source is _ABSENT else _rebuild(source, leaf, read)
+                leaf if source is ABSENT else rebuild(source, leaf, read)
                 for (_, leaf), source in zip(expected, sources, strict=True)
             ]
         return jax.tree.unflatten(structure, leaves)
@@ -268,62 +226,7 @@ def _whole(directory: Path) -> Generator[None]:
         raise CheckpointError(f"What is saved in '{directory}' is damaged: {what}") from error
 
 
-def placed_like(like: Any, array: Any) -> Any:
-    """`array` on the devices of `like`, spread over them in the same way, if somebody has put that there."""
-    # Else it is put where it is needed: bound to one device it could not be used together with what is on several.
-    return jax.device_put(array, like.sharding) if isinstance(like, jax.Array) and like.committed else array
-
-
 # What is an array
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _stored_dtype(name: str) -> np.dtype[Any]:
-    """The dtype of that name, if it is one of numbers or booleans that JAX and NumPy both know."""
-    dtype = jnp.dtype(name)
-    plain = jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
-    extended = dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, dtype.itemsize)
-    if dtype.name != name or not plain or extended:
-        raise TypeError(f"{name} is not a dtype of JAX")
-    return dtype
-
-
-def _with_names(leaves: list[tuple[Any, Any]]) -> list[tuple[str, Any]]:
-    """Key paths as text, told apart where a PyTree node of someone's own gives two children the same key."""
-    seen: dict[str, int] = {}
-    named: list[tuple[str, Any]] = []
-    for path, leaf in leaves:
-        name = path_name(path)
-        seen[name] = seen.get(name, 0) + 1
-        named.append((name if seen[name] == 1 else f"{name} ({seen[name]})", leaf))
-    return named
-
-
-def _skeleton(node: Any, path: tuple[Any, ...], leaves: list[Any]) -> Any:
-    """The structure of `node` for JSON, an array being its index in `leaves`, which receives `(path, array)`."""
-    if node is None:
-        return None
-    if _is_array(node):
-        leaves.append((path, node))
-        return len(leaves) - 1
-    children = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)[0]
-    if any(not keys for keys, _ in children):
-        if is_arraylike(node):
-            raise CheckpointError(f"`{path_name(path)}` can't be saved: it is {node!r}, which holds no numbers.")
-        return {"leaf": type(node).__name__}
-    below = [(keys[0], _skeleton(child, (*path, *keys), leaves)) for keys, child in children]
-    if type(node) is dict and all(isinstance(key, str) for key in node):
-        return {"dict": {key.key: child for key, child in below}}
-    if type(node) is list or type(node) is tuple:
-        return {type(node).__name__: [child for _, child in below]}
-    return {"node": type(node).__name__, "children": {keystr((key,)): child for key, child in below}}
 
 
 # Writing
@@ -365,53 +268,6 @@ def _data_named_in(directory: Path) -> str | None:
         return str(content["data"]["file"]) if content["format"] == _FORMAT else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-
-
-def _write_leaves(leaves: list[tuple[str, Any]], file: BinaryIO) -> list[_Leaf]:
-    written: list[_Leaf] = []
-    for name, leaf in leaves:
-        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-            raise CheckpointError(f"`{name}` can't be saved: it is spread over several processes.")
-        is_key = _is_key(leaf)
-        array = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
-        try:
-            _stored_dtype(array.dtype.name)
-        except TypeError:
-            raise CheckpointError(
-                f"`{name}` can't be saved: JAX has no arrays of dtype {array.dtype}, and treegy writes none."
-            ) from None
-        content = array.astype(array.dtype.newbyteorder("="), copy=False).tobytes()
-        written.append(
-            _Leaf(
-                path=name,
-                shape=tuple(leaf.shape),
-                dtype=str(leaf.dtype) if is_key else array.dtype.name,
-                offset=file.tell(),
-                length=len(content),
-                sha256=hashlib.sha256(content).hexdigest(),
-                weak_type=isinstance(leaf, jax.Array) and bool(jax.typeof(leaf).weak_type),
-                key_impl=str(jax.random.key_impl(leaf)) if is_key else None,
-                key_shape=array.shape if is_key else None,
-            )
-        )
-        file.write(content)
-    return written
-
-
-def sync_file(file: BinaryIO) -> None:
-    """Makes sure that what was written survives a power failure."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes sure that names in the directory survive a power failure, where the file system can be told to."""
-    with contextlib.suppress(OSError):  # Windows can't open directories, some network file systems can't sync them
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _version(name: str) -> str | None:
@@ -475,7 +331,7 @@ def _read_manifest(directory: Path) -> _Manifest:
     try:
         if type(number) is not int or number < 1:
             raise ValueError(f"its version is {number!r:.50}")
-        leaves = tuple(_Leaf(**{**leaf, **_tuples(leaf)}) for leaf in content["leaves"])
+        leaves = tuple(Leaf(**{**leaf, **tuples(leaf)}) for leaf in content["leaves"])
         data, length = content["data"]["file"], content["data"]["bytes"]
         if not _OURS.fullmatch(data) or any(leaf.offset + leaf.length > length for leaf in leaves):
             raise ValueError("the data")
@@ -483,11 +339,6 @@ def _read_manifest(directory: Path) -> _Manifest:
         return _Manifest(data, length, leaves, content["skeleton"], content.get("initialized") is not False)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{file}' is not a manifest that treegy writes: {error!s:.500}.") from None
-
-
-def _tuples(leaf: dict[str, Any]) -> dict[str, Any]:
-    key_shape = leaf["key_shape"]
-    return {"shape": tuple(leaf["shape"]), "key_shape": None if key_shape is None else tuple(key_shape)}
 
 
 def _compare(
@@ -499,14 +350,14 @@ def _compare(
     rest = set(index.values())
     sources: list[Any] = []
     differences: list[str] = []
-    for (name, leaf), (path, _) in zip(_with_names(expected), expected, strict=True):
-        source: Any = _ABSENT
+    for (name, leaf), (path, _) in zip(with_names(expected), expected, strict=True):
+        source: Any = ABSENT
         if leaf is UNKNOWN:
-            source = _find(manifest.skeleton, path)
-            if source is _ABSENT:
+            source = find(manifest.skeleton, path)
+            if source is ABSENT:
                 differences.append(f"only here: {name}")
             else:
-                rest -= _indices(source, name)
+                rest -= indices(source, name)
         elif is_arraylike(leaf):
             here = f"{dtype_name(leaf.dtype)}[{','.join(map(str, leaf.shape))}]"
             if name not in index:
@@ -515,7 +366,7 @@ def _compare(
                 source = index[name]
                 rest.discard(source)
                 saved = manifest.leaves[source]
-                dtype = str(leaf.dtype) if _is_key(leaf) else leaf.dtype.name
+                dtype = str(leaf.dtype) if is_key_array(leaf) else leaf.dtype.name
                 if (tuple(leaf.shape), dtype) != (saved.shape, saved.dtype):
                     differences.append(f"{name}: {here} here, {saved.describe()} in the file")
         sources.append(source)
@@ -536,80 +387,3 @@ def listed(differences: list[str]) -> str:
     more = len(differences) - _LINES
     shown = [*differences[:_LINES], f"... and {more} more"] if more > 0 else differences
     return "\n".join(f"  {line}" if len(line) <= _WIDTH else f"  {line[: _WIDTH - 3]}..." for line in shown)
-
-
-def _children(skeleton: Any) -> dict[str, Any]:
-    """What is below a place of the skeleton, by key as JAX writes it."""
-    match skeleton:
-        case {"dict": dict() as below}:
-            return {f"[{key!r}]": child for key, child in cast(dict[str, Any], below).items()}
-        case {"list": list() as below} | {"tuple": list() as below}:
-            return {f"[{i}]": child for i, child in enumerate(cast(list[Any], below))}
-        case {"children": dict() as below}:
-            return cast(dict[str, Any], below)
-        case _:
-            return {}
-
-
-def _find(skeleton: Any, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        skeleton = _children(skeleton).get(keystr((key,)), _ABSENT)
-    return skeleton
-
-
-def _indices(skeleton: Any, name: str) -> set[int]:
-    """The arrays of a subtree that can be rebuilt from the skeleton alone."""
-    if skeleton is None:
-        return set()
-    if isinstance(skeleton, int):
-        return {skeleton}
-    kind = skeleton.get("node") or skeleton.get("leaf")
-    if kind is not None:
-        raise CheckpointError(
-            f"`{name}` of the saved model holds an instance of {kind}, which can't be rebuilt from the file alone. "
-            "Call `model.init(x, y)` before `load`, so that the structure is known."
-        )
-    return {i for key, child in _children(skeleton).items() for i in _indices(child, name + key)}
-
-
-def _rebuild(skeleton: Any, like: Any, read: Callable[[int, Any], Any]) -> Any:
-    match skeleton:
-        case int():
-            return read(skeleton, like)
-        case {"dict": below}:
-            return {key: _rebuild(child, like, read) for key, child in below.items()}
-        case {"list": below}:
-            return [_rebuild(child, like, read) for child in below]
-        case {"tuple": below}:
-            return tuple(_rebuild(child, like, read) for child in below)
-        case _:
-            return None
-
-
-def _read_leaf(leaf: _Leaf, like: Any, file: BinaryIO) -> Any:
-    file.seek(leaf.offset)
-    content = file.read(leaf.length)
-    if hashlib.sha256(content).hexdigest() != leaf.sha256:
-        raise CheckpointError(f"'{file.name}' is damaged: the bytes of `{leaf.path}` are not those that were saved.")
-    dtype = _stored_dtype("uint32" if leaf.key_impl else leaf.dtype)
-    array: Any = np.ndarray(leaf.stored_shape, dtype, content)
-    if isinstance(like, np.ndarray):
-        return array.copy()
-    if isinstance(like, np.generic):
-        return array[()]
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise CheckpointError(
-            f"`{leaf.path}` was saved as {leaf.describe()}, which JAX only has when `jax_enable_x64` is on."
-        )
-    if leaf.key_impl is None:
-        return placed_like(like, _weakly_typed(array) if leaf.weak_type else jnp.array(array))
-    try:
-        return placed_like(like, jax.random.wrap_key_data(jnp.array(array), impl=leaf.key_impl))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"The key `{leaf.path}` can't be rebuilt: {error}") from None
-
-
-def _weakly_typed(array: Any) -> jax.Array:
-    """JAX makes weakly typed arrays of numbers only, but a function compiled for one takes any array for it."""
-    shape = jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=True)
-    return jax.jit(lambda x: x).lower(shape).compile()(jnp.array(array))

@@ -20,7 +20,7 @@ from .._errors import CheckpointError
 from .._paths import is_local
 from ._documents import array_dtype, decoded, stored_arrays
 from ._layout import ARRAYS, DOCUMENT
-from ._manifest import sync_directory, sync_file
+from ._sync import sync_directory, sync_file
 
 # What says nothing about the checkpoint: another one would not be read either, or this one could be later.
 _PASSING = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.ESTALE}

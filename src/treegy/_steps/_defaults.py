@@ -19,9 +19,9 @@ from .._describe import array_name, describe, path_name
 from .._errors import MissingModule, MissingOptimizer
 from .._injection._contract import Axis
 from .._injection._inject import request
-from .._terms._accumulator import cleared_where_unweighted
 from .._terms._objective import evaluate
 from .._terms._term import Context
+from .._terms._weights import cleared_where_unweighted
 from ._dispatch import check_loss, is_default
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys

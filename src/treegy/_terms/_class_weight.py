@@ -17,9 +17,10 @@ import numpy as np
 from .._describe import array_name, describe, is_arraylike, is_traced
 from .._errors import ContractError, DataError
 from .._injection._inject import bind, request
-from ._accumulator import lined_up
 from ._naming import named_terms
-from ._term import Context, Term, make_term, placed, reads, weighted
+from ._read import placed, reads, weighted
+from ._term import Context, Term, make_term
+from ._weights import lined_up
 
 _INDICES, _COLUMN, _ONE_HOT, _SEVERAL = "indices", "column", "one-hot", "several"
 

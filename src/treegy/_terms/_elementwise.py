@@ -8,9 +8,9 @@ from jaxtyping import Array
 
 from .._describe import array_name
 from .._errors import ContractError
-from ._accumulator import accumulation_dtype
 from ._powers import exponent_of, times_power
 from ._saturating import widened
+from ._weights import accumulation_dtype
 
 # What keeps divisors and arguments of logarithms away from 0, as in Keras.
 EPSILON = 1e-7

@@ -9,18 +9,10 @@ import equinox as eqx
 from .._describe import describe, is_arraylike
 from .._injection._at import selection
 from ._accumulator import compute_all
-from ._term import (
-    REDUCTIONS,
-    Context,
-    default_name,
-    make_term,
-    parts,
-    reducer,
-    scaled,
-    size_of,
-    standing_alone,
-    unreduced,
-)
+from ._called_by_hand import standing_alone
+from ._naming import default_name
+from ._reduce import parts, reducer, scaled, unreduced
+from ._term import REDUCTIONS, Context, make_term, size_of
 
 
 class Loss(eqx.Module):

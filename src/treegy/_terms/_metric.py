@@ -8,7 +8,10 @@ import equinox as eqx
 
 from .._injection._at import selection
 from ._accumulator import Mean
-from ._term import Context, default_name, make_term, parts, size_of, standing_alone
+from ._called_by_hand import standing_alone
+from ._naming import default_name
+from ._reduce import parts
+from ._term import Context, make_term, size_of
 
 
 class Metric(eqx.Module):

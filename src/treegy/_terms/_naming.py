@@ -1,10 +1,12 @@
 """What losses and metrics are called in the logs."""
 
+import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .._injection._inject import written
 from ._accumulator import unique
-from ._term import default_name
 
 TOTAL = "loss"
 
@@ -40,3 +42,29 @@ def unique_in(name: str, taken: set[str]) -> str:
     found = unique(name, taken)
     taken.add(found)
     return found
+
+
+def default_name(kind: str, thing: Any) -> str:
+    """The name of a loss or metric in the logs: what it was given, else made of the function's or class's name.
+
+    `MSE` becomes `mse`, `MyMSELoss` `my_mse_loss`, `F1Score` `f1_score`. A loss ends in `_loss`, unless "loss" occurs
+    in its name already.
+    """
+    name = getattr(thing, "name", None) if hasattr(thing, "_function") else None
+    if name is None:
+        name = _class_name(thing) if hasattr(thing, "_function") else _function_name(thing)
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+        name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    return f"{name}_loss" if kind == "loss" and "loss" not in name else name
+
+
+def _class_name(thing: Any) -> str:
+    # Wrappers are called after what they wrap.
+    return thing._wrapped_name() if hasattr(thing, "_wrapped_name") else type(thing).__name__
+
+
+def _function_name(fn: Any) -> str:
+    name = getattr(fn, "__name__", None) or getattr(written(fn), "__name__", type(fn).__name__)
+    if inspect.isfunction(written(fn)) and name == "__call__":
+        name = type(fn).__name__
+    return "lambda" if name == "<lambda>" else name

@@ -11,7 +11,9 @@ from .._describe import cut, describe
 from ._accumulator import Accumulator, Mean, Total
 from ._class_weight import with_class_weight
 from ._naming import TOTAL, named_terms, unique_in
-from ._term import Context, Term, make_term, parts, reducer, scaled, seen
+from ._read import seen
+from ._reduce import parts, reducer, scaled
+from ._term import Context, Term, make_term
 
 
 def in_order(nest: Any) -> Any:

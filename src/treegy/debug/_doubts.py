@@ -13,7 +13,9 @@ from .._model._model import Model
 from .._steps._defaults import for_terms
 from .._terms._accumulator import Mean
 from .._terms._naming import named_terms
-from .._terms._term import Context, Term, make_term, parts, placed, reads, size_of
+from .._terms._read import placed, reads
+from .._terms._reduce import parts
+from .._terms._term import Context, Term, make_term, size_of
 from ..metrics._wrappers._wrapper import Wrapper
 from ._coarse import coarse
 from ._declared_predictions import meant_by

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from .._checks import check_number
 from .._converters import flag
-from .._terms._accumulator import Masked
 from .._terms._loss import Loss
+from .._terms._weights import Masked
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
 
 

@@ -10,9 +10,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._checks import check_number
-from .._terms._accumulator import Masked, safe_divide
+from .._terms._accumulator import safe_divide
 from .._terms._elementwise import units
 from .._terms._loss import Loss
+from .._terms._weights import Masked
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
 
 

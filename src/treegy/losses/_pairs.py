@@ -8,8 +8,8 @@ from jaxtyping import Array, Bool, Float
 
 from .._describe import array_name
 from .._errors import ContractError
-from .._terms._accumulator import lined_up
 from .._terms._elementwise import all_in_floats, is_integer
+from .._terms._weights import lined_up
 
 # Why such a loss can't keep these laws, in the words of `treegy.testing`.
 OF_PAIRS = {

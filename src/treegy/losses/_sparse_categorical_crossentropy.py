@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from .._converters import flag, integer
-from .._terms._accumulator import Masked
 from .._terms._classes import class_labels, within
 from .._terms._elementwise import in_floats
 from .._terms._loss import Loss
+from .._terms._weights import Masked
 from ._crossentropy import log_distribution
 
 

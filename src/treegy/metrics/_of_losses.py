@@ -7,9 +7,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._converters import flag, integer
-from .._terms._accumulator import Masked
 from .._terms._classes import class_labels
 from .._terms._metric import Metric
+from .._terms._weights import Masked
 from ..losses._binary_crossentropy import binary_crossentropy
 from ..losses._categorical_crossentropy import categorical_crossentropy
 from ..losses._categorical_hinge import categorical_hinge

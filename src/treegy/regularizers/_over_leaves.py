@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from .._checks import check_number
 from .._errors import ContractError
-from .._terms._accumulator import accumulation_dtype
+from .._terms._weights import accumulation_dtype
 
 
 def sum_over_leaves(fn: Callable[[Array], Array], parameters: Any, where: Any) -> Array:

@@ -12,8 +12,11 @@ import numpy as np
 from .._describe import array_name, describe, is_arraylike, path_name
 from .._injection._inject import request
 from .._terms._accumulator import Accumulator, Mean, compute_all, is_accumulator, merge_all
+from .._terms._called_by_hand import standing_alone
+from .._terms._naming import default_name
 from .._terms._objective import check_terms
-from .._terms._term import OF_EXAMPLES, Context, Term, default_name, make_term, parts, reducer, scaled, standing_alone
+from .._terms._reduce import parts, reducer, scaled
+from .._terms._term import OF_EXAMPLES, Context, Term, make_term
 
 FEWEST = 4
 """How many examples there must be at least: to be cut into three batches, some of them left out."""

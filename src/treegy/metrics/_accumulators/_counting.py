@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._terms._accumulator import Sum, accumulation_dtype, weigh
+from ..._terms._accumulator import Sum
+from ..._terms._weights import accumulation_dtype, weigh
 
 
 def element_weights(sample_weight: Array | None, values: Array) -> Array | None:

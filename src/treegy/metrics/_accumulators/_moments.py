@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._terms._accumulator import Accumulator, Sum, as_summand, safe_divide, weigh
+from ..._terms._accumulator import Accumulator, Sum, safe_divide
 from ..._terms._powers import LOWEST, exponent_of, times_power
+from ..._terms._weights import as_summand, weigh
 
 
 class Statistics(NamedTuple):

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from ..._converters import flag, integer
 from ..._describe import describe
-from ..._terms._accumulator import safe_divide, weigh
+from ..._terms._accumulator import safe_divide
 from ..._terms._classes import class_labels
 from ..._terms._elementwise import in_floats, matched
 from ..._terms._metric import Metric
+from ..._terms._weights import weigh
 from .._accumulators._counting import element_weights, histogram, spoiled, weighted_at_all
 from .._accumulators._figure import Figure
 from ._binary_counts import is_binary

@@ -8,9 +8,9 @@ from jaxtyping import Array
 
 from ..._describe import array_name
 from ..._errors import ContractError
-from ..._terms._accumulator import as_summand
 from ..._terms._classes import class_axis, class_labels
 from ..._terms._elementwise import check_same_shape, is_integer, matched
+from ..._terms._weights import as_summand
 
 NO_CLASS = -(2**31)
 """What stands for a label or prediction that is NaN, or that has no class; nobody's `ignore_class`."""

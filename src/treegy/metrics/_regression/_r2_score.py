@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
 
 from ..._converters import integer
-from ..._terms._accumulator import Accumulator, Sum, safe_divide, weigh
+from ..._terms._accumulator import Accumulator, Sum, safe_divide
 from ..._terms._metric import Metric
 from ..._terms._powers import LOWEST, exponent_of, times_power
+from ..._terms._weights import weigh
 from .._accumulators._moments import Moments
 from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
 

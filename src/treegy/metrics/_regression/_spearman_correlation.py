@@ -10,9 +10,10 @@ from jaxtyping import Array, Num, Shaped
 from ..._converters import integer
 from ..._describe import array_name
 from ..._errors import ContractError
-from ..._terms._accumulator import Accumulator, lined_up
+from ..._terms._accumulator import Accumulator
 from ..._terms._elementwise import matched
 from ..._terms._metric import Metric
+from ..._terms._weights import lined_up
 from .._accumulators._moments import Moments
 from ._pearson_correlation import correlation_of
 

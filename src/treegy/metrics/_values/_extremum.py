@@ -8,8 +8,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._terms._accumulator import Accumulator, as_summand, weigh
+from ..._terms._accumulator import Accumulator
 from ..._terms._metric import Metric
+from ..._terms._weights import as_summand, weigh
 from ._of import Of, accumulated, asking_weights_too, check_of
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from ..._describe import describe, is_arraylike
 from ..._errors import ContractError
 from ..._injection._inject import annotations, inject, request
-from ..._terms._accumulator import Accumulator, Masked
+from ..._terms._accumulator import Accumulator
 from ..._terms._term import OF_EXAMPLES
+from ..._terms._weights import Masked
 
 Of = str | Callable[..., Any]
 

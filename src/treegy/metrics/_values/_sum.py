@@ -7,8 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..._terms._accumulator import Sum as Summed
-from ..._terms._accumulator import lined_up
 from ..._terms._metric import Metric
+from ..._terms._weights import lined_up
 from .._accumulators._counting import sum_of_integers
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
 

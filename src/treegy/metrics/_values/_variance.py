@@ -7,9 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._terms._accumulator import safe_divide, weigh
+from ..._terms._accumulator import safe_divide
 from ..._terms._metric import Metric
 from ..._terms._powers import times_power
+from ..._terms._weights import weigh
 from .._accumulators._figure import Figure
 from .._accumulators._moments import Moments, Statistics
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples

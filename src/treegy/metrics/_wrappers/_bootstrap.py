@@ -14,8 +14,10 @@ from jaxtyping import Array
 
 from ..._converters import integer
 from ..._describe import describe
-from ..._terms._accumulator import Accumulator, as_summand
-from ..._terms._term import Context, default_name
+from ..._terms._accumulator import Accumulator
+from ..._terms._naming import default_name
+from ..._terms._term import Context
+from ..._terms._weights import as_summand
 from .._accumulators._stacked import Stacked
 from ._wrapper import Parameters, Wrapper, check_weighs, reweighted
 

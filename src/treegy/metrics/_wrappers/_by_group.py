@@ -11,8 +11,11 @@ from ..._converters import flag, integer
 from ..._describe import array_name, describe, is_arraylike
 from ..._errors import ContractError
 from ..._injection._inject import inject, request
-from ..._terms._accumulator import Accumulator, as_summand
-from ..._terms._term import Context, default_name, seen
+from ..._terms._accumulator import Accumulator
+from ..._terms._naming import default_name
+from ..._terms._read import seen
+from ..._terms._term import Context
+from ..._terms._weights import as_summand
 from .._accumulators._shared import Derived
 from .._accumulators._stacked import Stacked
 from .._values._extremum import Extremum
@@ -125,7 +128,8 @@ class ByGroup(Wrapper):
             )
         if labels.ndim == 0 or labels.shape[0] != context.size:
             raise ContractError(
-                f"`by` gives {array_name(labels)} for {batch.size} examples, and a group for each of them is expected."
+                f"`by` gives {array_name(labels)} for {context.size} examples, and a group for each of them is "
+                "expected."
             )
         # Small and unsigned integers couldn't be compared with the number of groups.
         return labels if labels.dtype == jnp.int64 else labels.astype(jnp.int32)

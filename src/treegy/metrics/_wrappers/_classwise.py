@@ -11,7 +11,9 @@ from jaxtyping import Array
 from ..._describe import array_name, describe
 from ..._errors import ContractError
 from ..._terms._accumulator import Accumulator
-from ..._terms._term import Context, default_name, seen
+from ..._terms._naming import default_name
+from ..._terms._read import seen
+from ..._terms._term import Context
 from ._wrapper import Wrapper, parts_of
 
 

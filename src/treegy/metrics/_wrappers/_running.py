@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from ..._converters import integer
 from ..._terms._accumulator import Accumulator
-from ..._terms._term import Context, default_name
+from ..._terms._naming import default_name
+from ..._terms._term import Context
 from .._accumulators._stacked import Stacked
 from ._wrapper import Wrapper, parts_of
 

@@ -10,20 +10,13 @@ from jaxtyping import Array
 
 from ..._describe import describe
 from ..._injection._inject import request
-from ..._terms._accumulator import Accumulator, Mean, as_summand, lined_up
+from ..._terms._accumulator import Accumulator, Mean
 from ..._terms._metric import Metric
-from ..._terms._term import (
-    OF_EXAMPLES,
-    Context,
-    OverBatch,
-    Term,
-    as_weight,
-    default_name,
-    make_term,
-    parts,
-    placed,
-    weighted,
-)
+from ..._terms._naming import default_name
+from ..._terms._read import placed, weighted
+from ..._terms._reduce import as_weight, parts
+from ..._terms._term import OF_EXAMPLES, Context, OverBatch, Term, make_term
+from ..._terms._weights import as_summand, lined_up
 
 Parameters = Iterable[inspect.Parameter]
 

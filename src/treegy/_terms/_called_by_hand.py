@@ -1,0 +1,42 @@
+"""A loss or metric that is called by hand, outside of a model: `loss(y_true=..., y_pred=...)`."""
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._describe import is_arraylike
+from .._errors import InjectionError
+from .._injection._inject import function_name, request
+from ._term import INJECTED
+
+
+def standing_alone(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The values there are when a loss or metric is called by hand: positional ones go by the order of `call`.
+
+    NumPy arrays become jax arrays, as they do in a step.
+    """
+    names = request(fn).positional
+    if len(args) > len(names):
+        raise InjectionError(
+            f"`{function_name(fn)}` takes at most {len(names)} positional arguments, and got {len(args)}."
+        )
+    twice = [n for n in names[: len(args)] if n in kwargs]
+    if twice:
+        raise InjectionError(f"`{function_name(fn)}` got `{twice[0]}` twice, by position and by name.")
+    wanted = request(fn)
+    unknown = [n for n in kwargs if n not in wanted and n not in INJECTED]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], [*wanted.names, *INJECTED], n=1)
+        raise InjectionError(
+            f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`." + (f" Did you mean `{near[0]}`?" if near else "")
+        )
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    return {k: jax.tree.map(_as_jax, v) for k, v in given.items()}
+
+
+def _as_jax(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if eqx.is_array(leaf) or is_arraylike(leaf) else leaf

@@ -1,0 +1,84 @@
+"""Calling a loss or metric with what it reads."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._describe import is_arraylike
+from .._errors import ContractError
+from .._injection._contract import check
+from .._injection._inject import call
+from ._read import placed, reads
+from ._term import Context, OverBatch, Term
+
+
+class Outcome(NamedTuple):
+    """What a term's function returned."""
+
+    result: Any
+    elements: int | None = None
+    """How many elements the mean of an example is of, where `result` has a value for each of them; else it has the
+    values that the function averages itself."""
+
+
+def outcome(term: Term, context: Context) -> Outcome:
+    """Call a term's function, its arguments and result checked against their annotations."""
+    arguments = reads(term, context)
+    vocabulary = context.vocabulary or {}
+    if term.local_axes:
+        vocabulary = {"batch": vocabulary["batch"]} if "batch" in vocabulary else {}
+    try:
+        check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
+    except ContractError as e:
+        raise ContractError(f"{e}{_outputs_hint(term, arguments, str(e))}") from None
+    elements = weighted_elements(term, context, arguments)
+    called = arguments if elements is None else by_element(arguments)
+    try:
+        if isinstance(term.fn, OverBatch):
+            weight = called.get("sample_weight")
+            result = term.fn.over(Context(called, context.size, weight, vocabulary))
+        else:
+            result = call(term.fn, called)
+    except ContractError as e:
+        # Raised by the mathematics, which doesn't know who called it.
+        raise ContractError(f"{term.who}: {e}") from None
+    if elements is None:
+        check(term.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
+    return Outcome(result, elements)
+
+
+def _outputs_hint(term: Term, arguments: Mapping[str, Any], message: str) -> str:
+    """Return how one of several outputs is selected, if a term that takes an array got all of them."""
+    for name in ("y_true", "y_pred"):
+        value = arguments.get(name)
+        several = isinstance(value, Mapping | tuple | list) and len(value) > 0 and name not in dict(term.on)
+        if several and f"`{name}` is " in message and message.endswith("and an array is expected."):
+            group = term.name.rpartition("/")[0]
+            keys = list(value) if isinstance(value, Mapping) else [0]
+            key = group if group in keys else keys[0]
+            return f" Select one part with `on={key!r}`: the keys of `loss=` and `metrics=` are names only."
+    return ""
+
+
+def weighted_elements(term: Term, context: Context, arguments: Mapping[str, Any]) -> int | None:
+    """Return how many elements an example's mean is of, if there is a weight for each of them, else `None`."""
+    labels: Any = arguments.get("y_true")
+    weight = placed(term, "sample_weight", context.sample_weight)
+    if not term.elementwise or not is_arraylike(labels) or not is_arraylike(weight):
+        return None
+    return labels.shape[-1] if len(labels.shape) > 1 and tuple(weight.shape) == tuple(labels.shape) else None
+
+
+def by_element(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments in which each element stands along a last axis of length 1, which its mean leaves as it is."""
+    axis = len(arguments["y_true"].shape)
+    return {
+        name: jax.tree.map(lambda a: jnp.expand_dims(a, axis), value) if name in ("y_true", "y_pred") else value
+        for name, value in arguments.items()
+    }
+
+
+def pieces(result: Any) -> dict[str, Any]:
+    return {str(k): v for k, v in result.items()} if isinstance(result, Mapping) else {"": result}

@@ -1,0 +1,92 @@
+"""What a loss or metric reads: the values that it asks for, of the part that `on=` selects, and its weights."""
+
+import difflib
+from typing import Any
+
+import jax.numpy as jnp
+
+from .._describe import is_arraylike, listed
+from .._errors import InjectionError
+from .._injection._at import Selection
+from .._injection._inject import Request, bind, request
+from ._term import OF_EXAMPLES, Context, Term
+from ._weights import cleared
+
+_ABSENT = {
+    "x": "There is no `x`: no inputs were given.",
+    "y_true": "There is no `y_true`: no `y` was given.",
+    "y_pred": "There is no `y_pred`: nothing was predicted.",
+    "key": "There is no `key`: pass one.",
+    "module": "There is no `module`: the model has none.",
+    "step": "There is no `step`: pass one.",
+}
+
+
+def reads(term: Term, context: Context) -> dict[str, Any]:
+    """The values that a term asks for, as it gets them.
+
+    A loss, which is differentiated, gets no examples that aren't finite where their weight is 0.
+    """
+    _check_on(term, request(term.fn))
+    values = bind(term.fn, seen(term, context).available, term.who, _ABSENT)
+    weight = placed(term, "sample_weight", context.sample_weight)
+    if term.kind != "loss" or not is_arraylike(weight):
+        return values
+    return {k: cleared(v, jnp.asarray(weight)) if k in OF_EXAMPLES else v for k, v in values.items()}
+
+
+def seen(term: Term, context: Context) -> Context:
+    """A batch with the parts that `on=` says of what the term asks for."""
+    wanted = request(term.fn)
+    available = {k: placed(term, k, v) if k in wanted else v for k, v in context.available.items()}
+    return context._replace(available=available)
+
+
+def placed(term: Term, name: str, value: Any) -> Any:
+    """Return the part of a value that `on=` selects. Weights that weren't given have no parts.
+
+    From weights by output, such as a dict of them, `on=` selects what it selects from the labels.
+    """
+    place = dict(term.on).get(name)
+    if name in ("sample_weight", "class_weight"):
+        if value is None:
+            return value
+        if place is None and not is_arraylike(value):
+            place = dict(term.on).get("y_true")
+    if place is None:
+        return value
+    try:
+        return place(value, name)
+    except InjectionError as e:
+        raise InjectionError(f"{term.who} has `on={_on_text(term.on)}`, but {e}") from None
+
+
+def weighted(term: Term, context: Context, weight: Any) -> tuple[Term, Context]:
+    """A term, and a batch in which its weights are these, in place of those that `on=` says."""
+    # A `call` that names `sample_weight` sees all of it: what it makes an accumulator of isn't weighted afterwards.
+    available = {**context.available, "sample_weight": weight}
+    on = tuple(pair for pair in term.on if pair[0] != "sample_weight")
+    return term._replace(on=on), context._replace(sample_weight=weight, available=available)
+
+
+def _check_on(term: Term, wanted: Request) -> None:
+    """Refuse an `on={...}` about what the function doesn't ask for. Weights count without being asked for."""
+    if _is_both(term.on):
+        return
+    for name, _ in term.on:
+        if name not in wanted and name != "sample_weight":
+            near = difflib.get_close_matches(name, wanted.names, n=1)
+            raise InjectionError(
+                f"{term.who} has `on={_on_text(term.on)}`, but doesn't ask for `{name}`; it asks for "
+                f"{listed(wanted.names)}." + (f" Did you mean `{near[0]}`?" if near else "")
+            )
+
+
+def _on_text(on: Selection) -> str:
+    spelled = {name: place.path if len(place.path) != 1 else place.path[0] for name, place in on}
+    return repr(spelled["y_true"] if _is_both(on) else spelled)
+
+
+def _is_both(on: Selection) -> bool:
+    """Whether this is `on=` without a dict: the same place in `y_true` and `y_pred`."""
+    return [name for name, _ in on] == ["y_true", "y_pred"] and on[0][1] == on[1][1]

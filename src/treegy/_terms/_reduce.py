@@ -1,0 +1,159 @@
+"""From what a loss or metric returns to accumulators: weighted, reduced, multiplied by a loss's own weight."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from .._describe import array_name, describe, is_arraylike
+from .._errors import ContractError, InjectionError
+from .._injection._inject import request
+from ._accumulator import Accumulator, Mean, Scaled, Sum, is_accumulator
+from ._outcome import outcome, pieces
+from ._per_example import check_is_per_example, elements_hint
+from ._read import placed
+from ._term import OF_EXAMPLES, Context, Term
+from ._weights import Masked, as_summand, weigh
+
+
+def parts(term: Term, context: Context, reduce: Callable[[Any, Any, Any], Accumulator]) -> dict[str, Accumulator]:
+    """The accumulators of a term in one batch: by part for one that returns a dict, under `""` otherwise.
+
+    **Arguments:**
+
+    - `term`: the loss or metric.
+    - `batch`: what it is evaluated on.
+    - `reduce`: makes an accumulator of values, their weights and their mask.
+    """
+    result, elements = outcome(term, context)
+    return {name: _part(term, name, v, elements, context, reduce) for name, v in pieces(result).items()}
+
+
+def _part(
+    term: Term,
+    part: str,
+    result: Any,
+    elements: int | None,
+    context: Context,
+    reduce: Callable[[Any, Any, Any], Accumulator],
+) -> Accumulator:
+    wanted = request(term.fn)
+    of_examples = any(name in wanted for name in OF_EXAMPLES)
+    weight = placed(term, "sample_weight", context.sample_weight) if of_examples else None
+    who = term.who + (f", part `{part}`," if part else "")
+    if is_accumulator(result):
+        if weight is not None and "sample_weight" not in wanted:
+            raise ContractError(
+                f"{who} returned an `Accumulator` without asking for `sample_weight`, and weights were given: they "
+                "would be lost. Add a parameter `sample_weight` and use it."
+            )
+        return result
+    values, mask = (result.values, result.mask) if isinstance(result, Masked) else (result, None)
+    values = _as_values(who, values)
+    if weight is not None:
+        weight = as_weight(who, weight)
+    if values.ndim == 0:
+        if weight is not None:
+            raise ContractError(
+                f"{who} returned a scalar where `sample_weight` {array_name(weight)} was given: the weights would be "
+                "lost. Return one value per example, of shape (batch,)."
+            )
+        if mask is not None:
+            raise ContractError(f"{who} returned `Masked` values that are a scalar: return one value per example.")
+        return _of_batch(values, context.size, of_examples, reduce)
+    if of_examples and elements is None:
+        check_is_per_example(term, part, who, values, context)
+    if elements is not None and isinstance(reduce(jnp.zeros(()), None, None), Sum):
+        # The sum over examples of their means.
+        values = values / elements
+    try:
+        return reduce(values, weight, mask)
+    except ContractError as e:
+        hint = "" if term.elementwise or elements is not None else elements_hint(term, context, values, weight)
+        raise ContractError(f"{who}: {e}{hint}") from None
+
+
+def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]) -> Accumulator:
+    """A scalar: a figure of the whole batch, counted once for each example."""
+    probe = reduce(value, None, None)
+    if isinstance(probe, Sum):
+        # The sum over the examples: of a figure that isn't about examples, as often as there are examples.
+        return probe if of_examples else Sum(probe.total * size)
+    return Mean.of_batch(value, size)
+
+
+def _as_values(who: str, values: Any) -> Any:
+    if isinstance(values, bool | int | float) or is_arraylike(values):
+        values = jnp.asarray(values)
+        if jnp.issubdtype(values.dtype, jnp.number) or values.dtype == bool:
+            if jnp.issubdtype(values.dtype, jnp.complexfloating):
+                raise ContractError(f"{who} returned complex values {array_name(values)}; real ones are expected.")
+            return values
+    raise ContractError(
+        f"{who} returned {describe(values)}; expected are values per example (an array), `tg.Masked` values, an "
+        "`Accumulator`, or a dict of these."
+    )
+
+
+def as_weight(who: str, weight: Any) -> Any:
+    if is_arraylike(weight):
+        return jnp.asarray(weight)
+    raise ContractError(
+        f"{who} got a `sample_weight` that is {describe(weight)}, and an array is expected. "
+        'Choose a part of it with `on={"sample_weight": ...}`.'
+    )
+
+
+def reducer(reduction: str) -> Callable[[Any, Any, Any], Accumulator]:
+    """How a reduction makes an accumulator of values, their weights and their mask."""
+    if reduction == "sum_over_batch_size":
+        return Mean.of_examples
+    if reduction == "weighted_mean":
+        return Mean.of
+    return Sum.of
+
+
+def unreduced(term: Term, context: Context) -> Any:
+    """The weighted values themselves, for `reduction="none"`."""
+    result, elements = outcome(term, context)
+    factor = _factor(term, context)
+
+    def one(part: Any) -> Any:
+        values, mask = (part.values, part.mask) if isinstance(part, Masked) else (part, None)
+        weighted = weigh(values, placed(term, "sample_weight", context.sample_weight), mask)[0]
+        weighted = weighted if elements is None else jnp.mean(weighted, axis=-1)
+        return weighted if factor is None else weighted * factor.astype(weighted.dtype)
+
+    if isinstance(result, Mapping):
+        return {k: one(v) for k, v in result.items()}
+    return one(result)
+
+
+def scaled(term: Term, accumulator: Accumulator, context: Context) -> Accumulator:
+    """Return `accumulator` with its metric value times the weight of a loss in the step of this batch."""
+    factor = _factor(term, context)
+    if factor is None:
+        return accumulator
+    if isinstance(accumulator, Mean | Sum):
+        return accumulator.times(factor)
+    if callable(term.weight):
+        raise ContractError(
+            f"{term.who} returned {describe(accumulator)}, and its `weight` is a schedule: what each batch adds to it "
+            "can't be multiplied. Return values per example."
+        )
+    return Scaled(accumulator, factor)
+
+
+def _factor(term: Term, context: Context) -> Any:
+    """Return what a loss is multiplied with in this batch; `None` for 1."""
+    weight = term.weight
+    if callable(weight):
+        step = context.available.get("step")
+        if step is None:
+            raise InjectionError(
+                f"{term.who} has a `weight` that is a schedule, and there is no step to look it up for: pass `step=`."
+            )
+        weight: Any = weight(step)
+        if not (isinstance(weight, int | float) or (is_arraylike(weight) and weight.shape == ())):
+            raise TypeError(f"the `weight` of {term.who} is {describe(weight)} at this step; a number is expected.")
+    return None if isinstance(weight, int | float) and weight == 1 else as_summand(weight)
