@@ -18,8 +18,9 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy._saving._checkpoints import Checkpoints, read_checkpoint, steps_in
+from treegy._saving._checkpoints import Checkpoints
 from treegy._saving._lock import Lock
+from treegy._saving._read_checkpoints import read_checkpoint, steps_in
 
 # Optax's Adam promotes dtypes.
 pytestmark = pytest.mark.standard_promotion

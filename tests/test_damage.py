@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import treegy as tg
-from treegy._saving._checkpoints import steps_in
+from treegy._saving._read_checkpoints import steps_in
 
 pytestmark = pytest.mark.once
 

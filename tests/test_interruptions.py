@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from treegy._saving._checkpoints import steps_in
+from treegy._saving._read_checkpoints import steps_in
 
 pytestmark = pytest.mark.once
 

@@ -20,8 +20,10 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy._saving._checkpoints import Checkpoints, steps_in
-from treegy._saving._manifest import load_tree, save_tree
+from treegy._saving._checkpoints import Checkpoints
+from treegy._saving._manifest import save_tree
+from treegy._saving._read_checkpoints import steps_in
+from treegy._saving._saved import load_tree
 
 # Optax's Adam promotes dtypes.
 pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]

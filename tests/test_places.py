@@ -12,7 +12,7 @@ import pytest
 
 import treegy as tg
 from treegy._paths import anywhere, local
-from treegy._saving._checkpoints import steps_in
+from treegy._saving._read_checkpoints import steps_in
 
 pytestmark = pytest.mark.once
 

@@ -16,7 +16,7 @@ import optax
 import pytest
 
 import treegy as tg
-from treegy._saving._checkpoints import steps_in
+from treegy._saving._read_checkpoints import steps_in
 
 # Optax's Adam promotes dtypes.
 pytestmark = pytest.mark.standard_promotion

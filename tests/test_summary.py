@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int, Key
 
 import treegy as tg
 from treegy._inspect._reads import Injection
-from treegy._inspect._summary import Entry, Summary
+from treegy._inspect._summary import Summary
+from treegy._inspect._summary_tables import Entry
 
 GetKey = Callable[[], jax.Array]
 _shape = jax.ShapeDtypeStruct

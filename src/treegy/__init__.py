@@ -26,7 +26,7 @@ from ._loop._every import Every as Every
 from ._loop._caches import clear_caches as clear_caches
 from ._loop._history import History as History
 from ._loop._rescue import rescued as rescued
-from ._inspect._summary import Entry as Entry
+from ._inspect._summary_tables import Entry as Entry
 from ._inspect._summary import Summary as Summary
 
 __version__ = "0.1.0"

@@ -20,23 +20,8 @@ from .._steps._states import States
 from ._layers import Path, Seat, layers, observed
 from ._reads import Injection, first_line, injections, type_name
 from ._shared_layers import shared
-from ._table import NO_BREAK, Column, Table, as_html, as_text
-
-
-class Entry(NamedTuple):
-    """A row of the table: a layer with all that is in it."""
-
-    path: str
-    """Where it is in the module: `.layers[0]`; empty for the module itself."""
-    type: str = ""
-    output: str = ""
-    """What it returns for the batch: `f32[32,10]`; empty where that isn't known."""
-    trainable: int = 0
-    """How many numbers in it are trained."""
-    trainable_bytes: int = 0
-    other: int = 0
-    """How many are not: frozen leaves and entries of the `eqx.nn.State`."""
-    other_bytes: int = 0
+from ._summary_tables import Entry, injection_table, layer_table, size_text
+from ._table import Column, Table, as_html, as_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,8 +55,8 @@ class Summary:
         return as_html(self._tables(), self.notes)
 
     def _tables(self) -> list[Table]:
-        tables = [_layer_table(self.rows), self._totals()]
-        return [*tables, _injection_table(self.injections)] if self.injections else tables
+        tables = [layer_table(self.rows), self._totals()]
+        return [*tables, injection_table(self.injections)] if self.injections else tables
 
     def _totals(self) -> Table:
         rows = [
@@ -82,41 +67,7 @@ class Summary:
         if self.optimizer:
             rows.append(("Optimizer", self.optimizer, self.optimizer_bytes))
         columns = (Column("Total"), Column("Count", True), Column("Size", True))
-        return Table(columns, [(name, f"{n:,}", _size(b)) for name, n, b in rows])
-
-
-def _layer_table(rows: Sequence[Entry]) -> Table:
-    # Columns that nothing stands in are left out: a terminal is narrow.
-    cells = [
-        (
-            e.path or "(module)",
-            e.type,
-            e.output,
-            *((f"{e.trainable:,}", _size(e.trainable_bytes)) if e.trainable else ("", "")),
-            *((f"{e.other:,}", _size(e.other_bytes)) if e.other else ("", "")),
-        )
-        for e in rows
-    ]
-    titles = ("Layer", "Type", "Output", "Trainable", "Size", "Other", "Size ")
-    columns = [Column(title, i > 2) for i, title in enumerate(titles)]
-    used = [i for i in range(len(columns)) if i in (0, 1, 3, 4) or any(row[i] for row in cells)]
-    return Table([columns[i] for i in used], [[row[i] for i in used] for row in cells])
-
-
-def _injection_table(read: Sequence[Injection]) -> Table:
-    rows = [
-        (i.kind, i.name, i.error or ", ".join(n + NO_BREAK + v if v else n for n, v in i.reads.items())) for i in read
-    ]
-    return Table((Column("Kind"), Column("Name"), Column("Reads")), rows)
-
-
-def _size(n: int) -> str:
-    units = ("B", "KB", "MB", "GB", "TB", "PB")
-    power = 0
-    # As long as it would be shown with more than three digits before the point.
-    while n / 1024**power >= 1023.95 and power < len(units) - 1:
-        power += 1
-    return f"{n} B" if power == 0 else f"{n / 1024**power:,.1f} {units[power]}"
+        return Table(columns, [(name, f"{n:,}", size_text(b)) for name, n, b in rows])
 
 
 def summarize(model: Any, x: Any, y: Any, depth: int) -> Summary:

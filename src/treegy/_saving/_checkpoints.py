@@ -19,17 +19,17 @@ from .._describe import array_name, is_arraylike, path_name
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
 from .._placement import placed_like
-from .._warn import warn
 from ._documents import encoded
-from ._layout import ARRAYS, DOCUMENT, is_checkpoint, is_there
+from ._layout import ARRAYS, DOCUMENT, is_there
 from ._lock import Lock
-from ._manifest import holds_saved, listed
-from ._stored import DamagedCheckpoint, read, read_head, write
+from ._manifest import listed
+from ._read_checkpoints import entries_in, explained, read_checkpoint, steps_in
+from ._saved import holds_saved
+from ._stored import DamagedCheckpoint, read_head, write
 from ._sync import sync_directory
 
 _LOCK = ".lock"
 _UNFINISHED = re.compile(r"\.(writing|removing)-[0-9]+-[0-9a-f]{16}", re.ASCII)
-_TIMES = 100
 
 
 class Checkpoints:
@@ -222,24 +222,6 @@ class Checkpoints:
             self._lock.release()
 
 
-def steps_in(directory: Any) -> list[int]:
-    """The steps of which a directory has checkpoints, or what is left of some that were damaged."""
-    place, found = anywhere("path", directory), list[int]()
-    for _ in range(_TIMES):
-        entries = _entries(place)
-        with explained(place, "can't be read"):
-            found = sorted(int(p.name) for p in entries if is_checkpoint(p))
-            # What was removed meanwhile, by a run that keeps some of them, has a newer one.
-            if all(is_there(p) for p in entries if p.name.isdigit()):
-                break
-    return found
-
-
-def _entries(place: Any) -> list[Any]:
-    with explained(place, "can't be read"):
-        return list(place.iterdir()) if place.is_dir() else []
-
-
 def _remove(directory: Any, step: int) -> None:
     """Remove a checkpoint. What else somebody has put into its directory stays."""
     place = directory / str(step)
@@ -262,70 +244,9 @@ def _remove_files(place: Any) -> None:
 
 def _clean(directory: Any) -> None:
     """Remove what processes have left that were killed while they wrote or removed a checkpoint."""
-    for place in _entries(directory):
+    for place in entries_in(directory):
         if _UNFINISHED.fullmatch(place.name) and place.is_dir():
             _remove_files(place)
-
-
-def read_checkpoint(directory: Any, step: int) -> dict[str, Any]:
-    """The document of a checkpoint; nothing is written.
-
-    **Raises:** [`treegy.CheckpointError`][] if it isn't there, or is damaged.
-    """
-    place = anywhere("path", directory) / str(step)
-    with explained(place, "can't be read"):
-        there = place.is_dir()
-    if not there:
-        raise CheckpointError(f"There is no checkpoint of step {step} in '{directory}'.")
-    return read(place, step)
-
-
-def newest_whole(directory: Any) -> dict[str, Any]:
-    """The document of the newest checkpoint that isn't damaged, or of the best where the best were kept.
-
-    Warns of those that are passed over.
-
-    **Raises:** [`treegy.CheckpointError`][] if there is none.
-    """
-    place = anywhere("path", directory)
-    for _ in range(_TIMES):
-        try:
-            return _first_whole(place, _ranked(place))
-        except FileNotFoundError:
-            continue  # removed meanwhile by a run that keeps some of them: look again
-    raise CheckpointError(f"There is no checkpoint in '{place}' that stays while it is read.")
-
-
-def _ranked(place: Any) -> list[int]:
-    """The steps of a directory in the order in which they are tried: damaged ones first, so that they are told."""
-    steps, values, best = steps_in(place)[::-1], dict[int, Any](), "min"
-    for step in steps:
-        with contextlib.suppress(CheckpointError):
-            head = read_head(place / str(step), step)
-            if head["best"] is None:
-                return steps  # not of those of which the best were kept
-            values[step], best = head["value"], head["best"]
-    whole = sorted(values, key=lambda step: values[step] if best == "min" else -values[step])
-    return [step for step in steps if step not in values] + whole
-
-
-def _first_whole(place: Any, steps: list[int]) -> Any:
-    failed: list[DamagedCheckpoint] = []
-    for step in steps:
-        try:
-            document = read(place / str(step), step)
-        except DamagedCheckpoint as error:
-            if not is_checkpoint(place / str(step)):
-                raise FileNotFoundError from None
-            failed.append(error)
-            continue
-        for error in failed:
-            warn(f"{error}. The one of step {step} is loaded instead.")
-        return document
-    if not steps:
-        raise FileNotFoundError
-    others = f" There {'is none' if len(steps) == 1 else 'are none'} besides that could be read."
-    raise CheckpointError(f"{failed[0]}.{others}")
 
 
 def named_arrays(tree: Any) -> dict[str, Any]:
@@ -356,21 +277,3 @@ def with_named_arrays(tree: Any, arrays: Mapping[str, Any], what: str) -> Any:
         return placed_like(leaf, arrays[path_name(path)])
 
     return jax.tree_util.tree_map_with_path(put, tree)
-
-
-class explained:
-    """Errors of the file system as a `CheckpointError` that names the directory."""
-
-    def __init__(self, directory: Any, what: str):
-        self._directory, self._what = directory, what
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, CheckpointError):
-            return
-        # What fails in a store has errors of its own.
-        of_store = isinstance(error, Exception) and not isinstance(error, ImportError) and not is_local(self._directory)
-        if of_store or isinstance(error, OSError | ValueError | RuntimeError):
-            text = str(error).partition("\n")[0]
-            raise CheckpointError(f"'{self._directory}' {self._what}: {text}") from error

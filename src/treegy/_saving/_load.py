@@ -15,9 +15,10 @@ from .._steps._hashable import Frozen, join, split
 from .._steps._states import States
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters
-from ._checkpoints import newest_whole, read_checkpoint, steps_in, with_named_arrays
+from ._checkpoints import with_named_arrays
 from ._documents import MODEL, RUN, checked, states_in
-from ._manifest import holds_saved, opened
+from ._read_checkpoints import newest_whole, read_checkpoint, steps_in
+from ._saved import holds_saved, opened
 from ._skeleton import UNKNOWN
 
 EVALUATED = "@evaluated"

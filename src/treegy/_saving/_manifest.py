@@ -8,31 +8,27 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
-import jax
-from jax.tree_util import tree_flatten_with_path
-
-from .._describe import dtype_name, is_arraylike
 from .._errors import CheckpointError
 from .._paths import local
 from ._layout import is_checkpoint
-from ._leaves import ABSENT, Leaf, is_key_array, read_leaf, tuples, with_names, write_leaves
-from ._skeleton import UNKNOWN, children, find, indices, rebuild, skeleton_of
+from ._leaves import Leaf, tuples, with_names, write_leaves
+from ._skeleton import skeleton_of
 from ._sync import sync_directory, sync_file
 
 _FORMAT = "treegy tree"
 _VERSION = 1
-_MANIFEST = "manifest.json"
-_DATA = re.compile(r"data-[0-9a-f]{32}\.bin")
+MANIFEST = "manifest.json"
+DATA = re.compile(r"data-[0-9a-f]{32}\.bin")
 _OURS = re.compile(r"data-[0-9a-f]{32}\.bin|manifest-[0-9a-f]{32}\.tmp")
 _LINES, _WIDTH = 10, 150
 
 
 @dataclasses.dataclass(frozen=True)
-class _Manifest:
+class Manifest:
     data: str
     length: int
     leaves: tuple[Leaf, ...]
@@ -67,7 +63,7 @@ def save_tree(tree: Any, path: Any, initialized: bool = True) -> None:
 
 def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initialized: bool, alone: bool) -> None:
     _claim(directory)
-    replaced = _data_named_in(directory)
+    replaced = data_named_in(directory)
     token = secrets.token_hex(16)
     data = directory / f"data-{token}.bin"
     temporary = directory / f"manifest-{token}.tmp"
@@ -90,10 +86,10 @@ def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initial
             file.write(json.dumps({**content, "checksum": _checksum(content)}, indent=1).encode())
             sync_file(file)
         sync_directory(directory)
-        os.replace(temporary, directory / _MANIFEST)
+        os.replace(temporary, directory / MANIFEST)
     except BaseException:
         # An interrupt may come when the new manifest is in place already; then the data is its data.
-        if _data_named_in(directory) != data.name:
+        if data_named_in(directory) != data.name:
             for file in (data, temporary):
                 file.unlink(missing_ok=True)
         raise
@@ -132,100 +128,6 @@ def _alone(directory: Path) -> Generator[bool]:
         os.close(descriptor)
 
 
-def holds_saved(directory: Any) -> bool:
-    """Whether a directory holds what `save_tree` has written, whole or damaged."""
-    try:
-        names = {file.name for file in directory.iterdir()} if directory.is_dir() else set[str]()
-    except OSError:
-        return False
-    return any(_DATA.fullmatch(name) for name in names) or (_MANIFEST in names and bool(_data_named_in(directory)))
-
-
-def load_tree(like: Any, path: Any) -> Any:
-    """Reads the arrays that `save_tree` wrote.
-
-    **Arguments:**
-
-    - `like`: a PyTree whose arrays (or `jax.ShapeDtypeStruct`s) say what is expected. What isn't an array is kept.
-        In place of a subtree there may be `UNKNOWN`: it is rebuilt from the file, if it consists of dicts with
-        strings as keys, lists, tuples, `None` and arrays.
-    - `path`: the directory.
-
-    **Returns:**
-
-    `like` with the saved arrays: JAX arrays, placed as those of `like` are, and NumPy arrays where `like` has those.
-
-    **Raises:** [`treegy.CheckpointError`][] if there is no saved tree, if it is damaged, or if its arrays aren't those
-    of `like`, with the paths that differ.
-    """
-    with opened(path) as saved:
-        return saved.read(like)
-
-
-class Saved:
-    """What `save_tree` wrote, open for reading: a save at the same time changes nothing about it."""
-
-    def __init__(self, directory: Path, manifest: _Manifest, file: BinaryIO):
-        self._directory, self._manifest, self._file = directory, manifest, file
-        self.initialized = manifest.initialized
-        """Whether it is of a model that had everything that its steps need."""
-
-    def has(self, name: str) -> bool:
-        """Whether there is anything under a key of the tree, which is a dict."""
-        return children(self._manifest.skeleton).get(f"[{name!r}]") is not None
-
-    def read(self, like: Any, rename: Callable[[str], str | None] = lambda name: name) -> Any:
-        """The tree, as `load_tree` does.
-
-        **Arguments:**
-
-        - `rename`: of the path of an array in the file, that in `like`; `None` to leave the array out.
-        """
-        expected, structure = tree_flatten_with_path(like)
-        with _whole(self._directory):
-            size = os.fstat(self._file.fileno()).st_size
-            if size != self._manifest.length:
-                what = "truncated" if size < self._manifest.length else "damaged"
-                raise CheckpointError(
-                    f"'{self._directory / self._manifest.data}' is {what}: it has {size} bytes where "
-                    f"{self._manifest.length} were saved."
-                )
-            sources = _compare(expected, self._manifest, self._directory, rename)
-
-            def read(index: int, like: Any) -> Any:
-                return read_leaf(self._manifest.leaves[index], like, self._file)
-
-            leaves = [
-                leaf if source is ABSENT else rebuild(source, leaf, read)
-                for (_, leaf), source in zip(expected, sources, strict=True)
-            ]
-        return jax.tree.unflatten(structure, leaves)
-
-
-@contextlib.contextmanager
-def opened(path: Any) -> Generator[Saved]:
-    """**Raises:** [`treegy.CheckpointError`][] if there is no saved tree, or if its manifest is damaged."""
-    directory = local("path", path)
-    with _whole(directory):
-        manifest, file = _open(directory)
-    with file:
-        yield Saved(directory, manifest, file)
-
-
-@contextlib.contextmanager
-def _whole(directory: Path) -> Generator[None]:
-    """Whatever a reader stumbles over, as a [`treegy.CheckpointError`][]."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except OSError as error:
-        raise CheckpointError(f"What is saved in '{directory}' can't be read: {error}") from error
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
-        what = f"{type(error).__name__}: {error}"[:500]
-        raise CheckpointError(f"What is saved in '{directory}' is damaged: {what}") from error
-
-
 # What is an array
 
 
@@ -249,10 +151,10 @@ def _claim(directory: Path) -> None:
             f"'{directory}' holds checkpoints, the last of step {numbers[-1]}: save into a directory of its own, so "
             "that it is known which of them `load` reads."
         )
-    if _MANIFEST in names:
-        if _data_named_in(directory) is None:
+    if MANIFEST in names:
+        if data_named_in(directory) is None:
             raise CheckpointError(
-                f"'{directory / _MANIFEST}' is not a manifest of treegy's, or damaged, and is not replaced. "
+                f"'{directory / MANIFEST}' is not a manifest of treegy's, or damaged, and is not replaced. "
                 "Remove the directory, or choose another one."
             )
     elif others := sorted(name for name in names if not _OURS.fullmatch(name)):
@@ -261,10 +163,10 @@ def _claim(directory: Path) -> None:
         )
 
 
-def _data_named_in(directory: Path) -> str | None:
+def data_named_in(directory: Path) -> str | None:
     """The name of the data that a manifest of ours refers to, without checking anything else about it."""
     try:
-        content = json.loads((directory / _MANIFEST).read_bytes())
+        content = json.loads((directory / MANIFEST).read_bytes())
         return str(content["data"]["file"]) if content["format"] == _FORMAT else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -286,24 +188,8 @@ def _checksum(content: dict[str, Any]) -> str:
 # Reading
 
 
-def _open(directory: Path) -> tuple[_Manifest, BinaryIO]:
-    """The manifest and its data, opened: from then on a save at the same time doesn't matter."""
-    manifest = _read_manifest(directory)
-    while True:
-        try:
-            return manifest, (directory / manifest.data).open("rb")
-        except FileNotFoundError:
-            # A save may have replaced both in between.
-            newer = _read_manifest(directory)
-            if newer.data == manifest.data:
-                raise CheckpointError(
-                    f"'{directory / manifest.data}' is missing: '{_MANIFEST}' beside it says that the arrays are there."
-                ) from None
-            manifest = newer
-
-
-def _read_manifest(directory: Path) -> _Manifest:
-    file = directory / _MANIFEST
+def read_manifest(directory: Path) -> Manifest:
+    file = directory / MANIFEST
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -336,50 +222,9 @@ def _read_manifest(directory: Path) -> _Manifest:
         if not _OURS.fullmatch(data) or any(leaf.offset + leaf.length > length for leaf in leaves):
             raise ValueError("the data")
         # What was written before there was this note is of an initialized model.
-        return _Manifest(data, length, leaves, content["skeleton"], content.get("initialized") is not False)
+        return Manifest(data, length, leaves, content["skeleton"], content.get("initialized") is not False)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{file}' is not a manifest that treegy writes: {error!s:.500}.") from None
-
-
-def _compare(
-    expected: list[tuple[Any, Any]], manifest: _Manifest, directory: Path, rename: Callable[[str], str | None]
-) -> list[Any]:
-    """For every leaf of `like` the part of the skeleton it is read from, or `_ABSENT` where it is kept."""
-    named = ((rename(leaf.path), i) for i, leaf in enumerate(manifest.leaves))
-    index = {name: i for name, i in named if name is not None}
-    rest = set(index.values())
-    sources: list[Any] = []
-    differences: list[str] = []
-    for (name, leaf), (path, _) in zip(with_names(expected), expected, strict=True):
-        source: Any = ABSENT
-        if leaf is UNKNOWN:
-            source = find(manifest.skeleton, path)
-            if source is ABSENT:
-                differences.append(f"only here: {name}")
-            else:
-                rest -= indices(source, name)
-        elif is_arraylike(leaf):
-            here = f"{dtype_name(leaf.dtype)}[{','.join(map(str, leaf.shape))}]"
-            if name not in index:
-                differences.append(f"only here: {name}: {here}")
-            else:
-                source = index[name]
-                rest.discard(source)
-                saved = manifest.leaves[source]
-                dtype = str(leaf.dtype) if is_key_array(leaf) else leaf.dtype.name
-                if (tuple(leaf.shape), dtype) != (saved.shape, saved.dtype):
-                    differences.append(f"{name}: {here} here, {saved.describe()} in the file")
-        sources.append(source)
-    for i in sorted(rest):
-        saved = manifest.leaves[i]
-        differences.append(f"only in the file: {saved.path}: {saved.describe()}")
-    if differences:
-        raise CheckpointError(
-            f"What is saved in '{directory}' belongs to another architecture:\n"
-            + listed(differences)
-            + "\nIt can be loaded into what is built the same way as what was saved."
-        )
-    return sources
 
 
 def listed(differences: list[str]) -> str:

@@ -17,7 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from .._describe import array_name, describe, path_name
 from .._errors import MissingModule, MissingOptimizer
-from .._injection._contract import Axis
+from .._injection._hints import Axis
 from .._injection._inject import request
 from .._terms._objective import evaluate
 from .._terms._term import Context

@@ -9,7 +9,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from .._describe import array_name, describe, is_arraylike, listed
 from .._errors import ContractError, InjectionError, MissingMethod
-from .._injection._contract import Axis, axes_of, check, first_axis
+from .._injection._contract import axes_of, check
+from .._injection._hints import Axis, first_axis
 from .._injection._inject import Request, annotations, call, function_name, missing_argument, request, signature_text
 from .._terms._term import Available
 

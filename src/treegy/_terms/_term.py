@@ -12,7 +12,7 @@ import jax
 
 from .._describe import is_arraylike
 from .._injection._at import Selection
-from .._injection._contract import Vocabulary
+from .._injection._hints import Vocabulary
 from .._injection._inject import function_name, written
 
 Available = Mapping[str, Any]
