@@ -112,7 +112,7 @@ def test_a_directory_of_another_training(tmp_path):
         fit(*figures, tg.callbacks.ModelCheckpoint(path, **arguments))
         kept = steps_in(path)
         other = make_model().replace(optimizer=optax.sgd(1.0))
-        refused = r"holds checkpoints of other trainings, of step (4, 8, )?12, and this one begins at step 0\. Choose"
+        refused = r"holds checkpoints of other runs, of step (4, 8, )?12, and this one begins at step 0\. Choose"
         with pytest.raises(tg.CheckpointError, match=refused) as info:
             fit(*figures, tg.callbacks.ModelCheckpoint(path, **arguments), model=other)
         assert info.value.__notes__[0] == "This happened in epoch 1, after 0 of its steps."
@@ -176,7 +176,7 @@ def test_a_damaged_backup_falls_back_to_the_one_before(tmp_path):
     for file in (tmp_path / "10").rglob("*"):
         if file.is_file():
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.warns(UserWarning, match="The checkpoint '.*10' is damaged.*Going on from the backup before it"):
+    with pytest.warns(UserWarning, match="The checkpoint '.*10' is damaged.*Resuming from the backup before it"):
         model, history = fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), steps_per_execution=1)
     expected, before = fit(steps_per_execution=1)
     assert history.history == before.history
@@ -184,14 +184,14 @@ def test_a_damaged_backup_falls_back_to_the_one_before(tmp_path):
 
 
 def test_damaged_backups_are_replaced(tmp_path):
-    """When both are, training begins anew, and makes backups from the first moment."""
+    """When both are, training begins from scratch, and makes backups from the first moment."""
     interrupted(tmp_path)
     for file in tmp_path.rglob("*"):
         if file.is_file() and file.name != ".lock":
             file.write_bytes(b"")
     with (
-        pytest.warns(UserWarning, match="10' is damaged.*Going on from the backup before it"),
-        pytest.warns(UserWarning, match="8' is damaged.*There is none before it: training begins anew"),
+        pytest.warns(UserWarning, match="10' is damaged.*Resuming from the backup before it"),
+        pytest.warns(UserWarning, match="8' is damaged.*There is none before it: training begins from scratch"),
         pytest.raises(RuntimeError, match="no"),
     ):
         fit(FailingAt(5), tg.callbacks.BackupAndRestore(tmp_path, save_freq=2), steps_per_execution=1)
@@ -399,7 +399,7 @@ def test_a_model_of_another_treegy(tmp_path):
 def test_one_directory_for_two(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     try:
-        with pytest.raises(tg.CheckpointError, match=rf"in use by another training \(process {os.getpid()}\)"):
+        with pytest.raises(tg.CheckpointError, match=rf"in use by another run \(process {os.getpid()}\)"):
             fit(tg.callbacks.BackupAndRestore(tmp_path))
     finally:
         checkpoints.close()
@@ -420,7 +420,7 @@ def test_the_workers_of_a_loader_hold_no_directory(tmp_path):
         os._exit(0)
     try:
         os.read(runs, 1)
-        with pytest.raises(tg.CheckpointError, match="in use by another training"):
+        with pytest.raises(tg.CheckpointError, match="in use by another run"):
             Lock(tmp_path / ".lock")
         lock.release()
         Lock(tmp_path / ".lock").release()

@@ -344,7 +344,7 @@ def test_a_damaged_backup_is_passed_over(tmp_path, unbroken, file, share):
     written("backups", tmp_path)
     damaged = tmp_path / str(steps_in(tmp_path)[-1]) / file
     flipped(damaged, int(share * damaged.stat().st_size), 6)
-    with pytest.warns(UserWarning, match="is damaged.*Going on from the backup before it"):
+    with pytest.warns(UserWarning, match="is damaged.*Resuming from the backup before it"):
         _, history = fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq=1), steps_per_execution=1)
     assert history.history == unbroken
 

@@ -583,7 +583,7 @@ def test_the_backup_of_a_run_that_began_elsewhere_can_be_replaced(tmp_path):
     model, _ = fit()
     with pytest.raises(ZeroDivisionError):
         fit(FailingIn(2), tg.callbacks.BackupAndRestore(tmp_path), model=model)
-    with pytest.raises(tg.CheckpointError, match="is of another training: that began at step 12"):
+    with pytest.raises(tg.CheckpointError, match="is of another run: that began at step 12"):
         fit(tg.callbacks.BackupAndRestore(tmp_path))
     found, _ = fit(tg.callbacks.BackupAndRestore(tmp_path, overwrite=True))
     assert same(found.states, model.states)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treegy._data._shuffle import key_words, order
+from treegy._data._shuffle import key_data_of, order
 
 WORDS = np.array([0x12345678, 0x9ABCDEF0], np.uint32)
 
@@ -112,14 +112,14 @@ def test_steps_and_words_give_different_orders():
 
 def test_keys_give_words():
     def words(key):
-        return tuple(np.asarray(key_words(key)).tolist())
+        return tuple(np.asarray(key_data_of(key)).tolist())
 
     seen = {}
     for impl in ("threefry2x32", "rbg", "unsafe_rbg"):
         for seed in range(20):
             key = jax.random.key(seed, impl=impl)
             seen[impl, seed] = words(key)
-            assert key_words(key).dtype == np.uint32
+            assert key_data_of(key).dtype == np.uint32
             assert seen[impl, seed] != tuple(jax.random.key_data(key).tolist()[:2])
     for impl in ("threefry2x32", "rbg"):
         assert len({w for (i, _), w in seen.items() if i == impl}) == 20
@@ -134,11 +134,11 @@ def test_every_bit_of_a_key_changes_half_of_the_bits_of_its_words():
         implementation = "threefry2x32" if bits == 64 else "rbg"
         changed = np.zeros((bits, 64))
         for row in data:
-            words = key_words(jax.random.wrap_key_data(row, impl=implementation))
+            words = key_data_of(jax.random.wrap_key_data(row, impl=implementation))
             for bit in range(bits):
                 other = row.copy()
                 other[bit // 32] ^= np.uint32(1 << bit % 32)
-                found = key_words(jax.random.wrap_key_data(other, impl=implementation)) ^ words
+                found = key_data_of(jax.random.wrap_key_data(other, impl=implementation)) ^ words
                 changed[bit] += np.unpackbits(found.view(np.uint8))
         # Of 40 coins, none of thousands shows fewer than 4 or more than 36 heads but by a chance below 1e-3.
         assert 4 <= changed.min() and changed.max() <= 36
@@ -147,8 +147,8 @@ def test_every_bit_of_a_key_changes_half_of_the_bits_of_its_words():
 
 def test_orders_stay_what_they_are():
     # A training that is resumed later must see the same order.
-    assert key_words(jax.random.key(0)).tolist() == [2465396111, 413842074]
-    assert key_words(jax.random.key(1, impl="rbg")).tolist() == [1374790220, 3826501958]
+    assert key_data_of(jax.random.key(0)).tolist() == [2465396111, 413842074]
+    assert key_data_of(jax.random.key(1, impl="rbg")).tolist() == [1374790220, 3826501958]
     assert epoch(10, 3).tolist() == [2, 1, 3, 9, 0, 4, 7, 6, 5, 8]
     assert order(WORDS, 3, 60_000, 30_000, 4).tolist() == [59930, 16044, 4918, 5076]
 

@@ -11,7 +11,7 @@ import pytest
 
 import treegy as tg
 from treegy._data import _array_source
-from treegy._data._arrays import Arrays
+from treegy._data._as_arrays import Arrays
 from treegy._data._chunk import Placed
 
 N, BATCH = 22, 5

@@ -181,9 +181,9 @@ def test_another_seed_changes_nothing(tmp_path, save_freq):
 def test_what_must_be_as_it_was(tmp_path):
     broken(tmp_path, FailingAt(step=7), 2, dict)
     backup = tg.callbacks.BackupAndRestore(tmp_path, 2)
-    with pytest.raises(tg.CheckpointError, match="of a training with `shuffle=True`, and now it is False"):
+    with pytest.raises(tg.CheckpointError, match="of a run with `shuffle=True`, and now it is False"):
         fit(backup, shuffle=False)
-    with pytest.raises(tg.CheckpointError, match="of a training with `steps_per_epoch=None`, and now it is 2"):
+    with pytest.raises(tg.CheckpointError, match="of a run with `steps_per_epoch=None`, and now it is 2"):
         fit(backup, steps_per_epoch=2)
     without = "in batches of 3, and now there are 12 examples in batches of 3, without the remainder"
     with pytest.raises(tg.CheckpointError, match=without):
@@ -288,7 +288,7 @@ def test_two_trainings_with_one_directory(tmp_path):
         fit(FailingAt(epoch=2), backup, model=first)
     # The script again: the first training is not the one of which there is a backup.
     of_another = (
-        r"The backup in '.*' is of another training: that began at step 16 of its model, and made 8 steps; this one "
+        r"The backup in '.*' is of another run: that began at step 16 of its model, and made 8 steps; this one "
         r"begins at step 0\. Give each training a directory of its own\."
     )
     with pytest.raises(tg.CheckpointError, match=of_another):
@@ -302,7 +302,7 @@ def test_two_trainings_with_one_directory(tmp_path):
 def test_a_second_training_after_one_whose_backup_was_kept(tmp_path):
     backup = tg.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
     first, _ = fit(backup)
-    with pytest.raises(tg.CheckpointError, match="of another training: that began at step 0 of its model"):
+    with pytest.raises(tg.CheckpointError, match="of another run: that began at step 0 of its model"):
         fit(backup, model=first)
 
 

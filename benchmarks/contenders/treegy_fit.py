@@ -11,7 +11,7 @@ import optax
 from workloads import Work
 
 import treegy as tg
-from treegy._data._shuffle import key_words, order
+from treegy._data._shuffle import key_data_of, order
 
 from . import Contender
 from .networks import equinox_network
@@ -21,7 +21,7 @@ _SEED = 42
 
 def order_of_first_epoch(examples: int) -> np.ndarray:
     """The order in which `fit` shuffles: handed to all others, so that all see the same batches."""
-    return order(key_words(jax.random.key(_SEED)), 0, examples, 0, examples).astype(np.int64)
+    return order(key_data_of(jax.random.key(_SEED)), 0, examples, 0, examples).astype(np.int64)
 
 
 class Treegy(Contender):

@@ -16,7 +16,7 @@ import numpy as np
 from .._describe import is_key
 from .._errors import CheckpointError
 from .._placement import default_device
-from ._arrays import Arrays, batches_in, named_leaves
+from ._as_arrays import Arrays, batches_in, named_leaves
 from ._batch import Batch
 from ._chunk import Chunk, Placed, Stacked
 from ._in_32_bits import check_fits_32_bits, in_32_bits
@@ -83,7 +83,7 @@ class ArraySource(Source):
     def resume(self, state: Mapping[str, Any]) -> None:
         if dict(state) != self.state():
             raise CheckpointError(
-                f"The backup is of a training on other data: on {_counted(state)}, and now there are "
+                f"The backup is of a run on other data: on {_counted(state)}, and now there are "
                 f"{_counted(self.state())}."
             )
 

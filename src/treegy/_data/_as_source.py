@@ -5,7 +5,7 @@ from typing import Any
 from .._describe import describe
 from .._errors import DataError
 from ._array_source import ArraySource
-from ._arrays import Arrays
+from ._as_arrays import Arrays
 from ._iterable_source import BatchSource, gives_batches
 from ._source import Source
 

@@ -53,7 +53,7 @@ class Placed(NamedTuple):
         where = self.positions[i]
 
         def picked(array: Any) -> Any:
-            # There is no position that doesn't exist: nothing has to be looked for, or filled.
+            # Indices are in bounds by construction.
             return array.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
         return jax.tree.map(picked, self.examples)._replace(class_weight=self.class_weight)

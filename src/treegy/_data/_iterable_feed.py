@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from .._describe import is_key
-from ._arrays import named_leaves
+from ._as_arrays import named_leaves
 from ._batch import Batch
 from ._chunk import Chunk, Stacked
 from ._in_32_bits import check_fits_32_bits

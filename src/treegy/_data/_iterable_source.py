@@ -1,4 +1,7 @@
-"""Anything that gives batches as a source: generators, lists wrapped in an object, PyTorch's and Grain's loaders."""
+"""Anything that gives batches as a source: generators, lists wrapped in an object, PyTorch's and Grain's loaders.
+
+Long, since where data is, how it gets there again and what a batch is checked for depend on each other.
+"""
 
 import base64
 import itertools
@@ -13,7 +16,7 @@ import jax
 from .._describe import describe, is_arraylike
 from .._errors import CheckpointError, DataError
 from .._warn import warn
-from ._arrays import as_arrays, common_length
+from ._as_arrays import as_arrays, common_length
 from ._batch import Batch
 from ._explicit_mesh import refuse_explicit
 from ._iterable_feed import BatchFeed
@@ -193,7 +196,7 @@ class BatchSource(Source):
         if not self.is_alone:
             self._waiting = []
         self._position = len(self._waiting)
-        # Two references are those of this call. If there are more, somebody else may go on with it.
+        # Two references are those of this call. If there are more, somebody else may use it further.
         if iterator is not self._iterable and hasattr(iterator, "close") and sys.getrefcount(iterator) <= 2:
             iterator.close()  # pyright: ignore
 

@@ -24,7 +24,7 @@ _MIXING_ROUNDS = 6
 _BLOCK = 1 << 15
 
 
-def key_words(key: Any) -> UInt32[np.ndarray, "2"]:
+def key_data_of(key: Any) -> UInt32[np.ndarray, "2"]:
     """The two words from which the orders of a PRNG key follow.
 
     They are mixed in NumPy, as `jax.random.fold_in` would have to be compiled first, which takes longer than many an
@@ -123,7 +123,7 @@ def _permute(p: Any, keys: Any, a: int, b: int) -> Any:
 
 
 def _walk(p: Any, keys: Any, n: int, a: int, b: int, xp: Any) -> Any:
-    """The same for $[0, n)$: what falls outside goes on along its cycle, which comes back. Seldom more than once."""
+    """The same for $[0, n)$: what falls outside continues along its cycle, which comes back. Seldom more than once."""
     if xp is np:
         p = _permute(p, keys, a, b)
         while (outside := np.flatnonzero(p >= np.uint32(n))).size:

@@ -1,7 +1,7 @@
 """Where batches come from: what `fit`, `evaluate` and `predict` need to know of their data, whatever it is.
 
-A source is the data itself: arrays that are cut into batches (`_arrays.py`), or something that gives batches one by one
-(`_iterable_source.py`). Its feed is the data on its way: passes over it, in chunks, ready for the device.
+A source is the data itself: arrays that are cut into batches (`_array_source.py`), or something that gives batches one
+by one (`_iterable_source.py`). Its feed is the data on its way: passes over it, in chunks, ready for the device.
 """
 
 import abc
@@ -92,7 +92,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def next_pass(self) -> None:
-        """The pass is over: the next one begins anew, unless the data goes on."""
+        """End the pass: the next one begins again, unless epochs have a length of their own."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned in an earlier process.
+        """Resume from what `state` returned in an earlier process.
 
         **Raises:** [`treegy.CheckpointError`][] if it was of other data.
         """

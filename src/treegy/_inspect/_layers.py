@@ -82,7 +82,7 @@ class Seat:
             cell: list[Any] = []
             self._seen.append(cell)
             _follow(result, cell)
-        except Exception:  # Who watches must not disturb: without this output the table is still right.
+        except Exception:  # Never let observing break the model; a missing output only leaves a cell empty.
             pass
 
     def __str__(self) -> str:
@@ -141,7 +141,7 @@ def observed(node: Any, watcher: Callable[[Path, Any], Watcher], fields: bool = 
         return node
 
     def inside(relative: Path, child: Any) -> Any:
-        # A function that a module has besides nothing else is the module.
+        # If the module's only leaf is a function, treat it as the module itself.
         field = fields and _is_function(child) and len(jax.tree.leaves(node)) > 1
         if field or _is_layer(relative, child):
             return observed(child, watcher, fields, path + relative)

@@ -7,7 +7,7 @@ import equinox as eqx
 from .._describe import describe
 from .._errors import InjectionError
 from .._injection._inject import function_name, places, request
-from .._steps._assembly import bound_to
+from .._steps._bind_self import bound_to
 from .._steps._defaults import for_module, for_terms
 from .._steps._dispatch import is_default
 from .._steps._forward import inputs_of

@@ -10,10 +10,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._data._arrays import as_arrays
+from .._data._as_arrays import as_arrays
 from .._data._batch import Batch
 from .._describe import describe, is_arraylike, path_name
-from .._steps._assembly import bound_to, partitioned
+from .._steps._assembly import partitioned
+from .._steps._bind_self import bound_to
 from .._steps._dispatch import is_default
 from .._steps._prepare import prepared
 from .._steps._states import States

@@ -23,7 +23,7 @@ class Table(NamedTuple):
 
 
 def as_text(tables: Sequence[Table], notes: Sequence[str], width: int) -> str:
-    """The tables one under the other, and the notes. Cells too long for `width` go on in another line."""
+    """The tables one under the other, and the notes. Cells too long for `width` are wrapped."""
     # Rich takes a while to import, and is needed for this alone.
     from rich.box import Box
     from rich.console import Console

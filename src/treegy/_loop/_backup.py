@@ -1,4 +1,4 @@
-"""A run as a document of `Checkpoints`, and a run that goes on from one."""
+"""A run as a document of `Checkpoints`, and a run that resumes from one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ _NUMBERS = ("epoch", "done", "begin", "step", "start", "unsettled")
 
 
 def document(run: Run) -> dict[str, Any]:
-    """All that is needed to go on in another process, as a document of `Checkpoints`."""
+    """Return all that is needed to resume in another process, as a document of `Checkpoints`."""
     states = run.engine.copy().states
     return {
         "format": RUN,
@@ -41,21 +41,21 @@ def document(run: Run) -> dict[str, Any]:
         "last": run.schedule.epochs,
         "steps_per_epoch": run.schedule.steps,
         "words": None if run.words is None else run.words.tolist(),
-        "stopped": run.hooks.ended,
+        "stopped": run.callback_list.ended,
         "validated": run.validated,
         "history": run.history.history,
         "epochs": run.history.epoch,
         "validations": [list(v) for v in run.history.validations],
         "data": run.source.state(),
         "validation": None if run.validation is None else run.validation.state(),
-        "callbacks": run.hooks.state(),
+        "callbacks": run.callback_list.state(),
     }
 
 
 def resume(run: Run, document: Any, directory: Any) -> None:
-    """Have a run that has not begun go on from a document, which comes from a directory.
+    """Have a run that has not begun resume from a document, which comes from a directory.
 
-    **Raises:** [`treegy.CheckpointError`][] if it is of another training.
+    **Raises:** [`treegy.CheckpointError`][] if it is of another run.
     """
     check_began_alike(run, document, directory)
     _check_is_alike(run, document, directory)
@@ -74,17 +74,17 @@ def resume(run: Run, document: Any, directory: Any) -> None:
         if "position" in (document["validation"] or {}):
             run.validation.resume(document["validation"])
     # Before an epoch begins, with which loggers start their runs; and after, since that may change what was restored.
-    run.hooks.restore(document["callbacks"])
+    run.callback_list.restore(document["callbacks"])
     if run.done:
         # What callbacks set up for an epoch is there, and data of which they tell the epoch has been told.
         run.begin_epoch()
-        run.hooks.restore(document["callbacks"])
+        run.callback_list.restore(document["callbacks"])
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.engine.replace(with_states(model, states))
     run.engine.restore(document["logs"])
     if document["stopped"] is not None:
-        run.hooks.stop(document["stopped"])
+        run.callback_list.stop(document["stopped"])
         run.ended = True
 
 
@@ -103,9 +103,9 @@ def check_began_alike(run: Run, document: Any, directory: Any) -> None:
     going_on = document["epoch"] < document["last"] and document["stopped"] is None
     if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
         raise CheckpointError(
-            f"The backup in '{directory}' is of another training: that began at step {document['start']} of its model, "
-            f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each "
-            "training a directory of its own."
+            f"The backup in '{directory}' is of another run: that began at step {document['start']} of its model, "
+            f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each run "
+            "a directory of its own."
         )
 
 
@@ -117,9 +117,7 @@ def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
     }
     for name, (then, now) in changed.items():
         if then != now:
-            raise CheckpointError(
-                f"The backup in '{directory}' is of a training with `{name}={then}`, and now it is {now}."
-            )
+            raise CheckpointError(f"The backup in '{directory}' is of a run with `{name}={then}`, and now it is {now}.")
 
 
 def _values(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,9 +48,9 @@ class Callback:
 
     @property
     def model(self) -> Any:
-        """The model as it is now: a copy, which stays valid when training goes on.
+        """The model as it is now: a copy, which stays valid when training continues.
 
-        Training goes on with the model that is assigned: one of the same structure, in which arrays have changed.
+        Training continues with the model that is assigned: one of the same structure, in which arrays have changed.
         """
         if self._current is None:
             raise AttributeError("a callback has a `model` while `fit`, `evaluate` or `predict` runs.")
@@ -63,20 +63,20 @@ class Callback:
         self._replace(model)
 
     def stop(self, reason: str | None = None, interrupt: bool = False) -> None:
-        """End the training after this epoch, or sooner if called in a hook of batches or steps.
+        """End the run after this epoch, or sooner if called in a hook of batches or steps.
 
         **Arguments:**
 
         - `reason`: what `history.stopped` says; the name of the callback by default.
-        - `interrupt`: whether the training is to go on later, as after Ctrl-C: an epoch that is under way isn't
+        - `interrupt`: whether the run is to resume later, as after Ctrl-C: an epoch that is under way isn't
             ended, and [`treegy.callbacks.BackupAndRestore`][] writes a backup and keeps it. If another callback ends
-            the training as well, it has ended.
+            the run as well, it has ended.
         """
         if self._stop is not None:
             self._stop(reason or type(self).__name__, interrupt)
 
     def state(self) -> Mapping[str, Any]:
-        """What the callback has to remember if the training is interrupted and goes on in another process.
+        """What the callback has to remember if the run is interrupted and resumes in another process.
 
         A dict of numbers, strings, arrays, and lists, tuples and dicts of these: `restore` gets what is equal to it,
         NumPy's arrays as NumPy's and with their dtypes. Of other PyTrees, their leaves; anything else is refused.
@@ -93,7 +93,7 @@ class Callback:
     def next_step(self, step: int) -> int | None:
         """After which step, later than `step`, `on_step_end` is to be called; `None` for never.
 
-        Steps are counted from 1 over all trainings of the model, as `model.states.step` does. Compiled calls end
+        Steps are counted from 1 over all runs of the model, as `model.states.step` does. Compiled calls end
         there, which costs nothing for the steps in between.
         """
         return None
@@ -114,7 +114,7 @@ class Callback:
     def on_train_begin(self, logs: Logs) -> None: ...
     def on_train_end(self, logs: Logs) -> None: ...
     def on_interrupt(self, logs: Logs) -> None:
-        """Called when Ctrl-C or `stop(interrupt=True)` has interrupted the training, before `on_train_end`."""
+        """Called when Ctrl-C or `stop(interrupt=True)` has interrupted the run, before `on_train_end`."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Called before the first batch of an epoch is looked at, so that data can be told the epoch.

@@ -9,7 +9,7 @@ from .._warn import warn
 from ._callback import Callback
 
 
-class Hooks:
+class CallbackList:
     """The callbacks of one run. The user's list is never changed."""
 
     def __init__(
@@ -19,8 +19,8 @@ class Hooks:
 
         - `callbacks`: a callback, a sequence of them, or `None`.
         - `current`: gives the model as it is now.
-        - `replace`: makes the training go on with another one.
-        - `run`: the training, for the callbacks that belong to the loop.
+        - `replace`: makes training continue with another one.
+        - `run`: the run, for the callbacks that belong to the loop.
 
         **Raises:** `TypeError` for what isn't a callback.
         """
@@ -53,11 +53,11 @@ class Hooks:
 
     @property
     def stopped(self) -> str | None:
-        """Why the training is to stop. If it ends, it doesn't matter that it was also interrupted."""
+        """Why the run is to stop. If it ends, it doesn't matter that it was also interrupted."""
         return self.ended or self.interrupted
 
     def stop(self, reason: str, interrupt: bool = False) -> None:
-        """End or interrupt the training as soon as can be; the first reason counts."""
+        """End or interrupt the run as soon as can be; the first reason counts."""
         if interrupt:
             self.interrupted = self.interrupted or reason
         else:
@@ -65,19 +65,19 @@ class Hooks:
         # At the end of an epoch it makes no difference, and in its beginning an epoch is meant.
         self.at_once = self.at_once or self._hook not in ("on_epoch_begin", "on_train_begin")
 
-    def listens(self, *hooks: str) -> bool:
+    def listens(self, *callback_list: str) -> bool:
         """Whether any callback overrides one of these hooks."""
-        return any(_overrides(c, h) for c in self.callbacks for h in hooks)
+        return any(_overrides(c, h) for c in self.callbacks for h in callback_list)
 
     @property
     def adds_to_logs(self) -> bool:
         """Whether a callback that isn't treegy's may add to the logs of an epoch, which all of them see."""
-        hooks = ("on_epoch_end", "on_test_end", "on_test_batch_end")
+        callback_list = ("on_epoch_end", "on_test_end", "on_test_batch_end")
         own = __name__.partition(".")[0] + "."
         return any(
             hook in vars(c) or (_overrides(c, hook) and not type(c).__module__.startswith(own))
             for c in self.callbacks
-            for hook in hooks
+            for hook in callback_list
         )
 
     def next_step(self, step: int) -> int | None:
@@ -107,7 +107,7 @@ class Hooks:
         return [[type(callback).__name__, callback.state()] for callback in self.callbacks]
 
     def restore(self, states: list[Any]) -> None:
-        """Have the callbacks go on from what `state` returned, by the names of their classes and in their order."""
+        """Have the callbacks resume from what `state` returned, by the names of their classes and in their order."""
         waiting = [(name, state) for name, state in states if state]
         for callback in self.callbacks:
             found = next((pair for pair in waiting if pair[0] == type(callback).__name__), None)

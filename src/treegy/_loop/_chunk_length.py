@@ -15,7 +15,7 @@ _SECONDS = 0.2
 _GROWTH = 4
 
 
-class Pace:
+class ChunkLength:
     """The length of chunks, from how long they take; as long as can be if nobody looks."""
 
     def __init__(self, limit: int, watched: bool):

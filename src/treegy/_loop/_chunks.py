@@ -18,7 +18,7 @@ import numpy as np
 
 from .._data._batch import Batch
 from .._describe import array_name, path_name
-from .._steps._hashable import Frozen, Shapes, join, split
+from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
 from .._steps._run_step import predict, test, train
 from .._terms._class_weight import Labelled, noted_labels
 from .._terms._logs import Logs
@@ -30,21 +30,21 @@ from ._retrace import note_model
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def train_step(frozen: Frozen, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
-    model, logs = train(join(arrays, frozen), examples)
-    return split(model)[0], logs
+def train_step(frozen: Static, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
+    model, logs = train(hashable_combine(arrays, frozen), examples)
+    return hashable_partition(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def test_step(frozen: Frozen, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
-    model, logs = test(join(arrays, frozen), examples, index)
-    return split(model)[0], logs
+def test_step(frozen: Static, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
+    model, logs = test(hashable_combine(arrays, frozen), examples, index)
+    return hashable_partition(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def predict_step(frozen: Frozen, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Any]:
-    model, y_pred = predict(join(arrays, frozen), examples.x, index)
-    return split(model)[0], y_pred
+def predict_step(frozen: Static, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Any]:
+    model, y_pred = predict(hashable_combine(arrays, frozen), examples.x, index)
+    return hashable_partition(model)[0], y_pred
 
 
 _NAMES: dict[Any, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
@@ -62,7 +62,7 @@ class Traced(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
+def traced(step: Any, frozen: Static, shapes: Shapes) -> Traced:
     arrays, examples = shapes.values
     note_model(_NAMES[step], frozen, arrays, shapes.key)
     jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
@@ -74,18 +74,18 @@ def traced(step: Any, frozen: Frozen, shapes: Shapes) -> Traced:
 
 
 @functools.lru_cache(maxsize=256)
-def empty(step: Any, frozen: Frozen, shapes: Shapes) -> Logs:
+def empty(step: Any, frozen: Static, shapes: Shapes) -> Logs:
     found = traced(step, frozen, shapes).results[1]
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
 
 
 @functools.lru_cache(maxsize=256)
-def slow_in_loops_of(step: Any, frozen: Frozen, shapes: Shapes) -> bool:
+def slow_in_loops_of(step: Any, frozen: Static, shapes: Shapes) -> bool:
     arrays, examples = shapes.values
     return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
 
 
-def _known(cached: Any, step: Any, frozen: Frozen, arrays: list[Any], examples: Batch) -> Any:
+def _known(cached: Any, step: Any, frozen: Static, arrays: list[Any], examples: Batch) -> Any:
     """What one of these caches holds for a step; it keeps none of the arrays alive."""
     shapes = Shapes((arrays, examples))
     try:
@@ -96,7 +96,7 @@ def _known(cached: Any, step: Any, frozen: Frozen, arrays: list[Any], examples: 
 
 def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
-    arrays, frozen = split(model)
+    arrays, frozen = hashable_partition(model)
     changed = _known(traced, step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
 
@@ -108,7 +108,7 @@ def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any
     carry = (picked(arrays, changed), result)
     # A chunk with room for one step only is no loop: straight-line programs are compiled to something faster.
     carried, result = body(0, carry) if data.steps == 1 else jax.lax.fori_loop(0, n, body, carry)
-    return join(filled(arrays, carried, changed), frozen), result
+    return hashable_combine(filled(arrays, carried, changed), frozen), result
 
 
 def picked(arrays: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
@@ -152,7 +152,7 @@ def test_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[A
 def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
-    arrays, frozen = split(model)
+    arrays, frozen = hashable_partition(model)
     one = _known(traced, predict_step, frozen, arrays, data.batch).results[1]
     room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
     return _looped(predict_step, _written, model, room, data, start, n)
@@ -173,19 +173,19 @@ class Kind(NamedTuple):
     def name(self) -> str:
         return _NAMES[self.step]
 
-    def changed(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> tuple[bool, ...]:
+    def changed(self, frozen: Static, arrays: list[Any], examples: Batch) -> tuple[bool, ...]:
         """Which arrays of the model a step changes: the others are no part of the loop."""
         return _known(traced, self.step, frozen, arrays, examples).changed
 
-    def labelled(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> list[Labelled]:
+    def labelled(self, frozen: Static, arrays: list[Any], examples: Batch) -> list[Labelled]:
         """The losses that class weights reach, and what their labels are."""
         return _known(traced, self.step, frozen, arrays, examples).labelled
 
-    def empty(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> Logs:
+    def empty(self, frozen: Static, arrays: list[Any], examples: Batch) -> Logs:
         """The logs of no examples."""
         return _known(empty, self.step, frozen, arrays, examples)
 
-    def slow_in_loops(self, frozen: Frozen, arrays: list[Any], examples: Batch) -> bool:
+    def slow_in_loops(self, frozen: Static, arrays: list[Any], examples: Batch) -> bool:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
         return _known(slow_in_loops_of, self.step, frozen, arrays, examples)
 

@@ -145,7 +145,7 @@ def _convolution(eqn: jex.JaxprEqn) -> list[jex.JaxprEqn]:
     """A convolution between the transpositions that it needs."""
     avals: list[Any] = [v.aval for v in eqn.invars]
     like = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
-    # Traced anew for every convolution: so its variables are new ones, which no other equation has.
+    # Traced again for every convolution: so its variables are new ones, which no other equation has.
     new = jax.make_jaxpr(lambda lhs, rhs: _conv(lhs, rhs, eqn.params))(*like).jaxpr
     if new.outvars[0].aval != eqn.outvars[0].aval:
         return [eqn]  # explicit shardings and the like, of which the shapes above say nothing

@@ -16,7 +16,7 @@ from .._data._batch import Batch
 from .._data._chunk import shapes_of
 from .._errors import CheckpointError
 from .._steps._dispatch import is_default_jit
-from .._steps._hashable import Frozen, Shapes, join, split
+from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
 from .._terms._logs import Logs
 from ._chunks import Kind, filled, merged, picked
 from ._retrace import note_batch
@@ -24,7 +24,7 @@ from ._retrace import note_batch
 
 def _flat(
     chunk: Any,
-    frozen: Frozen,
+    frozen: Static,
     changed: tuple[bool, ...],
     carried: list[Any],
     result: Any,
@@ -35,8 +35,8 @@ def _flat(
 ) -> tuple[list[Any], Any, Any]:
     others = iter(kept)
     arrays = [None if c else next(others) for c in changed]
-    model, result = chunk(join(filled(arrays, carried, changed), frozen), result, data, start, n)
-    carried = picked(split(model)[0], changed)
+    model, result = chunk(hashable_combine(filled(arrays, carried, changed), frozen), result, data, start, n)
+    carried = picked(hashable_partition(model)[0], changed)
     # The marker is never donated: waiting for it is waiting for what the chunk computes, and so for its data not being
     # read any more.
     marker, _ = jax.lax.optimization_barrier((start + n, jax.tree.leaves((result, carried))[:1]))
@@ -56,13 +56,13 @@ _OPTIONS: dict[str, Any] = {
 
 
 @functools.lru_cache(maxsize=1024)
-def program(donates: bool, chunk: Any, frozen: Frozen, changed: tuple[bool, ...]) -> Any:
+def program(donates: bool, chunk: Any, frozen: Static, changed: tuple[bool, ...]) -> Any:
     # One function for each model, and no static arguments: JAX has caches of these that can't be cleared.
     flat = functools.partial(_flat, chunk, frozen, changed)
     return jax.jit(flat, donate_argnums=(0,) if donates else (), compiler_options=dict(_OPTIONS) or None)
 
 
-def _run(donates: bool, chunk: Any, frozen: Frozen, changed: tuple[bool, ...], *args: Any) -> Any:
+def _run(donates: bool, chunk: Any, frozen: Static, changed: tuple[bool, ...], *args: Any) -> Any:
     """`_flat`, compiled."""
     try:
         return program(donates, chunk, frozen, changed)(*args)
@@ -113,7 +113,7 @@ class Engine:
         self._kind = kind
         self._eager = bool(model.run_eagerly)
         self._compiled = None if self._eager or is_default_jit(model) else model.jit_step(kind.chunk)
-        self._arrays, self._frozen = split(model)
+        self._arrays, self._frozen = hashable_partition(model)
         if kind.trains:
             # Steps return arrays without weak types: with them, the next `fit` would compile everything again.
             self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
@@ -158,7 +158,7 @@ class Engine:
         return self._of_step(self._kind.slow_in_loops, self._first)
 
     def reset(self) -> None:
-        """Accumulate anew, as at the begin of an epoch."""
+        """Accumulate from scratch, as at the start of an epoch."""
         # What users compile may donate it.
         self._results: Any = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
 
@@ -176,7 +176,7 @@ class Engine:
             model, result = self._compiled(self.model, self._results, data, jnp.int32(start), jnp.int32(n))
             # What users compile may donate anything: so this is waited for now, and nothing later.
             jax.block_until_ready(result)
-            self._arrays, marker = split(model)[0], ()
+            self._arrays, marker = hashable_partition(model)[0], ()
         else:
             result, marker = self._run_compiled(data, start, n)
         if not self._kind.predicts:
@@ -227,24 +227,24 @@ class Engine:
                 predictions.append(result)
             else:
                 logs = result if logs is None else merged(logs, result)
-        self._arrays = split(model)[0]
+        self._arrays = hashable_partition(model)[0]
         return jax.tree.map(lambda *y: jnp.stack(y), *predictions) if self._kind.predicts else logs
 
     @property
     def model(self) -> Any:
         """The model as it is now. Its arrays are the engine's: the next training chunk may donate them."""
-        return join(self._arrays, self._frozen)
+        return hashable_combine(self._arrays, self._frozen)
 
     def copy(self) -> Any:
         """The model as it is now, with arrays of its own."""
-        return join(_copied(self._arrays), self._frozen)
+        return hashable_combine(_copied(self._arrays), self._frozen)
 
     def replace(self, model: Any) -> None:
-        """Go on with another model of the same structure, which stays valid.
+        """Continue with another model of the same structure, which stays valid.
 
         **Raises:** `ValueError` if it is of another structure.
         """
-        arrays, frozen = split(model)
+        arrays, frozen = hashable_partition(model)
         old, new = Shapes(self._arrays).key, Shapes(arrays).key
         if frozen != self._frozen or old != new:
             raise ValueError(
@@ -270,7 +270,7 @@ class Engine:
             empty = self._of_step(self._kind.empty, self._first)
         old, tree = jax.tree.flatten(empty)
         if [(a.shape, a.dtype) for a in old] != [(a.shape, a.dtype) for a in leaves]:
-            raise CheckpointError("The backup is of a training with other losses or metrics.")
+            raise CheckpointError("The backup is of a run with other losses or metrics.")
         self._results = jax.tree.unflatten(tree, [jnp.asarray(a) for a in leaves])
 
     @property

@@ -13,11 +13,11 @@ from .._describe import array_name, path_name
 from .._errors import DataError
 from .._steps._evaluated import evaluated
 from .._terms._logs import Logs
-from ._callback_list import Hooks
+from ._callback_list import CallbackList
 from ._chunk_length import steps_in_chunk
 from ._chunks import PREDICT, TEST
 from ._engine import Engine
-from ._pieces import Pieces
+from ._joined_predictions import Pieces
 from ._progress import Progress
 
 computed = jax.jit(Logs.compute)
@@ -34,37 +34,39 @@ def evaluate(
     source: Source,
     class_weight: Any,
     steps: int | None,
-    hooks: Hooks,
+    callback_list: CallbackList,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The figures of `model` over the data, or over the first `steps` batches of it."""
     first = source.first()._replace(class_weight=class_weight)
     with dicts_explained(first):
         engine = Engine(evaluated(model, "test"), TEST, first)
-    # Within `fit`, callbacks stop the training, and the validation is finished.
+    # Within `fit`, callbacks stop the run, and the validation is finished.
     alone = progress is not None
-    every_batch = hooks.listens("on_test_batch_begin", "on_test_batch_end")
-    hooks.call("on_test_begin", {})
+    every_batch = callback_list.listens("on_test_batch_begin", "on_test_batch_end")
+    callback_list.call("on_test_begin", {})
     if progress is not None:
         progress.begin_epoch(0, source.batches if steps is None else steps)
     done = 0
     # Who has stopped already gets one batch, of which there are metric values.
-    for chunk in _chunks(engine, source, steps, every_batch or (alone and hooks.stopped is not None), class_weight):
+    for chunk in _chunks(
+        engine, source, steps, every_batch or (alone and callback_list.stopped is not None), class_weight
+    ):
         if every_batch:
-            hooks.call("on_test_batch_begin", done, {})
+            callback_list.call("on_test_batch_begin", done, {})
         _, marker = engine.run(chunk.data, chunk.n)
         chunk.done(marker)
         done += chunk.n
         if every_batch:
-            hooks.call("on_test_batch_end", done - 1, figures(engine.logs))
+            callback_list.call("on_test_batch_end", done - 1, figures(engine.logs))
         if progress is not None:
             progress.update(done, lambda: figures(engine.logs))
-        if alone and hooks.stopped is not None:
+        if alone and callback_list.stopped is not None:
             break
     logs = figures(engine.logs)
     if progress is not None:
         progress.end_epoch(logs)
-    hooks.call("on_test_end", logs)
+    callback_list.call("on_test_end", logs)
     return logs
 
 
@@ -72,30 +74,30 @@ def predict(
     model: Any,
     source: Source,
     steps: int | None,
-    hooks: Hooks,
+    callback_list: CallbackList,
     progress: Progress,
 ) -> Any:
     """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
     engine = Engine(evaluated(model, "pred"), PREDICT, source.first())
-    every_batch = hooks.listens("on_predict_batch_begin", "on_predict_batch_end")
-    hooks.call("on_predict_begin", {})
+    every_batch = callback_list.listens("on_predict_batch_begin", "on_predict_batch_end")
+    callback_list.call("on_predict_begin", {})
     progress.begin_epoch(0, source.batches if steps is None else steps)
     done, pieces = 0, Pieces()
-    for chunk in _chunks(engine, source, steps, every_batch or hooks.stopped is not None):
+    for chunk in _chunks(engine, source, steps, every_batch or callback_list.stopped is not None):
         if every_batch:
-            hooks.call("on_predict_batch_begin", done, {})
+            callback_list.call("on_predict_batch_begin", done, {})
         stacked, marker = engine.run(chunk.data, chunk.n)
         chunk.done(marker)
         y_pred = jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked)
         pieces.append(y_pred)
         done += chunk.n
         if every_batch:
-            hooks.call("on_predict_batch_end", done - 1, {"outputs": y_pred})
+            callback_list.call("on_predict_batch_end", done - 1, {"outputs": y_pred})
         progress.update(done, dict)
-        if hooks.stopped is not None:
+        if callback_list.stopped is not None:
             break
     progress.end_epoch({})
-    hooks.call("on_predict_end", {})
+    callback_list.call("on_predict_end", {})
     return pieces.joined()
 
 

@@ -39,7 +39,7 @@ class Every:
         return f"Every(steps={self.steps})" if self.fraction is None else f"Every(fraction={self.fraction})"
 
 
-class Cadence:
+class ValidationFrequency:
     """When something is due."""
 
     def __init__(self, name: str, value: Any):
@@ -60,7 +60,7 @@ class Cadence:
     def is_default(self) -> bool:
         return self._every is None and self._epochs == 1
 
-    def checked(self, steps_per_epoch: int | None) -> "Cadence":
+    def checked(self, steps_per_epoch: int | None) -> "ValidationFrequency":
         """**Raises:** `ValueError` if it is about fractions of epochs whose length isn't known."""
         if self._every is not None and self._every.fraction is not None and steps_per_epoch is None:
             raise ValueError(

@@ -1,4 +1,7 @@
-"""Epochs: training, validation, callbacks, progress, history."""
+"""Epochs: training, validation, callbacks, progress, history.
+
+Long, since a run is one thing: its epochs, in the order in which they happen, and what they need to know.
+"""
 
 import functools
 import weakref
@@ -13,7 +16,7 @@ from .._data._batch import Batch
 from .._data._chunk import Chunk
 from .._data._iterable_source import BatchSource
 from .._data._mistaken_batches import dicts_explained
-from .._data._shuffle import key_words
+from .._data._shuffle import key_data_of
 from .._data._source import Feed, Source, tell_if_short
 from .._steps._evaluated import evaluated
 from .._steps._prepare import first_states, needs_batch, prepared, without_metrics
@@ -21,12 +24,12 @@ from .._terms._logs import Logs
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from ..optimizers._optimizer import at_epoch
-from ._callback_list import Hooks
-from ._chunk_length import Pace, steps_in_chunk
+from ._callback_list import CallbackList
+from ._chunk_length import ChunkLength, steps_in_chunk
 from ._chunks import TEST, TRAIN
 from ._engine import Engine
 from ._evaluate import evaluate, figures
-from ._every import Cadence
+from ._every import ValidationFrequency
 from ._history import Fitted, History
 from ._interrupt import Interrupt
 from ._label_check import check_labels
@@ -48,7 +51,7 @@ class Schedule(NamedTuple):
     """How many steps at most one compiled call makes, or `"auto"`."""
     shuffle: bool
     validation_steps: int | None
-    validation_freq: Cadence
+    validation_freq: ValidationFrequency
 
 
 def fit(
@@ -74,7 +77,7 @@ def _within(epoch: int, done: int) -> str:
 
 
 class Run:
-    """A training while it goes on."""
+    """A training run: its epochs, and all that is known of them."""
 
     epoch: int
     """The epoch that is under way, or the next one."""
@@ -83,15 +86,15 @@ class Run:
     begin: int
     """The step at which it began."""
     step: int
-    """How many steps the model has made, in all its trainings."""
+    """How many steps the model has made, in all its runs."""
     start: int
-    """The step at which the training began, in whichever process."""
+    """The step at which the run began, in whichever process."""
     since: int
-    """The step at which this process began with it, or went on."""
+    """The step at which this process began it, or resumed it."""
     words: Any
-    """Of which the orders of its epochs follow; `None` for that of the data."""
+    """Key data that seeds the shuffle; `None` when not shuffling."""
     unsettled: int | None
-    """The step before a chunk after which not everybody has been called yet."""
+    """The first step of a chunk whose callbacks haven't all run."""
     validated: dict[str, Any]
     """The figures of the epoch's last validation."""
     ended: bool
@@ -126,12 +129,12 @@ class Run:
         self._engine: Engine | None = None
         self._first: Batch | None = None
         self._feed: Feed | None = None
-        self._pace: Pace | None = None
+        self._chunk_length: ChunkLength | None = None
         self._when_looked: list[Callable[[], None]] = []
         states = first_states(model) if needs_batch(model, "train") else self.engine.model._carried
-        self._cadence = schedule.validation_freq.checked(self.steps_per_epoch)
+        self._validation_frequency = schedule.validation_freq.checked(self.steps_per_epoch)
         self.step = self.begin = self.start = self.since = int(states.get("step", 0))
-        self.words = key_words(states.rng) if schedule.shuffle else None
+        self.words = key_data_of(states.rng) if schedule.shuffle else None
         self.unsettled = None
         self.validated = {}
         self.history = History()
@@ -146,13 +149,15 @@ class Run:
             except Exception as error:
                 error.add_note(_within(self.epoch, 0))
                 raise
-        self.hooks = Hooks(callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self)
+        self.callback_list = CallbackList(
+            callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self
+        )
         try:
-            self._every_batch = self.hooks.listens("on_train_batch_begin", "on_train_batch_end")
+            self._every_batch = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
             self.show(verbose)
             self._interrupt = Interrupt()
         except BaseException:
-            self.hooks.close()
+            self.callback_list.close()
             raise
 
     @property
@@ -191,7 +196,7 @@ class Run:
         if not self.source.looks_alike_anywhere:
             self._look_at_data()
         self._feed = self.source.feed(self._steps_in_chunk(), self._class_weight)
-        self._pace = Pace(self._feed.steps, self._progress.live)
+        self._chunk_length = ChunkLength(self._feed.steps, self._progress.live)
         for call in self._when_looked:
             call()
 
@@ -215,7 +220,7 @@ class Run:
 
     def all_epochs(self) -> Fitted[Any]:
         """Train until the last epoch, or until somebody stops it."""
-        hooks = self.hooks
+        callback_list = self.callback_list
         forget()
         with self._interrupt:
             try:
@@ -224,7 +229,7 @@ class Run:
                         self._until_stopped()
                 finally:
                     self._progress.close()
-                    hooks.close()
+                    callback_list.close()
             except BaseException as error:
                 between = self.done == 0 and self.epoch > self.schedule.initial_epoch
                 error.add_note(
@@ -236,17 +241,17 @@ class Run:
         return Fitted(self.engine.model, self.history)
 
     def _until_stopped(self) -> None:
-        hooks = self.hooks
-        hooks.call("on_train_begin", {})
+        callback_list = self.callback_list
+        callback_list.call("on_train_begin", {})
         while self.epoch < self.schedule.epochs and not self.ended:
             self._one_epoch()
             if self._interrupt.requested:
-                hooks.stop("interrupted", interrupt=True)
-            self.ended = hooks.stopped is not None
-        self.history.stopped = hooks.interrupted if self.interrupted else hooks.ended
+                callback_list.stop("interrupted", interrupt=True)
+            self.ended = callback_list.stopped is not None
+        self.history.stopped = callback_list.interrupted if self.interrupted else callback_list.ended
         if self.interrupted:
-            hooks.call("on_interrupt", self._logs)
-        hooks.call("on_train_end", self._logs)
+            callback_list.call("on_interrupt", self._logs)
+        callback_list.call("on_train_end", self._logs)
         if self._part is not None:
             # What was seen of an epoch that has not ended; the callbacks, and so backups, don't know of it.
             self.history.append(self.epoch, self._part)
@@ -254,7 +259,7 @@ class Run:
     @property
     def validates_within_epochs(self) -> bool:
         """Whether validations come after so many steps, and not after epochs."""
-        return self._cadence.is_within_epochs
+        return self._validation_frequency.is_within_epochs
 
     @property
     def names(self) -> list[str] | None:
@@ -276,17 +281,19 @@ class Run:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the training stops, or has stopped, where it could go on."""
-        hooks = self.hooks
-        return hooks.interrupted is not None and hooks.ended is None and self.epoch < self.schedule.epochs
+        """Whether the run stops, or has stopped, where it can resume."""
+        callback_list = self.callback_list
+        return (
+            callback_list.interrupted is not None and callback_list.ended is None and self.epoch < self.schedule.epochs
+        )
 
     @property
     def over(self) -> bool:
         """Whether no further step is made, in this process."""
-        return self.hooks.stopped is not None or self.epoch >= self.schedule.epochs
+        return self.callback_list.stopped is not None or self.epoch >= self.schedule.epochs
 
     def _one_epoch(self) -> None:
-        hooks, epoch = self.hooks, self.epoch
+        callback_list, epoch = self.callback_list, self.epoch
         if self.done == 0:
             # Else an earlier process was interrupted here, and callbacks were called when that was found.
             self.begin, self.validated = self.step, {}
@@ -297,16 +304,16 @@ class Run:
         self._progress.begin_epoch(epoch, self.steps_per_epoch)
         self._steps()
         if self._interrupt.requested:
-            hooks.stop("interrupted", interrupt=True)
+            callback_list.stop("interrupted", interrupt=True)
         if not self.done:
             if not self.interrupted:
-                hooks.stop(self._over(epoch))
+                callback_list.stop(self._over(epoch))
             return
         # Waits for the steps, whose time is told.
         logs = self._logs = figures(self.engine.logs)
         self._progress.end_steps(self.done)
         whole = self.done == self.steps_per_epoch and self.unsettled is None
-        if self.interrupted and not whole or self._cadence.after_epoch(epoch) and not self._validate():
+        if self.interrupted and not whole or self._validation_frequency.after_epoch(epoch) and not self._validate():
             self._part = logs
             self._progress.end_epoch(logs)
             return
@@ -316,22 +323,22 @@ class Run:
         self.history.append(epoch, logs)
         self._progress.end_epoch(logs)
         ended = self.schedule.steps is not None and self.done < self.schedule.steps
-        if self.schedule.steps is None and hooks.stopped is None:
+        if self.schedule.steps is None and callback_list.stopped is None:
             tell_if_short(self.source, self.done)
         self.epoch, self.done = epoch + 1, 0
         self.source.next_pass()
-        hooks.call("on_epoch_end", epoch, logs)
-        if ended and hooks.stopped is None:
-            hooks.stop(self._over(epoch))
+        callback_list.call("on_epoch_end", epoch, logs)
+        if ended and callback_list.stopped is None:
+            callback_list.stop(self._over(epoch))
 
     def begin_epoch(self) -> None:
         """Tell the data and the callbacks which epoch begins, before its first batch is looked at."""
         self.source.begin_epoch(self.epoch)
-        self.hooks.call("on_epoch_begin", self.epoch, {})
+        self.callback_list.call("on_epoch_begin", self.epoch, {})
 
     def _steps(self) -> None:
         """The steps of one epoch, or those that are left of it."""
-        hooks, feed, pace = self.hooks, self._feed, self._pace
+        callback_list, feed, pace = self.callback_list, self._feed, self._chunk_length
         assert feed is not None and pace is not None
         if self.unsettled is not None and not self._settled():
             return
@@ -347,7 +354,7 @@ class Run:
         )
         while (chunk := self._unless_interrupted(lambda: next(chunks, None))) is not None:
             if self._every_batch:
-                hooks.call("on_train_batch_begin", self.done, {})
+                callback_list.call("on_train_batch_begin", self.done, {})
             seen, self._chunk = self.engine.logs, chunk
             _, marker = self.engine.run(chunk.data, chunk.n)
             chunk.done(marker)
@@ -359,20 +366,24 @@ class Run:
             self.done += chunk.n
             self.step += chunk.n
             if self._every_batch:
-                hooks.call("on_train_batch_end", self.done - 1, self._figures())
-            if not self._settled() or self._interrupt.requested or (hooks.stopped is not None and hooks.at_once):
+                callback_list.call("on_train_batch_end", self.done - 1, self._figures())
+            if (
+                not self._settled()
+                or self._interrupt.requested
+                or (callback_list.stopped is not None and callback_list.at_once)
+            ):
                 break
 
     def _settled(self) -> bool:
         """What comes after a chunk; `False` if its validation was interrupted, and so all that follows it."""
         before = self.unsettled
         assert before is not None
-        due = self._cadence.after_step(self.step, self.done, self.steps_per_epoch)
+        due = self._validation_frequency.after_step(self.step, self.done, self.steps_per_epoch)
         if due and not self._validate():
             return False
         self.unsettled = None
-        self.hooks.step_end(before, self.step, self._figures)
-        self.hooks.chunk_end(self.step)
+        self.callback_list.step_end(before, self.step, self._figures)
+        self.callback_list.chunk_end(self.step)
         return True
 
     def _unless_interrupted(self, call: Callable[[], T]) -> T | None:
@@ -384,27 +395,30 @@ class Run:
                 raise
             told = f"after Ctrl-C, which loaders' processes get too, this failed: {type(error).__name__}: {error}"
             warn(told)
-            self.hooks.stop("interrupted", interrupt=True)
+            self.callback_list.stop("interrupted", interrupt=True)
             return None
 
     def _most(self) -> int:
         """How many steps the next chunk can have before somebody wants to do something."""
-        assert self._pace is not None
-        until = [self._cadence.next_step(self.step, self.done, self.steps_per_epoch), self.hooks.next_step(self.step)]
-        return max(1, min([self._pace.steps(), *(step - self.step for step in until if step is not None)]))
+        assert self._chunk_length is not None
+        until = [
+            self._validation_frequency.next_step(self.step, self.done, self.steps_per_epoch),
+            self.callback_list.next_step(self.step),
+        ]
+        return max(1, min([self._chunk_length.steps(), *(step - self.step for step in until if step is not None)]))
 
     def _figures(self) -> dict[str, Any]:
         return figures(self.engine.logs)
 
     def _validate(self) -> bool:
-        """Whether that could be done before an interruption."""
+        """Run validation. Returns whether it wasn't interrupted."""
         validation = self.validation
         if validation is None:
             return True
-        model = self.hooks.validated(self.engine.model)
+        model = self.callback_list.validated(self.engine.model)
         steps = self.schedule.validation_steps
         try:
-            found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.hooks))
+            found = self._unless_interrupted(lambda: evaluate(model, validation, None, steps, self.callback_list))
         except BaseException as error:
             error.add_note("This happened while validating.")
             raise
@@ -415,7 +429,7 @@ class Run:
         return True
 
     def _over(self, epoch: int) -> str:
-        """Say that there are no more batches: the reason for which the training stops."""
+        """Say that there are no more batches: the reason for which the run stops."""
         assert isinstance(self.source, BatchSource)
         text = f"the data ended in epoch {epoch + 1} of {self.schedule.epochs}"
         warn(f"{text}: {self.source.over}")

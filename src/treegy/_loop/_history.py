@@ -17,7 +17,7 @@ _SHOWN = 6
 
 
 class History(Mapping[str, list[Any]]):
-    """The figures of every epoch of a training: a mapping from names to lists, which `plot` draws.
+    """The metric values of every epoch of a run: a mapping from names to lists, which `plot` draws.
 
     **Attributes:**
 

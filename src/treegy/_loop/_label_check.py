@@ -5,7 +5,7 @@ from typing import Any
 from .._data._batch import Batch
 from .._data._source import Source
 from .._describe import is_traced
-from .._steps._hashable import split
+from .._steps._hashable import hashable_partition
 from .._terms._class_weight import Labelled, label_check
 from ._chunks import Kind
 
@@ -33,7 +33,7 @@ def check_labels(kind: Kind, model: Any, first: Batch, source: Source | None = N
 
 
 def _labelled(kind: Kind, model: Any, first: Batch) -> list[Labelled]:
-    arrays, frozen = split(model)
+    arrays, frozen = hashable_partition(model)
     try:
         return kind.labelled(frozen, arrays, first)
     except Exception:  # The step itself will raise it, and say where.

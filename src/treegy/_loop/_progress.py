@@ -1,4 +1,4 @@
-"""What is shown of a training while it runs."""
+"""What is shown of a run while it runs."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ _INTERVAL = 0.2
 
 
 class Progress:
-    """Shows how far a training, an evaluation or a prediction is.
+    """Shows how far a training run, an evaluation or a prediction is.
 
     `begin_epoch`, `update` and `end_epoch` are called in this order, and `close` in the end, whatever happened.
     """

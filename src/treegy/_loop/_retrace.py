@@ -10,7 +10,7 @@ import jax
 
 from .._describe import array_name, describe, listed, path_name
 from .._errors import RetraceWarning
-from .._steps._hashable import Frozen, join
+from .._steps._hashable import Static, hashable_combine
 from .._warn import warn
 
 # Two different models of the same shapes are nothing to talk about. When a third comes, something makes them.
@@ -24,14 +24,14 @@ class _Known:
     """What was compiled for models that look alike from afar."""
 
     def __init__(self):
-        self.models: list[Frozen] = []
+        self.models: list[Static] = []
         self.times = 0
 
 
 _known: OrderedDict[Any, _Known] = OrderedDict()
 
 
-def note_model(step: str, frozen: Frozen, arrays: list[Any], shapes: Any) -> None:
+def note_model(step: str, frozen: Static, arrays: list[Any], shapes: Any) -> None:
     """A step was traced for a model. Warns if it is the third of the same classes and shapes.
 
     **Arguments:**
@@ -86,9 +86,9 @@ def _argument(path: Any) -> str:
     return "y" + name.removeprefix("y_true") if name.startswith("y_true") else name
 
 
-def _skeleton(frozen: Frozen, arrays: list[Any]) -> Any:
+def _skeleton(frozen: Static, arrays: list[Any]) -> Any:
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays]
-    return join(shapes, frozen)
+    return hashable_combine(shapes, frozen)
 
 
 def _difference(old: Any, new: Any, path: str) -> tuple[str, Any, Any] | None:

@@ -30,7 +30,7 @@ def as_written() -> Generator[None]:
         if "has been deleted" in str(error):
             error.add_note(
                 "Of the model or the data, there is an array that was donated to a compiled function, or deleted by "
-                "`delete()`: go on with what that function returned, or compile it without `donate`."
+                "`delete()`: use what that function returned, or compile it without `donate`."
             )
         raise
     finally:

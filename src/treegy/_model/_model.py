@@ -1,4 +1,7 @@
-"""`Model`: what users hold. Each public method is a few lines over the floors below."""
+"""`Model`: what users hold. Each public method is a few lines over the floors below.
+
+Long, since the docstrings of all public methods are here; what the methods do is in the rooms below.
+"""
 
 import os
 from typing import TYPE_CHECKING, Any, Generic
@@ -9,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._data._array_source import ArraySource
-from .._data._arrays import as_arrays, common_length
+from .._data._as_arrays import as_arrays, common_length
 from .._data._as_source import as_source, as_validation_source, refuse
 from .._data._batch import Batch
 from .._data._in_32_bits import in_32_bits
@@ -18,11 +21,11 @@ from .._describe import describe, is_iterator, is_traced, path_name
 from .._errors import DataError
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
-from .._loop._callback_list import Hooks
+from .._loop._callback_list import CallbackList
 from .._loop._chunk_length import steps_in_chunk
 from .._loop._chunks import TEST, TRAIN
 from .._loop._evaluate import evaluate, predict
-from .._loop._every import Cadence
+from .._loop._every import ValidationFrequency
 from .._loop._fit import Schedule, fit
 from .._loop._history import Fitted, History
 from .._loop._label_check import check_labels
@@ -192,7 +195,7 @@ class Model(eqx.Module, Generic[N]):
 
         - `x`, `y`: PyTrees of NumPy or jax arrays, whose first axes are of the same length. Or, as `x` alone, anything
             that gives batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` when it is iterated over: such a pass is
-            an epoch, and what can be iterated over again begins anew for the next one.
+            an epoch, and what can be iterated over again begins again for the next one.
         - `batch_size`: how many examples a step sees; 32 by default. The last batch of an epoch may be smaller: it is
             trained on too, unless `drop_remainder`.
         - `epochs`, `initial_epoch`: training goes from epoch `initial_epoch` to before `epochs`, counted from 0.
@@ -229,7 +232,7 @@ class Model(eqx.Module, Generic[N]):
         shuffle = _checks.flag("shuffle", shuffle)
         validation_steps = _checks.optional("validation_steps", validation_steps)
         validation_batch = _checks.optional("validation_batch_size", validation_batch_size)
-        every = Cadence("validation_freq", validation_freq)
+        every = ValidationFrequency("validation_freq", validation_freq)
         steps = _checks.optional("steps_per_epoch", steps_per_epoch)
         if steps_per_execution != "auto":
             steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
@@ -292,7 +295,7 @@ class Model(eqx.Module, Generic[N]):
         first = source.first()._replace(class_weight=table)
         model = without_metrics(prepared(self, "test", first))
         check_labels(TEST, evaluated(model, "test"), first, source)
-        hooks = Hooks(callbacks, lambda: self)
+        hooks = CallbackList(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
         try:
             with as_written():
@@ -325,7 +328,7 @@ class Model(eqx.Module, Generic[N]):
         refuse_traced("predict", self, "`predict_on_batch`")
         check_steps("steps", steps, source)
         model = without_metrics(prepared(self, "pred", source.first()))
-        hooks = Hooks(callbacks, lambda: self)
+        hooks = CallbackList(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="predict")
         try:
             with as_written():
@@ -412,7 +415,7 @@ class Model(eqx.Module, Generic[N]):
         return self.predict_on_batch(x)
 
     def reset_metrics(self: M) -> M:
-        """The model in which `test_on_batch` begins anew."""
+        """Return the model in which `test_on_batch` begins from scratch."""
         tell_if_discarded(self, "model.reset_metrics()", "model = model.reset_metrics()")
         states = self.states
         seen = states.get("metrics_states")
@@ -490,7 +493,7 @@ class Model(eqx.Module, Generic[N]):
         - `only`: `"module"` takes the module and its `eqx.nn.State` alone, for predicting and for another optimizer:
             all else of the model stays, its optimizer's states too. Which parts of it are trained doesn't matter.
         - `averaged`: whether parameters are the averaged ones in a checkpoint of a run that was validated with them, as
-            [`treegy.callbacks.EMA`][] does: what was measured. Else those with which training goes on.
+            [`treegy.callbacks.EMA`][] does: what was measured. Else those with which training continues.
 
         **Raises:** [`treegy.CheckpointError`][] if they belong to another architecture, with the paths that differ;
         or if they are damaged.

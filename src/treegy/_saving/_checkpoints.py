@@ -1,7 +1,7 @@
 """Checkpoints of a run in a directory, by step: each is there as a whole or not at all.
 
 A checkpoint is a document (`_documents.py`) in a directory of its own that is named by the step (`_stored.py`). It is
-written by a thread while training goes on, under another name that it loses at the end. Nothing is removed but the
+written by a thread while training continues, under another name that it loses at the end. Nothing is removed but the
 files that are written here.
 """
 
@@ -81,7 +81,7 @@ class Checkpoints:
         return {step: value for step, value in sorted(self._there.items()) if value is not None}
 
     def go_on_from(self, step: int) -> None:
-        """Those of later steps are damaged, or of another course of things: the next `save` removes them."""
+        """Discard checkpoints after `step` at the next save: they are damaged, or of another run."""
         self._since = step
 
     def save(self, step: int, document: Mapping[str, Any], value: float | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
 from .._steps._assembly import rebuilt, with_states
-from .._steps._hashable import Frozen, join, split
+from .._steps._hashable import Static, hashable_combine, hashable_partition
 from .._steps._states import States
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters
@@ -144,7 +144,7 @@ def _compare_hyperparameters(model: Any, new: Any) -> None:
     there = free_hyperparameters(new.states)
     if not there or model.optimizer is None or not jax.tree.leaves(new.parameters):
         return
-    arrays, frozen = split((model.optimizer, new.parameters))
+    arrays, frozen = hashable_partition((model.optimizer, new.parameters))
     here = _built(frozen, arrays)
     differ = [
         f"`{name}` is {float(np.asarray(value)):.6g}, and the model was built with {float(np.asarray(here[name])):.6g}"
@@ -158,12 +158,12 @@ def _compare_hyperparameters(model: Any, new: Any) -> None:
         )
 
 
-def _built(frozen: Frozen, arrays: list[Any]) -> dict[str, Any]:
+def _built(frozen: Static, arrays: list[Any]) -> dict[str, Any]:
     return jax.jit(_initial, static_argnums=0)(frozen, arrays)
 
 
-def _initial(frozen: Frozen, arrays: list[Any]) -> dict[str, Any]:
-    optimizer, net_params = join(arrays, frozen)
+def _initial(frozen: Static, arrays: list[Any]) -> dict[str, Any]:
+    optimizer, net_params = hashable_combine(arrays, frozen)
     states = States(optimizer_states=optimizer.init(net_params))
     return {name: jnp.asarray(value) for name, value in free_hyperparameters(states).items()}
 

@@ -25,7 +25,7 @@ class Lock:
             owner = self._file.read(20).strip()
             self._file.close()
             raise CheckpointError(
-                f"'{path.parent}' is in use by another training{f' (process {owner})' if owner else ''}: two can't "
+                f"'{path.parent}' is in use by another run{f' (process {owner})' if owner else ''}: two can't "
                 "write into one directory. Give each its own."
             ) from None
         self._file.truncate(0)

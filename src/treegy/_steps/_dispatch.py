@@ -14,7 +14,7 @@ from .._errors import InjectionError
 from .._injection._contract import check
 from .._injection._inject import bind, call, function_name, request
 from .._warn import warn
-from ._assembly import bound_to
+from ._bind_self import bound_to
 from ._states import States
 
 _BATCH = ("x", "y_true", "sample_weight", "class_weight", "states")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 
-class Frozen:
+class Static:
     """Everything in a PyTree that isn't an array: hashable, and equal for those that one program serves."""
 
     def __init__(self, tree: Any, others: tuple[Any, ...]):
@@ -24,7 +24,7 @@ class Frozen:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            isinstance(other, Frozen)
+            isinstance(other, Static)
             and self._hash == other._hash
             and self.tree == other.tree
             and self.others == other.others
@@ -42,14 +42,14 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray)
 
 
-def split(tree: Any) -> tuple[list[Any], Frozen]:
+def hashable_partition(tree: Any) -> tuple[list[Any], Static]:
     """The arrays of a PyTree, and the rest of it."""
     leaves, structure = jax.tree.flatten(tree)
     arrays = [leaf for leaf in leaves if _is_array(leaf)]
-    return arrays, Frozen(structure, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
+    return arrays, Static(structure, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
 
 
-def join(arrays: Sequence[Any], frozen: Frozen) -> Any:
+def hashable_combine(arrays: Sequence[Any], frozen: Static) -> Any:
     """The PyTree of these arrays."""
     source = iter(arrays)
     return jax.tree.unflatten(frozen.tree, [next(source) if v is _HOLE else v for v in frozen.others])

@@ -26,6 +26,13 @@ def keys(states: States) -> tuple[Any, Any]:
 TEST, PRED, INIT = np.uint32(0x80007E57), np.uint32(0x80009BED), np.uint32(0x80001217)
 
 
+def of_step(states: States) -> States:
+    """Return states whose key is that of the training step that they are about to make."""
+    if states.get("rng") is None:
+        return states
+    return states.update(rng=jax.random.fold_in(states.rng, states.step))
+
+
 def streamed(states: States, stream: Any, index: Any) -> States:
     """Return states whose key is that of the `index`-th step of a stream."""
     if states.get("rng") is None:

@@ -11,7 +11,7 @@ from .._describe import describe
 from .._terms._logs import empty_logs
 from ._assembly import with_states
 from ._dispatch import is_default, name_initializing
-from ._hashable import Frozen, join, split
+from ._hashable import Static, hashable_combine, hashable_partition
 from ._run_step import Seen, initialize, test_logs
 from ._states import States
 from ._structure import arrays_from
@@ -25,14 +25,14 @@ _INIT = {
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def init_of(frozen: Frozen, arrays: list[Any]) -> Any:
-    optimizer, net_params = join(arrays, frozen)
+def init_of(frozen: Static, arrays: list[Any]) -> Any:
+    optimizer, net_params = hashable_combine(arrays, frozen)
     return optimizer.init(net_params)
 
 
 def init_optimizer(optimizer: Any, net_params: Any) -> Any:
     """The states of an optimizer before its first step."""
-    arrays, frozen = split((optimizer, net_params))
+    arrays, frozen = hashable_partition((optimizer, net_params))
     return init_of(frozen, arrays)
 
 

@@ -6,7 +6,6 @@ The same driver serves the compiled chunks of `fit`, `evaluate` and `predict` an
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
 from .._data._batch import Batch
@@ -16,7 +15,7 @@ from .._terms._logs import Logs, lifted
 from ._assembly import with_states
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
-from ._keys import INIT, PRED, TEST, streamed
+from ._keys import INIT, PRED, TEST, of_step, streamed
 from ._states import States
 from ._structure import settled
 
@@ -31,9 +30,7 @@ class Seen(eqx.Module):
 def train(model: Any, batch: Batch) -> tuple[Any, Logs]:
     """One training step: the model after it and the accumulators of this batch."""
     before = model.states
-    inner = before
-    if before.get("rng") is not None:
-        inner = before.update(rng=jax.random.fold_in(before.rng, before.step))
+    inner = of_step(before)
     with batches_explained("x", batch.x, batch.y_true):
         logs, after = model.call_train_step(**_given(batch), states=inner, initializing=False, training=True)
     after = settled("train_step", before, after)

@@ -13,7 +13,7 @@ from ._states import States
 def settled(step: str, before: States, after: States) -> States:
     """The states after a step, of exactly the structure, shapes and dtypes that they had before it.
 
-    The root key is put back, which every step folds anew, and what only the driver changes is taken from before.
+    The root key is put back, which every step folds again, and what only the driver changes is taken from before.
     """
     kept = {n: before[n] for n in ("rng", "step", "metrics_states") if n in before}
     after = after.update(**kept)
@@ -45,7 +45,7 @@ def _settled_leaf(step: str, path: Any, old: Any, new: Any) -> Any:
             f"step `{step}` changed {where} from {array_name(old)} to {array_name(new)}. Shapes and dtypes of the "
             "states stay as they are from step to step."
         )
-    # A weak type would compile the next step anew.
+    # A weak type would compile the next step again.
     return jnp.asarray(new, old.dtype) if getattr(new, "weak_type", False) else new
 
 

@@ -9,8 +9,8 @@ from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError, InjectionError
 from .._injection._inject import request
 from ._accumulator import Accumulator, Mean, Scaled, Sum, is_accumulator
+from ._check_per_example import check_is_per_example, elements_hint
 from ._outcome import outcome, pieces
-from ._per_example import check_is_per_example, elements_hint
 from ._read import placed
 from ._term import OF_EXAMPLES, Context, Term
 from ._weights import Masked, as_summand, weigh

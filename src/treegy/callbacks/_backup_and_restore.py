@@ -1,4 +1,4 @@
-"""`BackupAndRestore`: a training that goes on where it was interrupted."""
+"""`BackupAndRestore`: a run that resumes where it was interrupted."""
 
 import os
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ _ENDED: dict[str, tuple[int, Any]] = {}
 
 
 class BackupAndRestore(Callback):
-    """Write everything that a training needs to go on, and go on from it when the same script runs again.
+    """Write everything that a run needs to resume, and resume from it when the same script runs again.
 
     A backup holds the states of the model, the figures of the epoch so far, the position in it, the state of the other
     callbacks, and the history. What follows is the same, bit for bit, as if nothing had happened: in the middle of an
@@ -37,11 +37,11 @@ class BackupAndRestore(Callback):
     refused, unless it begins with the very model with which the first began, as the cell of a notebook does that is run
     again.
 
-    Ctrl-C, and what interrupts a training as [`treegy.callbacks.Timer`][] does, leave a backup of that moment. When the
+    Ctrl-C, and what interrupts a run as [`treegy.callbacks.Timer`][] does, leave a backup of that moment. When the
     training ends by itself, backups are removed. The newest one that isn't damaged counts; those after it are replaced.
 
     **Raises:** [`treegy.CheckpointError`][] where the directory can't be written into or belongs to another model or
-    training, or another training writes into it. When the training is over, what can't be written any more is only
+    run, or another run writes into it. When the run is over, what can't be written any more is only
     warned of, so that `fit` returns its model.
 
     !!! example
@@ -68,7 +68,7 @@ class BackupAndRestore(Callback):
         - `directory`: where backups are, those of one run; or one of a store such as `gs://bucket/backup`, for which
             `etils.epath` and the package of fsspec for that store have to be installed.
         - `save_freq`: after each `"epoch"`, or after every so many steps.
-        - `delete_checkpoint`: whether backups are removed when the training has ended by itself.
+        - `delete_checkpoint`: whether backups are removed when the run has ended by itself.
         - `overwrite`: whether this run replaces the backups of one that began at another step, or has ended in this
             process, instead of refusing their directory. A script that makes several such runs in one directory can't
             be resumed.
@@ -96,8 +96,8 @@ class BackupAndRestore(Callback):
                 self._compare_built(backup)
         elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
             warn(
-                f"a training of this process has ended in '{self._directory}'. If the script is run again after an "
-                "interruption, that one will go on from this one's backup: give each a directory of its own.",
+                f"a run of this process has ended in '{self._directory}'. If the script is run again after an "
+                "interruption, that one will resume from this one's backup: give each a directory of its own.",
             )
         self._checkpoints.go_on_from(run.step)
         run.when_looked(self._tell_what_cannot_resume)
@@ -115,7 +115,11 @@ class BackupAndRestore(Callback):
             try:
                 return checkpoints.load(there[i])
             except DamagedCheckpoint as error:
-                instead = "Going on from the backup before it" if i else "There is none before it: training begins anew"
+                instead = (
+                    "Resuming from the backup before it"
+                    if i
+                    else "There is none before it: training begins from scratch"
+                )
                 warn(f"{error}. {instead}.")
         return None
 

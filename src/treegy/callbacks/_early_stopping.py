@@ -16,7 +16,7 @@ class EarlyStopping(Callback):
 
     Epochs without the value, because validation wasn't due, don't count. NaN is never better, nor is it the first best.
     With a `baseline`, an epoch that is better than all before it and still not than the baseline counts as one that
-    isn't better, so that training stops after `patience` of them, where Keras goes on as long as values get better.
+    isn't better, so that training stops after `patience` of them, where Keras continues as long as values get better.
     Otherwise it stops when Keras's does.
 
     After training, `best_epoch` and `best` say what the best was. `best_model` is the model that was measured then,

@@ -9,7 +9,7 @@ from .._loop._callback import Callback, Logs
 class EMA(Callback):
     """Use the averaged parameters that [`treegy.with_ema`][] keeps: for validation, and in the end if wanted.
 
-    The parameters that are trained are never touched while training goes on. Where it stands among the callbacks makes
+    The parameters that are trained are never touched during training. Where it stands among the callbacks makes
     no difference: at the end of training its hook is called after those of others, such as one that goes back to the
     best model.
 

@@ -7,7 +7,7 @@ from .._loop._callback import Callback, Logs
 
 
 class History(Callback):
-    """The figures of every epoch while training goes on: those of the [`treegy.History`][] that `fit` returns."""
+    """The metric values of every epoch while training runs: those of the [`treegy.History`][] that `fit` returns."""
 
     def __init__(self):
         self._figures = _history.History()

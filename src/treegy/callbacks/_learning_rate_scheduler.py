@@ -6,7 +6,7 @@ from typing import Any
 
 from .._describe import describe
 from .._loop._callback import Callback, Logs
-from ._learning_rate import Hyperparameter
+from ._set_learning_rate import Hyperparameter
 
 
 class LearningRateScheduler(Callback):

@@ -13,4 +13,4 @@ def measured(model: Any, run: Any, monitor: str | None) -> Any:
     """
     if run.validation is None or not (monitor is None or monitor.startswith("val_")):
         return model
-    return run.hooks.validated(model)
+    return run.callback_list.validated(model)

@@ -30,7 +30,7 @@ class ModelCheckpoint(Callback):
     `model.load(path)` reads the newest, with `save_best_only` the best; `model.load(path, step=...)` another. What is
     written is what `model.save` writes: parameters, optimizer and all other states. Where validation looks at averaged
     parameters ([`treegy.callbacks.EMA`][]), both are written: `load` gives the model that was measured, and
-    `model.load(path, averaged=False)` the one with which training goes on. Writing goes on in the background while
+    `model.load(path, averaged=False)` the one with which training continues. Writing continues in the background while
     training does, and a checkpoint is there as a whole or not at all.
 
     Checkpoints are named by the steps of the model, each a directory. A run that begins at a step before those that are
@@ -118,7 +118,7 @@ class ModelCheckpoint(Callback):
         later = [step for step in self._checkpoints.steps if step > run.since]
         if later and run.since == run.start and not self._overwrite:
             raise CheckpointError(
-                f"'{self._path}' holds checkpoints of other trainings, of step {', '.join(map(str, later[-3:]))}, and "
+                f"'{self._path}' holds checkpoints of other runs, of step {', '.join(map(str, later[-3:]))}, and "
                 f"this one begins at step {run.start}. Choose another directory, remove that one, or pass "
                 "`overwrite=True`."
             )

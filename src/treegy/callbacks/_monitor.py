@@ -54,7 +54,7 @@ class Monitor:
 
         def check() -> None:
             names = run.names
-            if names is not None and self.name not in names and not run.hooks.adds_to_logs:
+            if names is not None and self.name not in names and not run.callback_list.adds_to_logs:
                 raise KeyError(self._missing(names, run, who))
 
         run.when_looked(check)

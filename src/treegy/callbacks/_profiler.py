@@ -16,7 +16,7 @@ class Profiler(Callback):
         """**Arguments:**
 
         - `log_dir`: where to write.
-        - `start`: after how many steps of the training the trace begins: not the first ones, which compile.
+        - `start`: after how many steps of the run the trace begins: not the first ones, which compile.
         - `steps`: how many steps it has.
         """
         if start < 0 or steps < 1:
@@ -37,7 +37,7 @@ class Profiler(Callback):
 
     def next_step(self, step: int) -> int | None:
         if self._window is None:
-            # Now: a training that goes on begins later than at its beginning.
+            # Now: a run that resumes begins later than at its beginning.
             self._window = step + self._start, step + self._start + self._steps
         return next((s for s in self._window if s > step), None)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from .._checks import fraction, number, positive
 from .._loop._callback import Callback, Logs
-from ._learning_rate import Hyperparameter
 from ._monitor import Monitor
+from ._set_learning_rate import Hyperparameter
 
 
 class ReduceLROnPlateau(Callback):

@@ -19,7 +19,7 @@ class TerminateOnNaN(Callback):
 
     With `explain`, every step is looked at, its parameters too, and the one that went wrong is replayed from its own
     states, batch and key: `explanation` says what [`treegy.debug.explain_nan`][] does, and so does `history.stopped`.
-    That is slow: it is for finding out, once a training has failed. It changes nothing in the training, and where
+    That is slow: it is for finding out, once a run has failed. It changes nothing in the run, and where
     replaying fails, only the explanation is missing.
     """
 

@@ -1,4 +1,4 @@
-"""`Timer`: interrupt a training after a time."""
+"""`Timer`: interrupt a run after a time."""
 
 import datetime
 import time
@@ -9,8 +9,8 @@ from .._loop._callback import Callback, Logs
 class Timer(Callback):
     """Interrupt training after a time: soon after it has passed, in the middle of an epoch too.
 
-    With [`treegy.callbacks.BackupAndRestore`][] it goes on when the same script runs again, as jobs of a limited time
-    do. Each time the whole duration is there anew. An epoch in whose middle it is over isn't validated, and no
+    With [`treegy.callbacks.BackupAndRestore`][] it resumes when the same script runs again, as jobs of a limited time
+    do. Each time the whole duration is there again. An epoch in whose middle it is over isn't validated, and no
     `on_epoch_end` is called for it. `time_elapsed` says how many seconds were used.
     """
 

@@ -6,11 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._data._arrays import as_arrays
+from .._data._as_arrays import as_arrays
 from .._data._batch import Batch
 from .._describe import is_arraylike, path_name
 from .._model._checks import check_can_train
-from .._steps._hashable import Frozen, join, split
+from .._steps._hashable import Static, hashable_combine, hashable_partition
 from .._steps._prepare import prepared, without_metrics
 from .._steps._run_step import train
 from .._terms._class_weight import as_table
@@ -36,7 +36,7 @@ def explain_nan(
     the operation that makes infinity or NaN of numbers, the layer, the loss, the metric or the gradient of one of them
     that it is in, or the optimizer's update, and the line that it comes from. Then what is spoiled by it: figures,
     gradients, parameters and other states. `None` if all that the step makes is finite: infinity as in masks, values
-    that are selected away, and what had been so before and spoils nothing, are nobody's fault.
+    that are selected away, and what was so before and spoils nothing, are ignored.
 
     !!! example
 
@@ -67,7 +67,7 @@ def explain_nan(
 
 def explain_step(model: Any, examples: Batch) -> str | None:
     """The same for a model that is ready to be trained, and a batch."""
-    arrays = split(model)[0]
+    arrays = hashable_partition(model)[0]
     try:
         program = _traced(named(model), arrays, examples)
     except Exception:  # Names must not disturb: without them, operations and lines are still right.
@@ -90,11 +90,11 @@ class _Program(NamedTuple):
 
 
 def _traced(model: Any, arrays: list[Any], examples: Batch) -> _Program:
-    frozen: Frozen = split(model)[1]
+    frozen: Static = hashable_partition(model)[1]
     names: list[str] = []
 
     def step(arrays: list[Any], examples: Batch) -> Any:
-        after, logs = train(join(arrays, frozen), examples)
+        after, logs = train(hashable_combine(arrays, frozen), examples)
         figures: dict[str, Any] = {}
         for name, value in logs.each.items():
             with jax.named_scope(LOG + name):
@@ -102,7 +102,7 @@ def _traced(model: Any, arrays: list[Any], examples: Batch) -> _Program:
         found = jax.tree_util.tree_leaves_with_path(list(figures.values()))
         order = list(figures)
         names[:] = [order[path[0].idx] + path_name(path[1:]) for path, _ in found]
-        return split(after)[0], [value for _, value in found]
+        return hashable_partition(after)[0], [value for _, value in found]
 
     return _Program(jax.make_jaxpr(step)(arrays, examples), names)
 
@@ -117,7 +117,7 @@ def _names_of_states(model: Any) -> list[str]:
         return path_name(path).removeprefix(".").replace("_carried", "states", 1)
 
     leaves = jax.tree_util.tree_leaves_with_path(model)
-    return [name(path, leaf) for path, leaf in leaves if split(leaf)[0]]
+    return [name(path, leaf) for path, leaf in leaves if hashable_partition(leaf)[0]]
 
 
 def _indices(model: Any) -> dict[int, str]:

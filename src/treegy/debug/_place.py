@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Whose lines are nobody's mistake: those of libraries.
+# Library frames to skip.
 _LIBRARIES = ("jax", "equinox", "optax", "treegy", "jaxtyping", "beartype", "numpy")
 
 # Which files of treegy are between a module of the user and its layers.
@@ -18,7 +18,7 @@ OPTIMIZER, GRADIENT = "optimizer", "gradient of "
 
 
 class Place(NamedTuple):
-    """Of an operation, with all that is around it."""
+    """Return where an operation is, including enclosing scopes."""
 
     operation: str = ""
     names: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ class Spoiled(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one makes."""
+    """The outputs of one training step."""
 
     logs: list[Spoiled]
     gradients: list[Spoiled]
@@ -66,7 +66,7 @@ def report(step: Step) -> str | None:
         lines.append("  not spoiled: the figures of the step, which are finite")
     lines += [f"  spoiled: the log `{s.name}`, {_figure(s.value)}" for s in logs]
     rest = [f"the gradient of `{s.name}`, {counted(s.value)}" for s in gradients]
-    # Of what the gradient is spoiled, so is the parameter.
+    # A non-finite gradient makes its parameter non-finite; list it once.
     rest += [f"`{s.name}`, {counted(s.value)}" for s in states if s.name not in {g.name for g in gradients}]
     lines += [f"  spoiled: {text}" for text in rest[:_SHOWN]]
     if len(rest) > _SHOWN:

@@ -1,4 +1,7 @@
-"""Metrics that are the mean of a loss over the examples."""
+"""Metrics that are the mean of a loss over the examples.
+
+Long, since there are thirteen, each with an example.
+"""
 
 from typing import ClassVar
 

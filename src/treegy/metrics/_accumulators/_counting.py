@@ -99,7 +99,7 @@ def _weighted_histogram(bins: Array, length: int, weights: Array) -> Sum:
 
 
 def counted(counts: Array, dtype: Any = jnp.float32) -> Sum:
-    """Counts as a sum, which goes on being exact.
+    """Counts as a sum, which stays exact.
 
     **Arguments:**
 

@@ -25,7 +25,7 @@ class Figure(Accumulator):
         """**Arguments:**
 
         - `part`: the accumulator.
-        - `function`: a function of a module, not one made anew each time, of what `part` computes.
+        - `function`: a function of a module, not one made again each time, of what `part` computes.
         - `**options`: what else the function takes, hashable.
         """
         self.part = part

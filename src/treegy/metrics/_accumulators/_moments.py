@@ -30,7 +30,7 @@ class Moments(Accumulator):
 
     Kept are $\sum_i w_i$, the means $\bar v_j$, and the sums of products of deviations
     $\sum_i w_i (v_{ij} - \bar v_j)(v_{il} - \bar v_l)$: never sums of squares, in which a variance that is small
-    against the mean would be lost. Means are kept in twice the precision, so that they go on moving however many
+    against the mean would be lost. Means are kept in twice the precision, so that they keep moving however many
     batches there are. Deviations are divided by a power of two first, the one next below the largest, so that their
     products neither underflow nor overflow; nothing is rounded by it.
 

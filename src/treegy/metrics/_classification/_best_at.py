@@ -68,7 +68,7 @@ def _best(
         part, rest = getattr(counts, of[0]), getattr(counts, of[1])
         return safe_divide(part, part + rest)
 
-    # What isn't known (NaN) isn't less either, and goes on.
+    # What isn't known (NaN) isn't less either, and stays NaN.
     return jnp.max(jnp.where(share(given) < least, 0.0, share(best)))
 
 

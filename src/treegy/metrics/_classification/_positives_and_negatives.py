@@ -40,7 +40,7 @@ class TruePositives(CountOf):
     r"""How many of the positive labels were predicted, $\sum w [y = 1] [\hat y > t]$.
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`. A label that is neither 0 nor 1, or a
-    prediction that is NaN, makes the count NaN. It goes on being exact beyond $2^{24}$, and is then shown as the
+    prediction that is NaN, makes the count NaN. It stays exact beyond $2^{24}$, and is then shown as the
     nearest float.
 
     **Raises:** `ValueError` where a threshold isn't from 0 to 1. [`treegy.ContractError`][] where the shapes differ.

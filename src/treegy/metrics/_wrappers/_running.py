@@ -58,10 +58,10 @@ class Recent(Accumulator):
 
 
 class Running(Wrapper):
-    """A metric over the last `k` batches, for a figure that follows training while it goes on.
+    """A metric over the last `k` batches, for a metric value that follows training as it runs.
 
     It is exact: the accumulators of the last `k` batches are kept, $k$ times the room of one, and merged when it is
-    looked at. As that of any metric, its figure begins anew with each epoch. It is called after the metric,
+    looked at. As that of any metric, its value begins again with each epoch. It is called after the metric,
     `running_accuracy`.
 
     What it shows depends on the batches by its meaning: how the data is cut into them, and in which order they come.

@@ -1,4 +1,4 @@
-"""What metrics that wrap another one have in common: they ask for what it asks for, and pass the batch on to it."""
+"""What metrics that wrap another one have in common: they request its arguments, and forward the context to it."""
 
 import abc
 import inspect
