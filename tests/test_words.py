@@ -20,7 +20,7 @@ WORDS = {
     r"\bgo(es|ing)? on with\b": "resume, continue with",
     r"\btraining goes on\b": "training continues",
     r"\bkey_words\b": "key data",
-    r"\bclass (Hooks|Pace|Cadence|Frozen|Examples)\b": "CallbackList, ChunkLength, ValidationFrequency, Static, Batch",
+    r"\bclass (Hooks|Pace|Cadence|Frozen)\b": "CallbackList, ChunkLength, ValidationFrequency, Static",
 }
 
 

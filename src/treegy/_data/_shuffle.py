@@ -52,7 +52,7 @@ def order(words: Any, step: Any, n: int, start: Any, size: int, xp: Any = np) ->
 
     **Arguments:**
 
-    - `words`: what `key_words` returned.
+    - `words`: what `key_data_of` returned.
     - `step`: the step at which the epoch began; may be traced.
     - `n`: how many examples there are, $1 \\le n < 2^{32}$.
     - `start`: the first position, not negative; may be traced.

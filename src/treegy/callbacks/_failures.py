@@ -24,7 +24,7 @@ def forgiven(over: bool) -> Generator[None]:
 
 
 class Loss:
-    """What of a log is lost: warned of once in a run, which continues. The next metric values are written if they can."""
+    """What of a log is lost: warned of once in a run, which continues. What comes later is written if it can be."""
 
     def __init__(self, logger: str):
         """**Arguments:**
