@@ -1,6 +1,7 @@
 """How values and places in a PyTree are spelled in errors, tables and warnings."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -93,6 +94,19 @@ def listed(names: Iterable[Any], most: int = 12) -> str:
     there = [str(name) for name in names]
     more = len(there) - most
     return ", ".join(cut(name, 60) for name in there[:most]) + (f", and {more} more" if more > 0 else "")
+
+
+def did_you_mean(name: str, names: Iterable[str], spelled: Callable[[str], str] = "`{}`".format) -> str:
+    """A question with the nearest of some names, to end an error with; nothing where none is near.
+
+    **Arguments:**
+
+    - `name`: what was given.
+    - `names`: what there is.
+    - `spelled`: how a name is quoted.
+    """
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {spelled(near[0])}?" if near else ""
 
 
 def path_name(path: Any) -> str:

@@ -1,6 +1,5 @@
 """Calling a function with the values that its signature names. The only place that reads signatures."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import equinox as eqx
 
-from .._describe import cut, describe
+from .._describe import cut, describe, did_you_mean
 from .._errors import InjectionError
 from ._annotations import evaluated
 from ._at import At
@@ -242,11 +241,11 @@ def missing_argument(
         lines.append("  available: " + cut(", ".join(shown), 700) + more)
     else:
         lines.append("  available: nothing")
-    near = difflib.get_close_matches(name, list(available), n=1)
+    near = did_you_mean(name, available)
     if absent and name in absent:
         lines.append(f"  {absent[name]}")
     elif near:
-        lines.append(f"  Did you mean `{near[0]}`?")
+        lines.append(f" {near}")
     else:
         lines.append("  Give it a default if it is optional.")
     return InjectionError("\n".join(lines))

@@ -1,8 +1,9 @@
 """`Callback`: the base class of callbacks."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
+
+from .._describe import did_you_mean
 
 Logs = Mapping[str, Any]
 
@@ -142,6 +143,5 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 def no_such_hook(what: str, name: str) -> str:
     """The message for a hook that there isn't."""
     of_training = name.replace("on_", "on_train_", 1)  # Keras's `on_batch_end` is another name for it
-    near = [of_training] if of_training in HOOKS else difflib.get_close_matches(name, HOOKS, n=1)
-    mend = f" Did you mean `{near[0]}`?" if near else ""
+    mend = f" Did you mean `{of_training}`?" if of_training in HOOKS else did_you_mean(name, HOOKS)
     return f"{what}: there is no hook `{name}`.{mend} There are {', '.join(HOOKS)}."

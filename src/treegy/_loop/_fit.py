@@ -245,8 +245,7 @@ class Run:
         callback_list.call("on_train_begin", {})
         while self.epoch < self.schedule.epochs and not self.ended:
             self._one_epoch()
-            if self._interrupt.requested:
-                callback_list.stop("interrupted", interrupt=True)
+            self._heed_interrupt()
             self.ended = callback_list.stopped is not None
         self.history.stopped = callback_list.interrupted if self.interrupted else callback_list.ended
         if self.interrupted:
@@ -293,7 +292,24 @@ class Run:
         return self.callback_list.stopped is not None or self.epoch >= self.schedule.epochs
 
     def _one_epoch(self) -> None:
-        callback_list, epoch = self.callback_list, self.epoch
+        """Run an epoch, or what is left of it: begin, train, validate, record, advance. Ctrl-C may end it anywhere."""
+        self._begin()
+        self._steps()
+        self._heed_interrupt()
+        if self.done == 0:
+            self._end_without_steps()
+            return
+        # Waits for the steps, whose time is told.
+        self._logs = figures(self.engine.logs)
+        self._progress.end_steps(self.done)
+        if not self._validate_after_epoch():
+            self._part = self._logs
+            self._progress.end_epoch(self._logs)
+            return
+        self._record()
+        self._advance()
+
+    def _begin(self) -> None:
         if self.done == 0:
             # Else an earlier process was interrupted here, and callbacks were called when that was found.
             self.begin, self.validated = self.step, {}
@@ -301,35 +317,46 @@ class Run:
         self._get_ready()
         if self.done == 0:
             self.engine.reset()
-        self._progress.begin_epoch(epoch, self.steps_per_epoch)
-        self._steps()
+        self._progress.begin_epoch(self.epoch, self.steps_per_epoch)
+
+    def _heed_interrupt(self) -> None:
         if self._interrupt.requested:
-            callback_list.stop("interrupted", interrupt=True)
-        if not self.done:
-            if not self.interrupted:
-                callback_list.stop(self._over(epoch))
-            return
-        # Waits for the steps, whose time is told.
-        logs = self._logs = figures(self.engine.logs)
-        self._progress.end_steps(self.done)
-        whole = self.done == self.steps_per_epoch and self.unsettled is None
-        if self.interrupted and not whole or self._validation_frequency.after_epoch(epoch) and not self._validate():
-            self._part = logs
-            self._progress.end_epoch(logs)
-            return
-        logs.update(self.validated)
+            self.callback_list.stop("interrupted", interrupt=True)
+
+    def _end_without_steps(self) -> None:
+        """End the run: the data has no more batches, unless the interruption came before the first one."""
+        if not self.interrupted:
+            self.callback_list.stop(self._over(self.epoch))
+
+    def _validate_after_epoch(self) -> bool:
+        """Validate, where it is due after this epoch. Returns whether the epoch has ended as a whole."""
+        has_all_steps = self.done == self.steps_per_epoch and self.unsettled is None
+        if self.interrupted and not has_all_steps:
+            return False
+        if self._validation_frequency.after_epoch(self.epoch):
+            return self._validate()
+        return True
+
+    def _record(self) -> None:
+        """Write the metric values of the epoch, and of its validation, into the history."""
+        logs = {**self._logs, **self.validated}
         if self._has_hyperparameters:
-            logs = self._logs = {**hyperparameters(self.engine.model.states), **logs}
-        self.history.append(epoch, logs)
+            logs = {**hyperparameters(self.engine.model.states), **logs}
+        self._logs = logs
+        self.history.append(self.epoch, logs)
         self._progress.end_epoch(logs)
-        ended = self.schedule.steps is not None and self.done < self.schedule.steps
-        if self.schedule.steps is None and callback_list.stopped is None:
-            tell_if_short(self.source, self.done)
+
+    def _advance(self) -> None:
+        """Go to the next epoch, and tell the callbacks that this one has ended."""
+        epoch, done = self.epoch, self.done
+        data_has_ended = self.schedule.steps is not None and done < self.schedule.steps
+        if self.schedule.steps is None and self.callback_list.stopped is None:
+            tell_if_short(self.source, done)
         self.epoch, self.done = epoch + 1, 0
         self.source.next_pass()
-        callback_list.call("on_epoch_end", epoch, logs)
-        if ended and callback_list.stopped is None:
-            callback_list.stop(self._over(epoch))
+        self.callback_list.call("on_epoch_end", epoch, self._logs)
+        if data_has_ended and self.callback_list.stopped is None:
+            self.callback_list.stop(self._over(epoch))
 
     def begin_epoch(self) -> None:
         """Tell the data and the callbacks which epoch begins, before its first batch is looked at."""

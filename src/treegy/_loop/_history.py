@@ -1,6 +1,5 @@
 """`History`: the figures of every epoch."""
 
-import difflib
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from .._describe import listed
+from .._describe import did_you_mean, listed
 
 M = TypeVar("M")
 
@@ -169,8 +168,7 @@ def _is_scalar(values: list[Any]) -> bool:
 
 def _missing(name: str, there: Iterable[str]) -> str:
     names = list(there)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, names, repr)
     return f"no figure {name!r}; there are: {listed(names) or 'none'}.{hint}"
 
 

@@ -3,13 +3,12 @@
 What they do where nobody overrides them is in `_defaults.py`.
 """
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .._describe import describe, is_arraylike
+from .._describe import describe, did_you_mean, is_arraylike
 from .._errors import InjectionError
 from .._injection._contract import check
 from .._injection._inject import bind, call, function_name, request
@@ -130,9 +129,7 @@ def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, An
         if name in given:
             raise InjectionError(f"{who} got `{name}` twice, by position and by name.")
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise InjectionError(f"{who} takes {', '.join(names)}, and got `{name}`.{hint}")
+            raise InjectionError(f"{who} takes {', '.join(names)}, and got `{name}`.{did_you_mean(name, names)}")
         given[name] = value
     absent = {n: False if n in ("initializing", "training") else None for n in names}
     return {**absent, **given}

@@ -1,6 +1,5 @@
 """A loss or metric that is called by hand, outside of a model: `loss(y_true=..., y_pred=...)`."""
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._describe import is_arraylike
+from .._describe import did_you_mean, is_arraylike
 from .._errors import InjectionError
 from .._injection._inject import function_name, request
 from ._term import INJECTED
@@ -30,10 +29,8 @@ def standing_alone(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     wanted = request(fn)
     unknown = [n for n in kwargs if n not in wanted and n not in INJECTED]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], [*wanted.names, *INJECTED], n=1)
-        raise InjectionError(
-            f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`." + (f" Did you mean `{near[0]}`?" if near else "")
-        )
+        hint = did_you_mean(unknown[0], [*wanted.names, *INJECTED])
+        raise InjectionError(f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`.{hint}")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return {k: jax.tree.map(_as_jax, v) for k, v in given.items()}
 

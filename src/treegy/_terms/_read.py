@@ -1,11 +1,10 @@
 """What a loss or metric reads: the values that it asks for, of the part that `on=` selects, and its weights."""
 
-import difflib
 from typing import Any
 
 import jax.numpy as jnp
 
-from .._describe import is_arraylike, listed
+from .._describe import did_you_mean, is_arraylike, listed
 from .._errors import InjectionError
 from .._injection._at import Selection
 from .._injection._inject import Request, bind, request
@@ -75,10 +74,9 @@ def _check_on(term: Term, wanted: Request) -> None:
         return
     for name, _ in term.on:
         if name not in wanted and name != "sample_weight":
-            near = difflib.get_close_matches(name, wanted.names, n=1)
             raise InjectionError(
                 f"{term.who} has `on={_on_text(term.on)}`, but doesn't ask for `{name}`; it asks for "
-                f"{listed(wanted.names)}." + (f" Did you mean `{near[0]}`?" if near else "")
+                f"{listed(wanted.names)}.{did_you_mean(name, wanted.names)}"
             )
 
 

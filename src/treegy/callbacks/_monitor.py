@@ -1,6 +1,5 @@
 """The metric value that a callback watches, and which of two values of it is better."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import number
-from .._describe import describe
+from .._describe import describe, did_you_mean
 
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),
@@ -77,8 +76,7 @@ class Monitor:
 
     def _missing(self, names: Iterable[str], run: Any, who: str) -> str:
         there = list(names)
-        near = difflib.get_close_matches(self.name, there, n=1)
-        mend = f" Did you mean {near[0]!r}?" if near else ""
+        mend = did_you_mean(self.name, there, repr)
         if self.name.startswith("val_") and run is not None and run.validation is None:
             mend = " There is no validation: pass `validation_data`."
         shown = ", ".join(f"{name:.60}" for name in there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
