@@ -315,7 +315,7 @@ def test_a_gradient():
     first, at, of, makes, *more = explained(make_model(distance), y=None)
     assert first == "`div` in the gradient of the loss `distance_loss`" and line_of(distance, "jnp.sqrt") in at
     assert of == "  of: f32[] from 0.5 to 0.5, f32[8] from 0 to 0" and makes == "  makes: f32[8]: 8 of 8 are inf"
-    assert "  not spoiled: the figures of the step, which are finite" in more
+    assert "  not spoiled: the metric values of the step, which are finite" in more
     assert "  spoiled: the gradient of `module.bias`, f32[2]: 2 of 2 are nan" in more
 
 

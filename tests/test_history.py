@@ -61,10 +61,10 @@ def test_a_figure_that_is_no_number_adds_nothing():
 
 def test_a_missing_name_lists_those_there_are():
     with pytest.raises(
-        KeyError, match=r"no figure 'lost'; there are: loss, val_loss, accuracy\. Did you mean 'loss'\?"
+        KeyError, match=r"no metric value 'lost'; there are: loss, val_loss, accuracy\. Did you mean 'loss'\?"
     ):
         history()["lost"]
-    with pytest.raises(KeyError, match=r"no figure 'loss'; there are: none\."):
+    with pytest.raises(KeyError, match=r"no metric value 'loss'; there are: none\."):
         History()["loss"]
     with pytest.raises(KeyError, match="Did you mean 'accuracy'"):
         history().plot("acuracy")
@@ -123,7 +123,7 @@ def test_figures_that_are_no_scalars_are_left_out():
     h = History()
     h.append(0, {"loss": 1.0, "matrix": np.ones((2, 2))})
     assert [axes.get_title() for axes in h.plot().axes] == ["loss"]
-    with pytest.raises(ValueError, match="`matrix` can't be plotted: its figures are not scalars"):
+    with pytest.raises(ValueError, match="`matrix` can't be plotted: its values are not scalars"):
         h.plot("matrix")
 
 

@@ -635,7 +635,7 @@ def test_a_misspelt_monitor_is_told_before_the_first_step(tmp_path, make):
     steps: list[int] = []
     count = tg.callbacks.LambdaCallback(on_step_end=lambda step, logs: steps.append(step))
     model = make_model(tg.Optimizer(optax.adam, 1e-2))
-    told = r"\(monitor='val_los'\)`: there is no such figure, but lr, loss, .*, val_loss, .*Did you mean 'val_loss'\?"
+    told = r"\(monitor='val_los'\)`: there is no such metric value, but lr, loss, .*, val_loss, .*Did you mean 'val_loss'\?"
     with pytest.raises(KeyError, match=told):
         fit(count, make("val_los", tmp_path), model=model, validation_data=(X, Y))
     with pytest.raises(KeyError, match="There is no validation: pass `validation_data`"):
@@ -660,7 +660,7 @@ def test_names_of_one_s_own(tmp_path):
     fit(Faked(1.0, 2.0, 3.0), tg.callbacks.EarlyStopping("score_loss", patience=9))
     add = tg.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine=1.0))
     fit(add, tg.callbacks.EarlyStopping("mine", mode="min", patience=9))
-    with pytest.raises(KeyError, match="there is no such figure, but loss"):
+    with pytest.raises(KeyError, match="there is no such metric value, but loss"):
         fit(add, tg.callbacks.EarlyStopping("other", mode="min", patience=9))
     eager = make_model(run_eagerly=True)
     fit(tg.callbacks.EarlyStopping("loss", patience=9), model=eager, epochs=1)

@@ -232,7 +232,7 @@ def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype
     # The very same numbers, computed in single precision from the beginning.
     exact = jax.tree.map(lambda a: a.astype(jnp.float32) if a.dtype == dtype else a, data)
     it = make_subject(kind, make(cls, options), exact)
-    expected = it.figures(it.examples, None if weight is None else weight.astype(jnp.float32))
+    expected = it.metric_values(it.examples, None if weight is None else weight.astype(jnp.float32))
     assert jax.tree.map(lambda a: a.dtype, got) == jax.tree.map(lambda a: a.dtype, expected)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
@@ -249,7 +249,7 @@ def figures_on(place: Any) -> Any:
     weight = jnp.asarray(np.arange(16) % 3, jnp.float32)
 
     def figures(examples: Any, weight: Any) -> Any:
-        return {who: it.figures(examples[who], weight if it.size else None) for who, it in subjects.items()}
+        return {who: it.metric_values(examples[who], weight if it.size else None) for who, it in subjects.items()}
 
     placed = jax.device_put(({who: it.examples for who, it in subjects.items()}, weight), place)
     return jax.jit(figures)(*placed)

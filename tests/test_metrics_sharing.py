@@ -178,7 +178,7 @@ def test_the_call_of_a_subclass_is_its_own():
 
 def test_labels_of_a_shared_figure_are_checked():
     metrics = [tg.metrics.Jaccard(average=None), tg.metrics.Classwise(tg.metrics.Jaccard(average=None), labels=["a"])]
-    with pytest.raises(tg.ContractError, match="`labels` has 1 names, and the figure .* has 4 elements"):
+    with pytest.raises(tg.ContractError, match="`labels` has 1 names, and the metric value .* has 4 elements"):
         tg.Model(lambda x: x, metrics=metrics, trainable=False).evaluate(jnp.eye(4), jnp.arange(4), verbose=0)
 
 

@@ -470,13 +470,13 @@ def test_unfit_numbers():
 def test_unfit_labels():
     y_true, y_pred = some(4)
     with pytest.raises(
-        tg.ContractError, match=r"`Classwise` splits a figure that is a vector, and that of `bias` is a scalar"
+        tg.ContractError, match=r"`Classwise` splits a value that is a vector, and that of `bias` is a scalar"
     ):
         tg.metrics.Classwise(bias)(y_true, y_pred)
     with pytest.raises(ValueError, match="`labels` has 'a' twice"):
         tg.metrics.Classwise(bias, labels=["a", "b", "a"])
     recall = tg.metrics.Classwise(tg.metrics.Recall(thresholds=[0.2, 0.6]), labels=["a", "b", "c"])
     with pytest.raises(
-        tg.ContractError, match=r"`labels` has 3 names, and the figure f32\[2\] of `recall` has 2 elements"
+        tg.ContractError, match=r"`labels` has 3 names, and the metric value f32\[2\] of `recall` has 2 elements"
     ):
         recall(jnp.array([1, 0]), jnp.array([0.4, 0.6]))

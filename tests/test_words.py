@@ -19,6 +19,7 @@ WORDS = {
     r"\banew\b": "again, or from scratch",
     r"\bgo(es|ing)? on with\b": "resume, continue with",
     r"\btraining goes on\b": "training continues",
+    r"\b[Ff]igures?\b(?=.{0,40}\b(epoch|metric|loss)\b)": "metric value, or value",
     r"\bkey_words\b": "key data",
     r"\bclass (Hooks|Pace|Cadence|Frozen)\b": "CallbackList, ChunkLength, ValidationFrequency, Static",
 }

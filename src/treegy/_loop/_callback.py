@@ -11,8 +11,8 @@ Logs = Mapping[str, Any]
 class Callback:
     """What happens besides training: override the hooks at whose moments something is to be done.
 
-    The names are Keras's. `logs` are Python floats (NumPy arrays where a figure isn't a scalar) over the epoch so far.
-    A callback that overrides a hook of training batches makes the loop stop after every batch, which costs speed;
+    The names are Keras's. `logs` are Python floats (NumPy arrays where a metric value isn't a scalar) over the epoch so
+    far. A callback that overrides a hook of training batches makes the loop stop after every batch, which costs speed;
     the other hooks cost nothing in between. `next_step` and `on_step_end` are for what happens every so many steps.
     A method that is called `on_...` and is no hook is a `TypeError` where the class is made: it would never be called.
 

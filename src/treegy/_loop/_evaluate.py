@@ -23,8 +23,8 @@ from ._progress import Progress
 computed = jax.jit(Logs.compute)
 
 
-def figures(logs: Logs) -> dict[str, Any]:
-    """Logs as Python floats, NumPy arrays where a figure isn't a scalar. Waits for the device."""
+def metric_values(logs: Logs) -> dict[str, Any]:
+    """Logs as Python floats, NumPy arrays where a metric value isn't a scalar. Waits for the device."""
     values = {name: np.asarray(value) for name, value in computed(logs).items()}
     return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
 
@@ -37,7 +37,7 @@ def evaluate(
     callback_list: CallbackList,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The figures of `model` over the data, or over the first `steps` batches of it."""
+    """The metric values of `model` over the data, or over the first `steps` batches of it."""
     first = source.first()._replace(class_weight=class_weight)
     with dicts_explained(first):
         engine = Engine(evaluated(model, "test"), TEST, first)
@@ -58,12 +58,12 @@ def evaluate(
         chunk.done(marker)
         done += chunk.n
         if every_batch:
-            callback_list.call("on_test_batch_end", done - 1, figures(engine.logs))
+            callback_list.call("on_test_batch_end", done - 1, metric_values(engine.logs))
         if progress is not None:
-            progress.update(done, lambda: figures(engine.logs))
+            progress.update(done, lambda: metric_values(engine.logs))
         if alone and callback_list.stopped is not None:
             break
-    logs = figures(engine.logs)
+    logs = metric_values(engine.logs)
     if progress is not None:
         progress.end_epoch(logs)
     callback_list.call("on_test_end", logs)

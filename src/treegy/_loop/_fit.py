@@ -28,7 +28,7 @@ from ._callback_list import CallbackList
 from ._chunk_length import ChunkLength, steps_in_chunk
 from ._chunks import TEST, TRAIN
 from ._engine import Engine
-from ._evaluate import evaluate, figures
+from ._evaluate import evaluate, metric_values
 from ._every import ValidationFrequency
 from ._history import Fitted, History
 from ._interrupt import Interrupt
@@ -96,7 +96,7 @@ class Run:
     unsettled: int | None
     """The first step of a chunk whose callbacks haven't all run."""
     validated: dict[str, Any]
-    """The figures of the epoch's last validation."""
+    """The metric values of the epoch's last validation."""
     ended: bool
     """Whether no further epoch begins."""
     held: Any
@@ -300,7 +300,7 @@ class Run:
             self._end_without_steps()
             return
         # Waits for the steps, whose time is told.
-        self._logs = figures(self.engine.logs)
+        self._logs = metric_values(self.engine.logs)
         self._progress.end_steps(self.done)
         if not self._validate_after_epoch():
             self._part = self._logs
@@ -388,12 +388,12 @@ class Run:
             pace.ran(chunk.n, marker)
             # What is shown is finished: nothing waits for it.
             if self.done:
-                self._progress.update(self.done, functools.partial(figures, seen))
+                self._progress.update(self.done, functools.partial(metric_values, seen))
             self.unsettled = self.step
             self.done += chunk.n
             self.step += chunk.n
             if self._every_batch:
-                callback_list.call("on_train_batch_end", self.done - 1, self._figures())
+                callback_list.call("on_train_batch_end", self.done - 1, self._metric_values())
             if (
                 not self._settled()
                 or self._interrupt.requested
@@ -409,7 +409,7 @@ class Run:
         if due and not self._validate():
             return False
         self.unsettled = None
-        self.callback_list.step_end(before, self.step, self._figures)
+        self.callback_list.step_end(before, self.step, self._metric_values)
         self.callback_list.chunk_end(self.step)
         return True
 
@@ -434,8 +434,8 @@ class Run:
         ]
         return max(1, min([self._chunk_length.steps(), *(step - self.step for step in until if step is not None)]))
 
-    def _figures(self) -> dict[str, Any]:
-        return figures(self.engine.logs)
+    def _metric_values(self) -> dict[str, Any]:
+        return metric_values(self.engine.logs)
 
     def _validate(self) -> bool:
         """Run validation. Returns whether it wasn't interrupted."""

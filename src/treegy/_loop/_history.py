@@ -1,4 +1,4 @@
-"""`History`: the figures of every epoch."""
+"""`History`: the metric values of every epoch."""
 
 import io
 import math
@@ -20,11 +20,11 @@ class History(Mapping[str, list[Any]]):
 
     **Attributes:**
 
-    - `history`: the same as a dict: for each name a list with one figure per epoch, a Python float, or a NumPy array
-        where the figure isn't a scalar. NaN stands where an epoch has no such figure, because validation wasn't due
-        or a name came up later.
+    - `history`: the same as a dict: for each name a list with one value per epoch, a Python float, or a NumPy array
+        where it isn't a scalar. NaN stands where an epoch has no such value, because validation wasn't due or a name
+        came up later.
     - `epoch`: the epochs that the lists are about, counted from 0.
-    - `validations`: for each validation `(step, figures)`: after which step of the model, and what it found.
+    - `validations`: for each validation `(step, values)`: after which step of the model, and what it found.
     - `stopped`: why training ended before its last epoch; `None` if it didn't.
 
     !!! example
@@ -51,19 +51,19 @@ class History(Mapping[str, list[Any]]):
         self.stopped = None
 
     def append(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """Adds the figures of one more epoch.
+        """Add the metric values of one more epoch.
 
         **Arguments:**
 
         - `epoch`: its number, counted from 0.
-        - `logs`: its figures by name: numbers, or arrays.
+        - `logs`: its metric values by name: numbers, or arrays.
         """
         # Converted before anything is added: what can't be leaves the lists as long as each other.
-        figures = {name: _figure(value) for name, value in logs.items()}
-        for name in figures:
+        found = {name: _value(value) for name, value in logs.items()}
+        for name in found:
             self.history.setdefault(name, [math.nan] * len(self.epoch))
         for name, values in self.history.items():
-            values.append(figures.get(name, math.nan))
+            values.append(found.get(name, math.nan))
         self.epoch.append(epoch)
 
     def __getitem__(self, name: str) -> list[Any]:
@@ -94,17 +94,17 @@ class History(Mapping[str, list[Any]]):
         return f"History({', '.join(parts)})"
 
     def plot(self, *names: str) -> Any:
-        """Draws the figures over the epochs. Needs Matplotlib: `pip install "treegy[plot]"`.
+        """Draw the metric values over the epochs. Needs Matplotlib: `pip install "treegy[plot]"`.
 
         **Arguments:**
 
-        - `*names`: which figures, each together with its `val_` figure; all of them by default.
+        - `*names`: which metric values, each together with its `val_` one; all of them by default.
 
         **Returns:**
 
         A `matplotlib.figure.Figure`, which notebooks show and `figure.savefig("history.png")` writes: one axes per
-        figure, with the one of validation beside it. `matplotlib.pyplot` is neither needed nor touched. Figures that
-        aren't scalars are left out.
+        metric value, with the one of validation beside it. `matplotlib.pyplot` is neither needed nor touched. Values
+        that aren't scalars are left out.
 
         **Raises:** `KeyError` for a name that isn't there, `ValueError` for one that can't be drawn, and
         `ImportError` without Matplotlib.
@@ -130,7 +130,7 @@ class History(Mapping[str, list[Any]]):
             axes = figure.add_subplot(rows, columns, i + 1)
             for name in lines:
                 values = self.history[name]
-                # Epochs without the figure don't break its line. One value alone shows only as a point.
+                # Epochs without the value don't break its line. One value alone shows only as a point.
                 known = [(e, v) for e, v in zip(self.epoch, values, strict=True) if not math.isnan(v)]
                 marker = "o" if len(known) < 2 else None
                 axes.plot([e for e, _ in known], [v for _, v in known], marker=marker, label=name)
@@ -141,11 +141,11 @@ class History(Mapping[str, list[Any]]):
         return figure
 
     def _groups(self, names: Iterable[str]) -> dict[str, list[str]]:
-        """The names that share one axes, by its title: a figure and that of validation."""
+        """The names that share one axes, by its title: a metric value and that of validation."""
         names = list(names)
         for name in names:
             if not _is_scalar(self[name]):
-                raise ValueError(f"`{name}` can't be plotted: its figures are not scalars.")
+                raise ValueError(f"`{name}` can't be plotted: its values are not scalars.")
         groups: dict[str, list[str]] = {}
         for name in names or self.history:
             title = name.removeprefix("val_")
@@ -157,7 +157,7 @@ class History(Mapping[str, list[Any]]):
         return {title: group for title, group in groups.items() if group}
 
 
-def _figure(value: Any) -> Any:
+def _value(value: Any) -> Any:
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array
 
@@ -169,7 +169,7 @@ def _is_scalar(values: list[Any]) -> bool:
 def _missing(name: str, there: Iterable[str]) -> str:
     names = list(there)
     hint = did_you_mean(name, names, repr)
-    return f"no figure {name!r}; there are: {listed(names) or 'none'}.{hint}"
+    return f"no metric value {name!r}; there are: {listed(names) or 'none'}.{hint}"
 
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from .._describe import array_name, describe
 from ._compile_clock import CompileClock
 from ._progress_display import Line, Notebook, Terminal, can_live, in_notebook, print_line
 
-# Looking at the figures waits for the computation, and drawing takes milliseconds of a core that computes: five times a
-# second is enough.
+# Looking at the metric values waits for the computation, and drawing takes milliseconds of a core that computes: five
+# times a second is enough.
 _INTERVAL = 0.2
 
 
@@ -69,7 +69,7 @@ class Progress:
         self._steps_took: float | None = None
         # What compiling took, which later steps don't take: before this epoch.
         self._compiling, self._compiled_before = CompileClock(), 0.0
-        self._figures: list[str] = []
+        self._metric_values: list[str] = []
 
     @property
     def live(self) -> bool:
@@ -90,7 +90,7 @@ class Progress:
             if not self._silent:
                 self._compiling.start()
         self._epoch, self._steps, self._step = epoch, steps, 0
-        self._epoch_began, self._steps_took, self._figures = now, None, []
+        self._epoch_began, self._steps_took, self._metric_values = now, None, []
         self._compiled_before = self._compiling.seconds
         # Now already, since the first epoch begins with compiling, but not at the beginning of each of many short ones.
         if self._screen is not None and now >= self._next_draw:
@@ -102,12 +102,12 @@ class Progress:
         **Arguments:**
 
         - `step`: how many steps of the epoch there were so far.
-        - `logs`: returns the figures so far. Only called if they will be shown.
+        - `logs`: returns the metric values so far. Only called if they will be shown.
         """
         self._step = step
         if self._screen is None or time.perf_counter() < self._next_draw:
             return
-        self._figures = _figures(self._chosen(logs()))
+        self._metric_values = _metric_values(self._chosen(logs()))
         self._draw()
 
     def end_steps(self, step: int) -> None:
@@ -123,22 +123,22 @@ class Progress:
 
         **Arguments:**
 
-        - `logs`: its figures.
+        - `logs`: its metric values.
         """
         if self._silent:
             return
-        self._figures = _figures(self._chosen(logs))
+        self._metric_values = _metric_values(self._chosen(logs))
         took = time.perf_counter() - self._epoch_began
         each = took if self._steps_took is None else self._steps_took
         times = [_duration(took)]
         if self._step:
             times.append(f"{_short_duration(each / self._step)}/step")
         if self._screen is not None:
-            self._screen.finish(Line(self._head(), (self._step, self._steps or self._step), times, self._figures))
+            self._screen.finish(Line(self._head(), (self._step, self._steps or self._step), times, self._metric_values))
             return
         count = [f"{self._step} step{'' if self._step == 1 else 's'}"]
         # One line, however long: a file has no width.
-        print_line("  ".join([*self._head(), *count, *times, *self._figures]), self._file)
+        print_line("  ".join([*self._head(), *count, *times, *self._metric_values]), self._file)
 
     def _chosen(self, logs: Mapping[str, Any]) -> Mapping[str, Any]:
         return logs if self._names is None else {name: logs[name] for name in self._names if name in logs}
@@ -153,7 +153,7 @@ class Progress:
         assert self._screen is not None
         now = time.perf_counter()
         times = [_duration(now - self._epoch_began), *self._left(now)]
-        self._screen.show(Line(self._head(), (self._step, self._steps), times, self._figures))
+        self._screen.show(Line(self._head(), (self._step, self._steps), times, self._metric_values))
         self._next_draw = time.perf_counter() + _INTERVAL
 
     def _head(self) -> list[str]:
@@ -182,11 +182,11 @@ class Progress:
 # What a line says
 
 
-def _figures(logs: Mapping[str, Any]) -> list[str]:
-    return [f"{name} {_figure(value)}" for name, value in logs.items()]
+def _metric_values(logs: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {_metric_value(value)}" for name, value in logs.items()]
 
 
-def _figure(value: Any) -> str:
+def _metric_value(value: Any) -> str:
     array = np.asarray(value)
     if array.ndim == 0:
         return f"{float(array):.4g}"

@@ -114,11 +114,11 @@ def _encodable(text: str, encoding: str) -> str:
 class Line:
     """`epoch 3/10  ━━━━━━──────  120/938  1.2s  loss 0.3121  accuracy 0.91`, on as many lines as it needs."""
 
-    def __init__(self, head: list[str], count: tuple[int, int | None], times: list[str], figures: list[str]):
+    def __init__(self, head: list[str], count: tuple[int, int | None], times: list[str], metric_values: list[str]):
         self._head = head
         self._count = count
         self._times = times
-        self._figures = figures
+        self._metric_values = metric_values
 
     def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
         return self.wrapped(options.max_width, options.ascii_only)
@@ -132,7 +132,7 @@ class Line:
         parts = [Text(part, style="bold") for part in self._head]
         if width >= 60 and steps:
             parts.append(_bar(min(step / steps, 1.0), min(BAR, width // 5), ascii_only))
-        parts += [Text(part) for part in (count, *self._times, *self._figures)]
+        parts += [Text(part) for part in (count, *self._times, *self._metric_values)]
         lines: list[Any] = []
         for part in parts:
             if lines and lines[-1].cell_len + 2 + part.cell_len <= width:

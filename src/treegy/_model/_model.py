@@ -278,13 +278,13 @@ class Model(eqx.Module, Generic[N]):
         verbose: Any = "auto",
         callbacks: Any = None,
     ) -> dict[str, Any]:
-        """The figures over all examples: the loss, its parts and the metrics.
+        """The metric values over all examples: the loss, its parts and the metrics.
 
         **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are looked at, all by default.
 
         **Returns:**
 
-        A dict of Python floats; NumPy arrays where a figure isn't a scalar.
+        A dict of Python floats; NumPy arrays where a metric value isn't a scalar.
         """
         batch = _checks.optional("batch_size", batch_size)
         steps = _checks.optional("steps", steps)
@@ -377,7 +377,7 @@ class Model(eqx.Module, Generic[N]):
 
         **Returns:**
 
-        `(model, logs)`: the model after the step, and the figures of this batch as jax arrays.
+        `(model, logs)`: the model after the step, and the metric values of this batch as jax arrays.
         """
         tell_if_discarded(self, "model.train_on_batch(...)", "model, logs = model.train_on_batch(...)")
         examples = self._batch(x, y, sample_weight, class_weight)
@@ -395,7 +395,7 @@ class Model(eqx.Module, Generic[N]):
 
         **Returns:**
 
-        `(model, logs)`, where the logs are the figures of all batches since `reset_metrics()`.
+        `(model, logs)`, where the logs are the metric values of all batches since `reset_metrics()`.
         """
         examples = self._batch(x, y, sample_weight, class_weight)
         # Prepared as for training, since it is returned: steps that train may follow.

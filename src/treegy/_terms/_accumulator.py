@@ -1,9 +1,9 @@
-r"""Accumulators: what figures are made of. The only place that averages, weights and masks.
+r"""Accumulators: what metric values are made of. The only place that averages, weights and masks.
 
-An accumulator holds what is needed of some examples to give a figure over them, and merging two gives the
+An accumulator holds what is needed of some examples to give a metric value over them, and merging two gives the
 accumulator of all their examples:
 $\text{compute}(\text{merge}(\text{of}(a), \text{of}(b))) = \text{compute}(\text{of}(a + b))$.
-So a figure doesn't depend on how the examples were cut into batches.
+So a metric value doesn't depend on how the examples were cut into batches.
 """
 
 import abc
@@ -22,7 +22,7 @@ from ._weights import as_summand, weigh
 
 
 class Accumulator(eqx.Module):
-    """What some examples contribute to a figure: a commutative monoid of arrays of fixed shapes.
+    """What some examples contribute to a metric value: a commutative monoid of arrays of fixed shapes.
 
     `merge` is associative and commutative with `empty()` as its identity, shapes and dtypes stay as they are, and all
     three methods can be traced.
@@ -30,7 +30,7 @@ class Accumulator(eqx.Module):
 
     merges_parts: ClassVar[bool] = False
     """Whether all that it holds are other accumulators, which `merge` and `empty` pass on one by one. Equal ones among
-    these are then kept once, whatever each is a figure of."""
+    these are then kept once, whatever each is a metric value of."""
 
     @abc.abstractmethod
     def empty(self) -> Any:
@@ -42,7 +42,7 @@ class Accumulator(eqx.Module):
 
     @abc.abstractmethod
     def compute(self) -> Any:
-        """The figure: an array, usually a scalar; or a dict of several, which are logged under their names."""
+        """The metric value: an array, usually a scalar; or a dict of several, which are logged under their names."""
 
     def __float__(self) -> float:
         return float(self.compute())
@@ -165,7 +165,7 @@ class Mean(Accumulator):
 
     @staticmethod
     def of_batch(value: Any, size: Any) -> "Mean":
-        """The mean of a figure that is known for a whole batch only, counted once for each of its examples.
+        """The mean of a metric value that is known for a whole batch only, counted once for each of its examples.
 
         **Arguments:**
 
@@ -194,7 +194,7 @@ class Mean(Accumulator):
 
 
 class Scaled(Accumulator):
-    r"""Another figure times a number, $w \cdot \text{compute}$."""
+    r"""Another metric value times a number, $w \cdot \text{compute}$."""
 
     part: Any
     weight: Array
@@ -202,7 +202,7 @@ class Scaled(Accumulator):
     def __init__(self, part: Accumulator, weight: Any):
         """**Arguments:**
 
-        - `part`: the accumulator of the figure.
+        - `part`: the accumulator of the metric value.
         - `weight`: a number.
         """
         self.part = part
@@ -221,7 +221,7 @@ class Scaled(Accumulator):
 
 
 class Total(Accumulator):
-    r"""A sum of figures, $\sum_k \text{compute}_k$: the loss that a model is trained on."""
+    r"""A sum of metric values, $\sum_k \text{compute}_k$: the loss that a model is trained on."""
 
     parts: tuple[Any, ...]
 
@@ -230,7 +230,7 @@ class Total(Accumulator):
     def __init__(self, parts: Any):
         """**Arguments:**
 
-        - `parts`: the accumulators of the figures, at least one.
+        - `parts`: the accumulators of the metric values, at least one.
         """
         self.parts = tuple(parts)
 
@@ -249,19 +249,19 @@ def is_accumulator(value: Any) -> bool:
 
 
 def compute_all(accumulators: Any) -> Any:
-    """The figures of every accumulator in a PyTree; of a mapping, by names: those of several figures get prefixes."""
-    figures = jax.tree.map(lambda a: a.compute(), accumulators, is_leaf=is_accumulator)
-    return _named(figures) if isinstance(accumulators, Mapping) else figures
+    """The value of every accumulator in a PyTree; of a mapping, by names: those with several values get prefixes."""
+    metric_values = jax.tree.map(lambda a: a.compute(), accumulators, is_leaf=is_accumulator)
+    return _named(metric_values) if isinstance(accumulators, Mapping) else metric_values
 
 
-def _named(figures: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not any(isinstance(figure, Mapping) for figure in figures.values()):
-        return figures
+def _named(metric_values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not any(isinstance(metric_value, Mapping) for metric_value in metric_values.values()):
+        return metric_values
     flat: OrderedDict[str, Any] = OrderedDict()
-    for name, figure in figures.items():
-        several = _named(figure) if isinstance(figure, Mapping) else {"": figure}
+    for name, metric_value in metric_values.items():
+        several = _named(metric_value) if isinstance(metric_value, Mapping) else {"": metric_value}
         for part, one in several.items():
-            full = unique("/".join(p for p in (name, part) if p), {*flat, *figures} - {name})
+            full = unique("/".join(p for p in (name, part) if p), {*flat, *metric_values} - {name})
             flat[full] = one
     return flat
 

@@ -20,14 +20,14 @@ class Place(eqx.Module):
 
 class Logs(Accumulator):
     """Accumulators by name, of which equal ones are kept and merged once: those behind a total and behind its parts, or
-    a matrix and the figures that are made of it.
+    a matrix and the metric values that are made of it.
 
     Equal are those that hold the same arrays, which no trace can get wrong.
     """
 
     parts: tuple[Any, ...]
     """The accumulators that differ, each of which is merged as a whole."""
-    figures: OrderedDict[str, Any]
+    metric_values: OrderedDict[str, Any]
     """What is made of them, by name: accumulators that have places for their parts, and so no arrays."""
 
     @staticmethod
@@ -45,29 +45,29 @@ class Logs(Accumulator):
             return known[key]
 
         # Ordered, as plain dicts come back from jax sorted by key, and `loss` is to stand first.
-        figures = jax.tree.map(placed, OrderedDict(accumulators), is_leaf=_is_whole)
-        return Logs(tuple(parts), figures)
+        metric_values = jax.tree.map(placed, OrderedDict(accumulators), is_leaf=_is_whole)
+        return Logs(tuple(parts), metric_values)
 
     @property
     def each(self) -> OrderedDict[str, Any]:
         """The accumulators by name."""
-        return jax.tree.map(lambda place: self.parts[place.index], self.figures, is_leaf=_is_place)
+        return jax.tree.map(lambda place: self.parts[place.index], self.metric_values, is_leaf=_is_place)
 
     def empty(self) -> "Logs":
-        return Logs(tuple(part.empty() for part in self.parts), self.figures)
+        return Logs(tuple(part.empty() for part in self.parts), self.metric_values)
 
     def merge(self, other: Any) -> "Logs":
-        mine, structure = jax.tree.flatten(self.figures, is_leaf=_is_place)
-        theirs, same = jax.tree.flatten(other.figures, is_leaf=_is_place)
+        mine, structure = jax.tree.flatten(self.metric_values, is_leaf=_is_place)
+        theirs, same = jax.tree.flatten(other.metric_values, is_leaf=_is_place)
         pairs = {(a.index, b.index) for a, b in zip(mine, theirs, strict=False)}
         # Where the other shares more, its equals will do. Where it shares less, they are none.
         if structure != same or len(pairs) != len(self.parts):
             raise ValueError(
-                f"what is logged is made otherwise than before: {listed(other.figures)}, and before "
-                f"{listed(self.figures)}. Steps log the same from batch to batch."
+                f"what is logged is made otherwise than before: {listed(other.metric_values)}, and before "
+                f"{listed(self.metric_values)}. Steps log the same from batch to batch."
             )
         parts = tuple(self.parts[i].merge(other.parts[j]) for i, j in sorted(pairs))
-        return Logs(parts, self.figures)
+        return Logs(parts, self.metric_values)
 
     def compute(self) -> Any:
         return compute_all(self.each)

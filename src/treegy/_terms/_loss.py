@@ -25,7 +25,7 @@ class Loss(eqx.Module):
     - an array `(batch, ...)` of values; or [`treegy.Masked`][], of which some don't count;
     - a dict of such arrays: each part is shown under its name, and all of them add up;
     - an [`treegy.Accumulator`][], for what isn't a mean;
-    - a scalar, where no weights are given: a figure of the whole batch.
+    - a scalar, where no weights are given: a metric value of the whole batch.
 
     !!! example
 
@@ -99,5 +99,5 @@ class Loss(eqx.Module):
         if self.reduction == "none":
             return unreduced(term, context)
         accumulators = parts(term, context, reducer(self.reduction))
-        figures = compute_all({k: scaled(term, v, context) for k, v in accumulators.items()})
-        return figures[""] if list(figures) == [""] else figures
+        metric_values = compute_all({k: scaled(term, v, context) for k, v in accumulators.items()})
+        return metric_values[""] if list(metric_values) == [""] else metric_values

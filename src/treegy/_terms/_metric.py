@@ -17,8 +17,8 @@ from ._term import Context, make_term, size_of
 class Metric(eqx.Module):
     r"""The base class of metrics: implement `call`, which returns one value per example.
 
-    `call` is what it is in [`treegy.Loss`][]. The figure is $\sum w v / \sum w$ over all examples since the epoch (or
-    the evaluation) began, however these were cut into batches. What isn't such a mean returns an
+    `call` is what it is in [`treegy.Loss`][]. Its value is $\sum w v / \sum w$ over all examples since the epoch
+    (or the evaluation) began, however these were cut into batches. What isn't such a mean returns an
     [`treegy.Accumulator`][], and then asks for `sample_weight` to be usable with weights.
 
     !!! example

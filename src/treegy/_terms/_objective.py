@@ -83,7 +83,7 @@ def evaluate(loss: Any, metrics: Any, context: Context) -> tuple[Any, dict[str, 
         what = _accumulates(thing, term, context)
         with jax.named_scope(f"metric {name}"):
             if what in known:
-                found = {"": thing._figure(known[what])}
+                found = {"": thing._metric_value(known[what])}
             else:
                 found = parts(term, _with_key(context, len(losses) + i), Mean.of)
         if what is not None:
@@ -123,7 +123,7 @@ def _accumulates(metric: Any, term: Term, context: Context) -> Any:
 
 
 def _accumulated(accumulator: Any) -> Accumulator:
-    """What lies under the figures that are made of it."""
+    """What lies under the metric values that are made of it."""
     while accumulator.merges_parts and hasattr(accumulator, "part"):
         accumulator = accumulator.part
     return accumulator

@@ -74,10 +74,10 @@ def _part(
 
 
 def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]) -> Accumulator:
-    """A scalar: a figure of the whole batch, counted once for each example."""
+    """A scalar: a metric value of the whole batch, counted once for each example."""
     probe = reduce(value, None, None)
     if isinstance(probe, Sum):
-        # The sum over the examples: of a figure that isn't about examples, as often as there are examples.
+        # The sum over the examples: of a metric value that isn't about examples, as often as there are examples.
         return probe if of_examples else Sum(probe.total * size)
     return Mean.of_batch(value, size)
 

@@ -22,13 +22,13 @@ _ENDED: dict[str, tuple[int, Any]] = {}
 class BackupAndRestore(Callback):
     """Write everything that a run needs to resume, and resume from it when the same script runs again.
 
-    A backup holds the states of the model, the figures of the epoch so far, the position in it, the state of the other
-    callbacks, and the history. What follows is the same, bit for bit, as if nothing had happened: in the middle of an
-    epoch too. Arrays, and whatever can tell and set its position (`get_state`, `set_state`, as Grain's iterators),
-    simply continue; a loader of PyTorch's is given the state that its `generator` had; data with a `set_epoch` is told
-    the epoch. These and other iterables are read up to where they were, with a warning. That holds for what is
-    validated on, too, if that continues from one validation to the next. What is known to give other batches in another
-    process is told when the run begins.
+    A backup holds the states of the model, the metric values of the epoch so far, the position in it, the state of the
+    other callbacks, and the history. What follows is the same, bit for bit, as if nothing had happened: in the middle
+    of an epoch too. Arrays, and whatever can tell and set its position (`get_state`, `set_state`, as Grain's
+    iterators), simply continue; a loader of PyTorch's is given the state that its `generator` had; data with a
+    `set_epoch` is told the epoch. These and other iterables are read up to where they were, with a warning. That holds
+    for what is validated on, too, if that continues from one validation to the next. What is known to give other
+    batches in another process is told when the run begins.
 
     What is passed to `fit` is to be the same as before, except `epochs`; the keys of orders and of dropout come from
     the backup, whatever the `seed` is now. Each run needs a directory of its own, those that follow each other in one

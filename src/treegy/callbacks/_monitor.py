@@ -67,7 +67,7 @@ class Monitor:
             value = np.asarray(logs[self.name])
             if value.ndim:
                 raise ValueError(
-                    f"`{who}(monitor={self.name!r})`: the figure is no scalar, but has shape {value.shape}."
+                    f"`{who}(monitor={self.name!r})`: the metric value is no scalar, but has shape {value.shape}."
                 )
             return float(value)
         if self.name.startswith("val_") and run is not None and run.validation is not None and not run.validated:
@@ -80,7 +80,7 @@ class Monitor:
         if self.name.startswith("val_") and run is not None and run.validation is None:
             mend = " There is no validation: pass `validation_data`."
         shown = ", ".join(f"{name:.60}" for name in there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
-        return f"`{who}(monitor={self.name!r:.100})`: there is no such figure, but {shown}.{mend}"
+        return f"`{who}(monitor={self.name!r:.100})`: there is no such metric value, but {shown}.{mend}"
 
 
 def check_mode(mode: Any) -> None:

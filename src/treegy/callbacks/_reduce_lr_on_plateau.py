@@ -1,4 +1,4 @@
-"""`ReduceLROnPlateau`: a smaller learning rate when a figure doesn't get better any more."""
+"""`ReduceLROnPlateau`: a smaller learning rate when a metric value doesn't get better any more."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from ._set_learning_rate import Hyperparameter
 
 
 class ReduceLROnPlateau(Callback):
-    """Multiply the learning rate by a factor when a figure hasn't become better for some epochs.
+    """Multiply the learning rate by a factor when a metric value hasn't become better for some epochs.
 
     The rate must be a part of the optimizer's state: `optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)`, or
     [`treegy.Optimizer`][]. Changing it compiles nothing again.
@@ -34,7 +34,7 @@ class ReduceLROnPlateau(Callback):
 
         - `monitor`, `mode`, `min_delta`: as in [`treegy.callbacks.EarlyStopping`][].
         - `factor`: what the rate is multiplied with, from 0 to below 1.
-        - `patience`: after how many epochs without the figure's being better.
+        - `patience`: after how many epochs without the metric value's being better.
         - `cooldown`: how many epochs to wait after that before looking again.
         - `min_lr`: what the rate doesn't fall below.
         - `name`: of the rate among the hyperparameters; `lr` or `learning_rate` by default.

@@ -34,9 +34,9 @@ def explain_nan(
 
     The first that is not finite: an array of the data or of the states that wasn't before the step, by its name; else
     the operation that makes infinity or NaN of numbers, the layer, the loss, the metric or the gradient of one of them
-    that it is in, or the optimizer's update, and the line that it comes from. Then what is spoiled by it: figures,
-    gradients, parameters and other states. `None` if all that the step makes is finite: infinity as in masks, values
-    that are selected away, and what was so before and spoils nothing, are ignored.
+    that it is in, or the optimizer's update, and the line that it comes from. Then what is spoiled by it: metric
+    values, gradients, parameters and other states. `None` if all that the step makes is finite: infinity as in masks,
+    values that are selected away, and what was so before and spoils nothing, are ignored.
 
     !!! example
 
@@ -95,12 +95,12 @@ def _traced(model: Any, arrays: list[Any], examples: Batch) -> _Program:
 
     def step(arrays: list[Any], examples: Batch) -> Any:
         after, logs = train(hashable_combine(arrays, frozen), examples)
-        figures: dict[str, Any] = {}
+        metric_values: dict[str, Any] = {}
         for name, value in logs.each.items():
             with jax.named_scope(LOG + name):
-                figures[name] = value.compute()
-        found = jax.tree_util.tree_leaves_with_path(list(figures.values()))
-        order = list(figures)
+                metric_values[name] = value.compute()
+        found = jax.tree_util.tree_leaves_with_path(list(metric_values.values()))
+        order = list(metric_values)
         names[:] = [order[path[0].idx] + path_name(path[1:]) for path, _ in found]
         return hashable_partition(after)[0], [value for _, value in found]
 

@@ -63,8 +63,8 @@ def report(step: Step) -> str | None:
     for i, (first, *more) in enumerate(list(told.values())[: _ALSO + 1]):
         lines += [f"{'The first that is not finite' if i == 0 else 'Not finite, too'}: {first}", *more]
     if not logs:
-        lines.append("  not spoiled: the figures of the step, which are finite")
-    lines += [f"  spoiled: the log `{s.name}`, {_figure(s.value)}" for s in logs]
+        lines.append("  not spoiled: the metric values of the step, which are finite")
+    lines += [f"  spoiled: the log `{s.name}`, {_metric_value(s.value)}" for s in logs]
     rest = [f"the gradient of `{s.name}`, {counted(s.value)}" for s in gradients]
     # A non-finite gradient makes its parameter non-finite; list it once.
     rest += [f"`{s.name}`, {counted(s.value)}" for s in states if s.name not in {g.name for g in gradients}]
@@ -112,7 +112,7 @@ def _examples(origin: Origin) -> str:
     return f"; example{'' if len(rows) == 1 else 's'} {shown}{', ...' if len(rows) > _SHOWN else ''}"
 
 
-def _figure(value: Any) -> str:
+def _metric_value(value: Any) -> str:
     return f"{float(np.asarray(value)):g}" if np.ndim(value) == 0 else counted(value)
 
 

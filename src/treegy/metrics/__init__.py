@@ -1,4 +1,4 @@
-"""Metrics: figures over all examples of an epoch or an evaluation."""
+"""Metrics: metric values over all examples of an epoch or an evaluation."""
 
 from ._classification._accuracy import Accuracy as Accuracy
 from ._classification._accuracy import accuracy as accuracy

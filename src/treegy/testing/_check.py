@@ -11,10 +11,10 @@ import numpy as np
 from .._describe import array_name
 from .._errors import ContractError
 from .._terms._accumulator import merge_all
-from ._laws import LAWS, Sides, figure, tried, weights
+from ._laws import LAWS, Sides, metric_value, tried, weights
 from ._subject import Subject, differing, emptied, make_subject, place, poisoned
 
-# Those that aren't of pairs of figures in one program.
+# Those that aren't of pairs of metric values in one program.
 _OTHERS = {
     "jit": "compiled it is what it is when it isn't",
     "stability": "accumulators keep their structure, shapes and dtypes",
@@ -38,12 +38,12 @@ def check_loss(
     **Arguments:**
 
     - `loss`: a [`treegy.Loss`][], or a plain function.
-    - `rtol`, `atol`: how much figures may differ by rounding.
+    - `rtol`, `atol`: how much metric values may differ by rounding.
     - `extremes`: numbers at which gradients must be finite, too.
     - `**values`: the values that `call` asks for, by name. Of `x`, `y_true` and `y_pred` at least 4 examples.
 
-    **Raises:** `AssertionError` that names the law, both figures and the mend. `TypeError` or `ValueError` where there
-    is nothing to check.
+    **Raises:** `AssertionError` that names the law, both metric values and the mend. `TypeError` or `ValueError` where
+    there is nothing to check.
 
     !!! example
 
@@ -77,12 +77,12 @@ def check_loss(
 def check_metric(metric: Any, *, rtol: float = 1e-5, atol: float = 1e-6, **values: Any) -> None:
     """Check the laws that every metric keeps, on some examples.
 
-    - `batching`: the figure doesn't depend on how the examples are cut into batches.
+    - `batching`: the metric value doesn't depend on how the examples are cut into batches.
     - `merging`: merging is associative and commutative, and merging with `empty()` changes nothing.
     - `repetition`: an example of the weight k counts like k examples.
     - `absence`: an example of the weight 0 isn't there, even where its value is NaN.
-    - `nothing`: examples that all have the weight 0 are no examples: the figure is that of `empty()`, and isn't NaN
-      unless an option that is NaN asks for it.
+    - `nothing`: examples that all have the weight 0 are no examples: the metric value is that of `empty()`, and isn't
+      NaN unless an option that is NaN asks for it.
     - `vmap`: under vmap it is what it is alone.
     - `jit`: compiled it is what it is when it isn't.
     - `stability`: accumulators keep their structure, shapes and dtypes, so that nothing is compiled again.
@@ -95,11 +95,11 @@ def check_metric(metric: Any, *, rtol: float = 1e-5, atol: float = 1e-6, **value
     **Arguments:**
 
     - `metric`: a [`treegy.Metric`][], or a plain function.
-    - `rtol`, `atol`: how much figures may differ by rounding.
+    - `rtol`, `atol`: how much metric values may differ by rounding.
     - `**values`: the values that `call` asks for, by name. Of `x`, `y_true` and `y_pred` at least 4 examples.
 
-    **Raises:** `AssertionError` that names the law, both figures and the mend. `TypeError` or `ValueError` where there
-    is nothing to check.
+    **Raises:** `AssertionError` that names the law, both metric values and the mend. `TypeError` or `ValueError` where
+    there is nothing to check.
 
     !!! example
 
@@ -141,8 +141,8 @@ def _check(it: Subject, rtol: float, atol: float) -> None:
             raise AssertionError(f"{_broken(it, 'repetition')}\n    {e}") from e
     of = jax.jit(lambda examples, weight: tried(it, examples, weight))(it.examples, weight)
     if "jit" not in it.exempt:
-        compiled = figure(of.weighted if it.size else of.whole)
-        eager = Sides(it.figures(it.examples, weight), "run eagerly", compiled, "compiled")
+        compiled = metric_value(of.weighted if it.size else of.whole)
+        eager = Sides(it.metric_values(it.examples, weight), "run eagerly", compiled, "compiled")
         _compare(it, "jit", eager, "Keep to `jnp`, and to what `call` is given.", rtol, atol)
     for name, law in LAWS.items():
         if name not in it.exempt and (it.size or not law.of_examples):
@@ -151,15 +151,15 @@ def _check(it: Subject, rtol: float, atol: float) -> None:
 
 
 def _compare(it: Subject, law: str, sides: Sides, mend: str, rtol: float, atol: float) -> None:
-    found = differing(sides.figure, sides.other, rtol, atol)
+    found = differing(sides.metric_value, sides.other, rtol, atol)
     if found is None:
         return
-    name, figure, other = found
+    name, metric_value, other = found
     width = max(len(sides.of), len(sides.other_of))
     where = f" (of {name})" if name else ""
     raise AssertionError(
         f"{_broken(it, law)}\n"
-        f"    {sides.of:{width}} : {figure}{where}\n"
+        f"    {sides.of:{width}} : {metric_value}{where}\n"
         f"    {sides.other_of:{width}} : {other}{where}\n"
         f"{mend}"
     )
@@ -252,8 +252,8 @@ def _check_gradients(it: Subject, extremes: Sequence[float]) -> None:
     def total(floats: Any, examples: Any, weight: Any) -> Any:
         given = {name: eqx.combine(floats, rest)}
         of = it if it.size else it._replace(others={**it.others, **given})
-        figures = of.figures({**examples, **given} if it.size else {}, weight)
-        return sum(jnp.sum(f) for f in jax.tree.leaves(figures))
+        metric_values = of.metric_values({**examples, **given} if it.size else {}, weight)
+        return sum(jnp.sum(f) for f in jax.tree.leaves(metric_values))
 
     gradient = jax.jit(jax.grad(total))
     for where, at in points.items():

@@ -1,4 +1,4 @@
-"""The laws, each as pairs of figures that must be the same."""
+"""The laws, each as pairs of metric values that must be the same."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Tried(NamedTuple):
     gone_mean: Any
     """Weighted, where all examples are of weight 0, and NaN."""
     stacked: Any
-    """The figures of all examples and of the repeated ones, under one vmap."""
+    """The metric values of all examples and of the repeated ones, under one vmap."""
 
 
 def cuts(size: int) -> tuple[int, int]:
@@ -63,18 +63,18 @@ def tried(it: Subject, examples: Any, weight: Any) -> Tried:
         it.of(poisoned(examples, often == 0), weight, Mean.of),
         it.of(taken(examples, here), weight[here], Mean.of),
         it.of(poisoned(examples, np.ones(it.size, bool)), jnp.zeros_like(weight), Mean.of),
-        jax.vmap(it.figures)(jax.tree.map(lambda a, b: jnp.stack([a, b]), examples, repeated)),
+        jax.vmap(it.metric_values)(jax.tree.map(lambda a, b: jnp.stack([a, b]), examples, repeated)),
     )
 
 
 # Compiled once for all that has the same accumulators.
-figure = jax.jit(compute_all)
+metric_value = jax.jit(compute_all)
 
 
 class Sides(NamedTuple):
-    """Two figures that must be the same, and what they are of."""
+    """Two metric values that must be the same, and what they are of."""
 
-    figure: Any
+    metric_value: Any
     of: str
     other: Any
     other_of: str
@@ -94,12 +94,15 @@ def _batching(it: Subject, of: Tried) -> list[Sides]:
     if not it.size:
         if it.reduce == Sum.of:
             return []  # a sum grows with the examples, of which there are none
-        return [Sides(figure(merged(of.pieces)), "in three batches", figure(of.whole), "in one batch")]
+        return [Sides(metric_value(merged(of.pieces)), "in three batches", metric_value(of.whole), "in one batch")]
     cut = "cut at {} and {}".format(*cuts(it.size))
     return [
-        Sides(figure(merged(of.pieces)), cut, figure(of.whole), "in one batch"),
+        Sides(metric_value(merged(of.pieces)), cut, metric_value(of.whole), "in one batch"),
         Sides(
-            figure(merged(of.weighted_pieces or [])), f"weighted, {cut}", figure(of.weighted), "weighted, in one batch"
+            metric_value(merged(of.weighted_pieces or [])),
+            f"weighted, {cut}",
+            metric_value(of.weighted),
+            "weighted, in one batch",
         ),
     ]
 
@@ -107,27 +110,29 @@ def _batching(it: Subject, of: Tried) -> list[Sides]:
 def _merging(it: Subject, of: Tried) -> list[Sides]:
     a, b, c = of.weighted_pieces or of.pieces
     left, right = merged([merged([a, b]), c]), merged([a, merged([b, c])])
-    alone = figure(a)
+    alone = metric_value(a)
     return [
-        Sides(figure(left), "(a + b) + c", figure(right), "a + (b + c)"),
-        Sides(figure(merged([a, b])), "a + b", figure(merged([b, a])), "b + a"),
-        Sides(figure(merged([a, emptied(a)])), "a + empty", alone, "a"),
-        Sides(figure(merged([emptied(a), a])), "empty + a", alone, "a"),
+        Sides(metric_value(left), "(a + b) + c", metric_value(right), "a + (b + c)"),
+        Sides(metric_value(merged([a, b])), "a + b", metric_value(merged([b, a])), "b + a"),
+        Sides(metric_value(merged([a, emptied(a)])), "a + empty", alone, "a"),
+        Sides(metric_value(merged([emptied(a), a])), "empty + a", alone, "a"),
     ]
 
 
 def _repetition(it: Subject, of: Tried) -> list[Sides]:
     often = f"with the weights {repetitions(it.size).tolist()}"
-    return [Sides(figure(of.weighted_mean), often, figure(of.repeated_mean), "with each example that often")]
+    return [
+        Sides(metric_value(of.weighted_mean), often, metric_value(of.repeated_mean), "with each example that often")
+    ]
 
 
 def _absence(it: Subject, of: Tried) -> list[Sides]:
     poisoned = "with NaN in the examples of weight 0"
-    return [Sides(figure(of.poisoned_mean), poisoned, figure(of.remaining_mean), "without these examples")]
+    return [Sides(metric_value(of.poisoned_mean), poisoned, metric_value(of.remaining_mean), "without these examples")]
 
 
 def _nothing(it: Subject, of: Tried) -> list[Sides]:
-    gone, nothing = figure(of.gone_mean), figure(emptied(of.gone_mean))
+    gone, nothing = metric_value(of.gone_mean), metric_value(emptied(of.gone_mean))
     sides = [Sides(gone, "with weights that are all 0", nothing, "of `empty()`")]
     if not it.asks_for_nan:
         number = jax.tree.map(lambda f: np.where(np.isnan(f), 0, f), nothing)
@@ -136,13 +141,13 @@ def _nothing(it: Subject, of: Tried) -> list[Sides]:
 
 
 def _vmap(it: Subject, of: Tried) -> list[Sides]:
-    alone = jax.tree.map(lambda a, b: np.stack([a, b]), figure(of.whole), figure(of.repeated))
+    alone = jax.tree.map(lambda a, b: np.stack([a, b]), metric_value(of.whole), metric_value(of.repeated))
     return [Sides(of.stacked, "of two sets of examples under vmap", alone, "of each alone")]
 
 
 LAWS: Mapping[str, Law] = {
     "batching": Law(
-        "the figure doesn't depend on how the examples are cut into batches",
+        "the metric value doesn't depend on how the examples are cut into batches",
         "Return one value per example, or an `Accumulator` that holds sums: a mean of means isn't the mean.",
         _batching,
         of_examples=False,
@@ -166,7 +171,7 @@ LAWS: Mapping[str, Law] = {
         _absence,
     ),
     "nothing": Law(
-        "examples that all have the weight 0 are no examples, of which the figure isn't NaN",
+        "examples that all have the weight 0 are no examples, of which the metric value isn't NaN",
         "A denominator may be 0, of which `tg.Mean` makes 0: divide by `jnp.where(count != 0, count, 1)`.",
         _nothing,
     ),

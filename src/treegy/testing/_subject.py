@@ -48,7 +48,7 @@ class Subject(NamedTuple):
         found = parts(self.term, context, self.reduce if reduce is None else reduce)
         return {part: scaled(self.term, accumulator, context) for part, accumulator in found.items()}
 
-    def figures(self, examples: Mapping[str, Any], weight: Any = None, reduce: Any = None) -> dict[str, Any]:
+    def metric_values(self, examples: Mapping[str, Any], weight: Any = None, reduce: Any = None) -> dict[str, Any]:
         return compute_all(self.of(examples, weight, reduce))
 
     def pieces(self, cuts: Sequence[int], weight: Any = None) -> list[dict[str, Accumulator]]:
@@ -156,7 +156,7 @@ def place(path: Any) -> str:
 
 
 def differing(got: Any, expected: Any, rtol: float, atol: float) -> tuple[str, Any, Any] | None:
-    """The first figure that differs: its name, and what it is in both."""
+    """The first metric value that differs: its name, and what it is in both."""
     names_got, names_expected = (
         {place(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (got, expected)

@@ -1,4 +1,4 @@
-"""Means, variances and covariances of some variables, which figures such as correlations are made of."""
+"""Means, variances and covariances of some variables, which metric values such as correlations are made of."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class Statistics(NamedTuple):
     """Sums over some examples of $k$ variables."""
 
     weight: Array
-    """Of the shape of one figure."""
+    """Of the shape of one metric value."""
     apart: Array
     """`(k, ...)`: how far each mean is from the first, which means that are rounded don't tell."""
     products: Array
@@ -41,7 +41,7 @@ class Moments(Accumulator):
     """
 
     weight: Sum
-    """Of the shape of one figure."""
+    """Of the shape of one metric value."""
     mean: Sum
     """`(k, ...)`"""
     products: Sum
@@ -109,7 +109,7 @@ class Moments(Accumulator):
         return Moments(weight, mean, products, exponents)
 
     def compute(self) -> "Statistics":
-        """What figures are made of."""
+        """What metric values are made of."""
         total, rest = self.mean.total, self.mean.rest
         apart = (total - total[:1]) + (rest - rest[:1])
         return Statistics(self.weight.compute(), apart, self.products.compute(), _used(self.exponents))

@@ -1,4 +1,4 @@
-"""Metrics whose figure is made of what others accumulate too: of counts, a confusion matrix, a histogram."""
+"""Metrics whose metric value is made of what others accumulate too: of counts, a confusion matrix, a histogram."""
 
 import abc
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from ..._describe import is_arraylike
 from ..._terms._accumulator import Accumulator
 from ..._terms._metric import Metric
 from ..._terms._term import Context
-from ._figure import Figure
+from ._value_of import ValueOf
 
 
 class Source(NamedTuple):
@@ -26,14 +26,14 @@ def source(function: Callable[..., Accumulator], **options: Any) -> Source:
 
 
 class Derived(Metric):
-    """A metric whose figure is made of what others may accumulate too: within a model they share it."""
+    """A metric whose metric value is made of what others may accumulate too: within a model they share it."""
 
     @abc.abstractmethod
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         """What is accumulated of such labels and predictions: of their shapes and dtypes, whether they fit or not."""
 
     @abc.abstractmethod
-    def _figure(self, accumulated: Any) -> Figure:
+    def _metric_value(self, accumulated: Any) -> ValueOf:
         """What is made of it."""
 
     def call(
@@ -41,10 +41,10 @@ class Derived(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Shaped[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        """The figure, whose part is what is accumulated."""
+    ) -> ValueOf:
+        """The metric value, whose part is what is accumulated."""
         function, options = self._source(y_true, y_pred)
-        return self._figure(function(y_true, y_pred, sample_weight, **dict(options)))
+        return self._metric_value(function(y_true, y_pred, sample_weight, **dict(options)))
 
     def _accumulates(self, context: Context) -> Any:
         given: list[Any] = [context.available.get(name) for name in ("y_true", "y_pred")]

@@ -6,23 +6,23 @@ from typing import Any
 import jax
 
 from ..._terms._accumulator import Accumulator
-from ._figure import Figure
+from ._value_of import ValueOf
 
 
 class Stacked(Accumulator):
     """Accumulators of the same kind, their arrays stacked along a first axis, as `jax.vmap` gives them.
 
-    They are merged one by one. Their figures are stacked too, or each of them where there are several.
+    They are merged one by one. Their metric values are stacked too, or each of them where there are several.
     """
 
     each: Any
 
     @staticmethod
     def of(each: Accumulator) -> Accumulator:
-        """What `jax.vmap` gave; of figures, the figures of what these are made of, which others may share."""
-        if not isinstance(each, Figure):
+        """What `jax.vmap` gave; of values that are made of others, the values of these, which metrics may share."""
+        if not isinstance(each, ValueOf):
             return Stacked(each)
-        return Figure(Stacked(each.part), _of_each, of=each.function, options=each.options)
+        return ValueOf(Stacked(each.part), _of_each, of=each.function, options=each.options)
 
     def empty(self) -> "Stacked":
         return Stacked(jax.vmap(lambda one: one.empty())(self.each))

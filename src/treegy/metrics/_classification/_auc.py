@@ -12,8 +12,8 @@ from ..._converters import flag, integer
 from ..._describe import array_name, describe
 from ..._errors import ContractError
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source, source
+from .._accumulators._value_of import ValueOf
 from ._binary_counts import Counts
 from ._threshold_histogram import (
     as_numbers,
@@ -26,7 +26,8 @@ from ._threshold_histogram import (
 
 
 class AUC(Derived):
-    r"""The area under a curve of two figures that depend on the threshold $t$ above which a prediction is positive.
+    r"""The area under a curve of two metric values that depend on the threshold $t$ above which a prediction is
+    positive.
 
     For `curve="ROC"` it is that of the recall $TP / (TP + FN)$ over the false positive rate $FP / (FP + TN)$, which is
     how likely a positive example is predicted higher than a negative one. For `"PR"` it is that of the precision
@@ -36,7 +37,7 @@ class AUC(Derived):
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`. Both curves are known at
     `num_thresholds` thresholds only: predictions between two of them can't be told apart. A label that is neither 0 nor
-    1, or a prediction that is NaN, makes the figure NaN.
+    1, or a prediction that is NaN, makes the metric value NaN.
 
     **Raises:** `ValueError` where `curve` or `summation_method` is unknown, where there are less than two thresholds,
     or one isn't from 0 to 1, and where there is `num_labels` without `multi_label`. [`treegy.ContractError`][] where
@@ -77,7 +78,7 @@ class AUC(Derived):
     thresholds: Sequence[float] | None = eqx.field(default=None, kw_only=True, static=True, converter=as_numbers)
     """Thresholds to use instead of `num_thresholds` ones; one below 0 and one above 1 are added."""
     multi_label: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("multi_label"))
-    """Whether the last axis is that of several labels, and the figure is the mean of their areas. If not, all are
+    """Whether the last axis is that of several labels, and the metric value is the mean of their areas. If not, all are
     counted as one label."""
     num_labels: int | None = eqx.field(
         default=None,
@@ -121,8 +122,8 @@ class AUC(Derived):
             label_weights=self.label_weights,
         )
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(
             accumulated,
             _area,
             curve=self.curve,

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 from ..._converters import flag, integer
 from ..._terms._accumulator import Sum, safe_divide
 from ..._terms._classes import class_axis
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source, source
+from .._accumulators._value_of import ValueOf
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
 from ._threshold_histogram import at_thresholds, buckets, buckets_at, spread_thresholds
 
@@ -22,7 +22,7 @@ class AveragePrecision(Derived):
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`. Precision and recall are known at
     `num_thresholds` thresholds only: predictions between two of them can't be told apart. A label that is neither 0 nor
-    1, or a prediction that is NaN, makes the figure NaN.
+    1, or a prediction that is NaN, makes the metric value NaN.
 
     **Raises:** `ValueError` where there are less than two thresholds, or `average` or `zero_division` is unknown.
     [`treegy.ContractError`][] where the shapes differ, or where there is no axis of classes to average over.
@@ -49,10 +49,10 @@ class AveragePrecision(Derived):
     )
     """At how many thresholds precision and recall are known, evenly spread from 0 to 1."""
     average: str | None = eqx.field(default="micro", kw_only=True, static=True)
-    """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
+    """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
-    """What the figure is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
+    """What the metric value is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
 
@@ -66,8 +66,8 @@ class AveragePrecision(Derived):
             return buckets_at(thresholds, from_logits=self.from_logits)
         return source(_buckets_of_classes, thresholds=thresholds, from_logits=self.from_logits)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _average_precision, average=self.average, zero_division=self.zero_division)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _average_precision, average=self.average, zero_division=self.zero_division)
 
 
 def _buckets_of_classes(

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from ..._converters import flag
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 from ._confusion_matrix import OfConfusionMatrix
 
 
@@ -29,8 +29,8 @@ class BalancedAccuracy(OfConfusionMatrix):
     adjusted: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("adjusted"))
     r"""Whether to show $(b - 1/K) / (1 - 1/K)$ instead: 0 is chance, and 1 perfect."""
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _balanced_accuracy, adjusted=self.adjusted)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _balanced_accuracy, adjusted=self.adjusted)
 
 
 def _balanced_accuracy(matrix: Float[Array, "classes classes"], adjusted: bool) -> Float[Array, ""]:

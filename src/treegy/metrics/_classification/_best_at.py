@@ -1,4 +1,4 @@
-"""The best that one figure can be while another is at least some value, over thresholds."""
+"""The best that one metric value can be while another is at least some value, over thresholds."""
 
 import abc
 from typing import ClassVar
@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from ..._checks import check_number
 from ..._converters import flag, integer
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source
+from .._accumulators._value_of import ValueOf
 from ._threshold_histogram import at_thresholds, buckets_at, even_thresholds
 
 PRECISION = ("true_positives", "false_positives")
@@ -55,8 +55,8 @@ class BestAt(Derived):
         thresholds = even_thresholds(self.num_thresholds)
         return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _best, best=self.best, given=self.given, least=self._least())
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _best, best=self.best, given=self.given, least=self._least())
 
 
 def _best(
@@ -80,7 +80,7 @@ class PrecisionAtRecall(BestAt):
     r"""The highest precision at a threshold where the recall is at least a value; 0 where there is none.
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`. A label that is neither 0 nor 1, or a
-    prediction that is NaN, makes the figure NaN.
+    prediction that is NaN, makes the metric value NaN.
 
     **Raises:** `ValueError` where the value isn't from 0 to 1, or where there is no threshold.
     [`treegy.ContractError`][] where the shapes differ, or where they have no class `class_id`.
@@ -184,8 +184,8 @@ class SpecificityAtSensitivity(BestAt):
         import treegy as tg
 
         specificity = tg.metrics.SpecificityAtSensitivity(0.5)
-        figure = float(specificity(jnp.array([0, 0, 0, 1, 1]), jnp.array([0.0, 0.3, 0.8, 0.3, 0.8])))
-        assert abs(figure - 2 / 3) < 1e-6
+        metric_value = float(specificity(jnp.array([0, 0, 0, 1, 1]), jnp.array([0.0, 0.3, 0.8, 0.3, 0.8])))
+        assert abs(metric_value - 2 / 3) < 1e-6
         ```
     """
 

@@ -1,4 +1,4 @@
-"""Counts of right and wrong predictions of two classes, of which figures such as precision and recall are made."""
+"""Counts of right and wrong predictions of two classes, of which precision, recall and their kin are made."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -15,7 +15,7 @@ from ..._terms._elementwise import in_floats, matched
 from ..._terms._metric import Metric
 from ..._terms._weights import weigh
 from .._accumulators._counting import element_weights, histogram, spoiled, weighted_at_all
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 from ._binary_counts import is_binary
 from ._class_indices import holds_class_indices, scored_class
 
@@ -32,7 +32,7 @@ class CalibrationError(Metric):
     - Labels of the shape of `y_pred`, 0 or 1: the confidence is the probability of 1, and it is right if the label is
         1.
 
-    A label that isn't a class, or a prediction that is NaN, makes the figure NaN.
+    A label that isn't a class, or a prediction that is NaN, makes the metric value NaN.
 
     **Raises:** `ValueError` where `num_bins` is less than 1, or `norm` is unknown. [`treegy.ContractError`][] where the
     shapes are neither.
@@ -48,8 +48,8 @@ class CalibrationError(Metric):
         import treegy as tg
 
         error = tg.metrics.CalibrationError()
-        figure = float(error(jnp.array([0, 1, 1, 1]), jnp.array([0.75, 0.75, 0.75, 0.75])))
-        assert abs(figure) < 1e-6
+        metric_value = float(error(jnp.array([0, 1, 1, 1]), jnp.array([0.75, 0.75, 0.75, 0.75])))
+        assert abs(metric_value) < 1e-6
         ```
     """
 
@@ -74,7 +74,7 @@ class CalibrationError(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Shaped[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
+    ) -> ValueOf:
         if holds_class_indices(y_true, y_pred):
             labels = class_labels(y_true, y_pred)
             _, scores = in_floats(y_true, y_pred)
@@ -94,7 +94,7 @@ class CalibrationError(Metric):
         summed = ((bins, weights), (right, weights), (bins, weigh(confidence, sample_weight)[0]))
         sums = [histogram(each, (self.num_bins,), of, confidence.dtype) for each, of in summed]
         sums = spoiled(jax.tree.map(lambda *each: jnp.stack(each), *sums), invalid)
-        return Figure(sums, _calibration_error, norm=self.norm)
+        return ValueOf(sums, _calibration_error, norm=self.norm)
 
 
 def _calibration_error(sums: Float[Array, "3 bins"], norm: str) -> Float[Array, ""]:

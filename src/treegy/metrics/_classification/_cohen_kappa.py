@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from ..._describe import describe
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 from ._confusion_matrix import OfConfusionMatrix
 
 
@@ -43,8 +43,8 @@ class CohenKappa(OfConfusionMatrix):
         if self.weights not in (None, "linear", "quadratic"):
             raise ValueError(f"`weights` is one of 'linear', 'quadratic' and None, and got {describe(self.weights)}.")
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _cohen_kappa, weights=self.weights)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _cohen_kappa, weights=self.weights)
 
 
 def _cohen_kappa(matrix: Float[Array, "classes classes"], weights: str | None) -> Float[Array, ""]:

@@ -12,8 +12,8 @@ from ..._converters import flag, integer
 from ..._describe import describe
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._counting import element_weights, histogram, spoiled, weighted_at_all
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source, source
+from .._accumulators._value_of import ValueOf
 from ._class_indices import Indices, class_indices
 
 
@@ -78,7 +78,7 @@ def matrix_at(
 
 
 class OfConfusionMatrix(Derived):
-    """A figure of a confusion matrix."""
+    """A metric value of a confusion matrix."""
 
     predictions: ClassVar[str | None] = "scores"
 
@@ -95,7 +95,7 @@ class OfConfusionMatrix(Derived):
     )
     """A label that says that there is none: such examples don't count."""
     check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
-    """Whether any other label or prediction that isn't a class makes the figure NaN. If not, it doesn't count."""
+    """Whether any other label or prediction that isn't a class makes the metric value NaN. If not, it doesn't count."""
 
     def __check_init__(self) -> None:
         if self.threshold is not None:
@@ -125,7 +125,7 @@ class ConfusionMatrix(OfConfusionMatrix):
     - 0 or 1, and numbers of the same shape, with a `threshold`.
 
     Counts are weighted, and exact however long the epoch. A label or prediction that isn't a class (or is NaN) can't be
-    told while tracing: it makes the figure NaN.
+    told while tracing: it makes the metric value NaN.
 
     **Raises:** `ValueError` where `num_classes` is less than 2, or isn't 2 where there is a `threshold`.
     [`treegy.ContractError`][] where the values have none of these forms, where `num_classes` isn't the number of
@@ -153,8 +153,8 @@ class ConfusionMatrix(OfConfusionMatrix):
                 f"`normalize` is one of 'true', 'pred', 'all' and None, and got {describe(self.normalize)}."
             )
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _normalized, by=self.normalize)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _normalized, by=self.normalize)
 
 
 def _normalized(matrix: Float[Array, "classes classes"], by: str | None) -> Float[Array, "classes classes"]:

@@ -1,4 +1,4 @@
-"""Curves of two figures that depend on a threshold."""
+"""Curves of two metric values that depend on a threshold."""
 
 from typing import ClassVar
 
@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 
 from ..._converters import flag, integer
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source
+from .._accumulators._value_of import ValueOf
 from ._threshold_histogram import at_thresholds, buckets_at, spread_thresholds
 
 
@@ -68,8 +68,8 @@ class RocCurve(Curve):
         ```
     """
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _roc, thresholds=spread_thresholds(self.num_thresholds))
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _roc, thresholds=spread_thresholds(self.num_thresholds))
 
 
 class PrecisionRecallCurve(Curve):
@@ -96,8 +96,8 @@ class PrecisionRecallCurve(Curve):
         ```
     """
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _precision_recall, thresholds=spread_thresholds(self.num_thresholds))
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _precision_recall, thresholds=spread_thresholds(self.num_thresholds))
 
 
 def _roc(histogram: Float[Array, "2 buckets 1"], thresholds: tuple[float, ...]) -> Float[Array, "3 thresholds"]:

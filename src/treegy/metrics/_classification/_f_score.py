@@ -9,8 +9,8 @@ from jaxtyping import Array
 from ..._checks import check_number
 from ..._converters import integer
 from ..._terms._accumulator import Sum
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source
+from .._accumulators._value_of import ValueOf
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
 from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
 
@@ -28,10 +28,10 @@ class FScore(Derived):
     predictions: ClassVar[str | None] = "probabilities"
 
     average: str | None = eqx.field(default=None, kw_only=True, static=True)
-    """`None` gives a figure of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
+    """`None` gives a value of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
     and `"weighted"` that weighted by how often each class is the label."""
     threshold: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
-    """What is above it is predicted as 1; or a list of them, for a figure at each, along a first axis. By default it is
+    """What is above it is predicted as 1; or a list of them, for a value at each, along a first axis. By default it is
     the largest prediction along the last axis: all of equal ones, and none where that is 0."""
     top_k: int | None = eqx.field(
         default=None,
@@ -46,7 +46,7 @@ class FScore(Derived):
         static=True,
         converter=integer("class_id", "an index along the last axis", least=0, optional=True),
     )
-    """The only class that is looked at, an index along the last axis: the figure is that of this class."""
+    """The only class that is looked at, an index along the last axis: the metric value is that of this class."""
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the score is of a class that is neither predicted nor a label: 0, 1 or NaN, which means leave out."""
@@ -64,9 +64,9 @@ class FScore(Derived):
         per_class = self._average() != "micro"
         return counts_at(self.threshold, top_k=self.top_k, class_id=self.class_id, per_class=per_class, largest=True)
 
-    def _figure(self, accumulated: Sum) -> Figure:
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
         beta = self._weight_of_recall()
-        return Figure(accumulated, _f_beta, average=self._average(), beta=beta, zero_division=self.zero_division)
+        return ValueOf(accumulated, _f_beta, average=self._average(), beta=beta, zero_division=self.zero_division)
 
     @abc.abstractmethod
     def _weight_of_recall(self) -> float: ...
@@ -96,8 +96,8 @@ class FBetaScore(FScore):
         score = tg.metrics.FBetaScore(beta=2.0, threshold=0.5)
         y_true = jnp.array([[1, 1, 1], [1, 0, 0], [1, 1, 0]])
         y_pred = jnp.array([[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]])
-        figures = score(y_true, y_pred).compute()
-        assert jnp.allclose(figures, jnp.array([0.3846154, 0.90909094, 0.8333334]))
+        metric_values = score(y_true, y_pred).compute()
+        assert jnp.allclose(metric_values, jnp.array([0.3846154, 0.90909094, 0.8333334]))
         ```
     """
 

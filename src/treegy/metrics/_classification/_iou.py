@@ -17,8 +17,8 @@ from ..._describe import array_name, describe
 from ..._errors import ContractError
 from ..._terms._accumulator import Sum, safe_divide
 from ..._terms._elementwise import check_same_shape
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source, source
+from .._accumulators._value_of import ValueOf
 from ._class_indices import Indices, as_indices, check_width, indices_or_scores, labeled_class, scored_class
 from ._confusion_matrix import confusion_matrix, matrix_at
 
@@ -100,7 +100,7 @@ class OfIndices(Derived):
     axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes, where there is one."""
     check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
-    """Whether any other label or prediction that isn't a class makes the figure NaN. If not, it doesn't count."""
+    """Whether any other label or prediction that isn't a class makes the metric value NaN. If not, it doesn't count."""
 
     @abc.abstractmethod
     def _sparse(self) -> tuple[bool, bool]:
@@ -118,8 +118,8 @@ class OfIndices(Derived):
             return matrix_at(y_pred, num_classes=self.num_classes, **options)
         return source(_matrix_of, sparse=sparse, num_classes=self.num_classes, axis=self.axis, **options)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _mean_iou, classes=self._classes())
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _mean_iou, classes=self._classes())
 
 
 class IoU(OfIndices):
@@ -129,7 +129,7 @@ class IoU(OfIndices):
 
     `y_true` and `y_pred` are class indices, integers of the same shape `(batch, ...)`. With `sparse_y_true=False`,
     `y_true` is one-hot, with one more axis; with `sparse_y_pred=False`, `y_pred` are scores. Counts are weighted, and
-    exact however long the epoch. A label or prediction that isn't a class makes the figure NaN.
+    exact however long the epoch. A label or prediction that isn't a class makes the metric value NaN.
 
     **Raises:** `ValueError` where `num_classes` is less than 2, or where a target isn't a class.
     [`treegy.ContractError`][] where shapes, dtypes or the number of classes don't fit.
@@ -261,7 +261,7 @@ class BinaryIoU(Derived):
     """How much labels and predictions overlap of two classes that are predicted by one number.
 
     `y_true` is 0 or 1 (or boolean) and of the shape of `y_pred`, `(batch, ...)`; what is above the threshold is
-    predicted as 1. The figure is that of [`treegy.metrics.IoU`][] for classes 0 and 1.
+    predicted as 1. The metric value is that of [`treegy.metrics.IoU`][] for classes 0 and 1.
 
     **Raises:** `ValueError` where a target is neither 0 nor 1. [`treegy.ContractError`][] where the shapes differ.
 
@@ -290,5 +290,5 @@ class BinaryIoU(Derived):
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         return matrix_at(y_pred, num_classes=None, threshold=self.threshold, ignore_class=None, check_bounds=True)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _mean_iou, classes=tuple(self.target_class_ids))
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _mean_iou, classes=tuple(self.target_class_ids))

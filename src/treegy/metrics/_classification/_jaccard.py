@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._terms._accumulator import Sum
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
 from ._confusion_matrix import OfConfusionMatrix
 
@@ -37,7 +37,7 @@ class Jaccard(OfConfusionMatrix):
 
     average: str | None = eqx.field(default="macro", kw_only=True, static=True)
     """`"macro"` is the mean over classes, and `"weighted"` that weighted by how often each class is the label;
-    `"micro"` counts all classes together; `None` gives a figure of each class."""
+    `"micro"` counts all classes together; `None` gives a metric value of each class."""
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the overlap is of a class that neither occurs nor is predicted: 0, 1 or NaN, which means leave out."""
@@ -46,8 +46,8 @@ class Jaccard(OfConfusionMatrix):
         check_average(self.average)
         check_zero_division(self.zero_division)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(
             accumulated,
             _jaccard,
             average=self.average,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 from ._confusion_matrix import OfConfusionMatrix
 
 
@@ -33,8 +33,8 @@ class MatthewsCorrelation(OfConfusionMatrix):
         ```
     """
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _matthews_correlation)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _matthews_correlation)
 
 
 def _matthews_correlation(matrix: Float[Array, "classes classes"]) -> Float[Array, ""]:

@@ -11,7 +11,7 @@ from ..._terms._accumulator import Mean
 from ..._terms._classes import class_labels
 from ..._terms._metric import Metric
 from ...losses._sparse_categorical_crossentropy import sparse_categorical_crossentropy
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 
 
 class Perplexity(Metric):
@@ -49,9 +49,9 @@ class Perplexity(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Float[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
+    ) -> ValueOf:
         values = sparse_categorical_crossentropy(
             y_true, y_pred, from_logits=self.from_logits, ignore_class=self.ignore_class
         )
         mask = None if self.ignore_class is None else class_labels(y_true, y_pred) != self.ignore_class
-        return Figure(Mean.of(values, sample_weight, mask), jnp.exp)
+        return ValueOf(Mean.of(values, sample_weight, mask), jnp.exp)

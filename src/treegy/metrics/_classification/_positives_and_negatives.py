@@ -6,8 +6,8 @@ import equinox as eqx
 from jaxtyping import Array
 
 from ..._terms._accumulator import Sum
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source
+from .._accumulators._value_of import ValueOf
 from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
 
 
@@ -28,8 +28,8 @@ class CountOf(Derived):
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         return counts_at(self.thresholds)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _count, of=self.of)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _count, of=self.of)
 
 
 def _count(counts: Array, of: str) -> Array:

@@ -7,8 +7,8 @@ from jaxtyping import Array
 
 from ..._converters import integer
 from ..._terms._accumulator import Sum
-from .._accumulators._figure import Figure
 from .._accumulators._shared import Derived, Source
+from .._accumulators._value_of import ValueOf
 from ._averages import as_zero_division, check_average, check_zero_division, ratio
 from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
 
@@ -19,7 +19,7 @@ class RatioOfCounts(Derived):
     predictions: ClassVar[str | None] = "probabilities"
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
-    """A number, 0.5 by default; or a list of them, for a vector of figures."""
+    """A number, 0.5 by default; or a list of them, for a vector of metric values."""
     top_k: int | None = eqx.field(
         default=None,
         kw_only=True,
@@ -35,7 +35,7 @@ class RatioOfCounts(Derived):
     )
     """The only class that is looked at, an index along the last axis. All of them by default."""
     average: str | None = eqx.field(default="micro", kw_only=True, static=True)
-    """`"micro"` counts all classes together; `None` gives a figure of each class, an index along the last axis;
+    """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
@@ -53,8 +53,8 @@ class RatioOfCounts(Derived):
         per_class = self.average != "micro"
         return counts_at(self.thresholds, top_k=self.top_k, class_id=self.class_id, per_class=per_class)
 
-    def _figure(self, accumulated: Sum) -> Figure:
-        return Figure(accumulated, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        return ValueOf(accumulated, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
 
 
 def _ratio(counts: Array, of: tuple[str, str], average: str | None, zero_division: float) -> Array:

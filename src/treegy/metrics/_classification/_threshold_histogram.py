@@ -1,7 +1,7 @@
 """How predictions of two classes are distributed between thresholds, by label.
 
 A histogram gives the counts at every threshold by adding up: n examples and t thresholds cost O(n log t + t) instead of
-O(n t), and what is accumulated doesn't depend on the figure that is made of it.
+O(n t), and what is accumulated doesn't depend on the metric value that is made of it.
 """
 
 from collections.abc import Sequence

@@ -8,8 +8,8 @@ from ..._converters import integer
 from ..._terms._accumulator import safe_divide
 from ..._terms._metric import Metric
 from ..._terms._powers import exponent_of, times_power
-from .._accumulators._figure import Figure
 from .._accumulators._moments import Statistics
+from .._accumulators._value_of import ValueOf
 from ._correlation import along, correlated
 
 
@@ -50,7 +50,7 @@ class ConcordanceCorrelation(Metric):
     which is 1 only where they are equal, and 0 where both are the same constant. Variances are those of the
     population, as in Keras, which adds $10^{-7}$ to the denominator.
 
-    By default it is a figure within each example, along the last axis of `(batch, ..., d)`, averaged over the
+    By default it is a metric value within each example, along the last axis of `(batch, ..., d)`, averaged over the
     examples. With `axis=0`, and for `(batch,)` always, it is that of the whole data, as explained in
     [`treegy.metrics.PearsonCorrelation`][].
 
@@ -79,5 +79,5 @@ class ConcordanceCorrelation(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Num[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Float[Array, "batch ..."] | Figure:
-        return correlated(y_true, y_pred, sample_weight, axis=self.axis, figure=concordance_of)
+    ) -> Float[Array, "batch ..."] | ValueOf:
+        return correlated(y_true, y_pred, sample_weight, axis=self.axis, metric_value=concordance_of)

@@ -1,4 +1,4 @@
-"""Figures of how two variables vary together: along an axis of each example, or over the examples."""
+"""Metric values of how two variables vary together: along an axis of each example, or over the examples."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from jaxtyping import Array
 from ..._describe import array_name
 from ..._errors import ContractError
 from ..._terms._elementwise import matched
-from .._accumulators._figure import Figure
 from .._accumulators._moments import Moments, Statistics
+from .._accumulators._value_of import ValueOf
 
 
 def along(y_true: Array, y_pred: Array, axis: int) -> Statistics:
@@ -28,16 +28,16 @@ def correlated(
     sample_weight: Array | None,
     *,
     axis: int,
-    figure: Callable[[Statistics], Array],
-) -> Array | Figure:
-    """A figure along `axis`: a value per example, or an accumulator where that is the axis of the examples.
+    metric_value: Callable[[Statistics], Array],
+) -> Array | ValueOf:
+    """A metric value along `axis`: a value per example, or an accumulator where that is the axis of the examples.
 
     **Arguments:**
 
     - `y_true`, `y_pred`: real numbers of the same shape `(batch, ...)`.
-    - `sample_weight`: lines up with their leading axes. Only looked at where the figure is over the examples.
+    - `sample_weight`: lines up with their leading axes. Only looked at where the metric value is over the examples.
     - `axis`: the axis along which they vary.
-    - `figure`: what is made of the statistics of the two.
+    - `metric value`: what is made of the statistics of the two.
 
     **Raises:** [`treegy.ContractError`][] where the shapes differ or there is no such axis, and where it is of length
     1 without being that of the examples.
@@ -45,13 +45,13 @@ def correlated(
     y_true, y_pred = matched(y_true, y_pred)
     front = _front(y_pred, axis)
     if front == 0:
-        return Figure(Moments.of((y_true, y_pred), sample_weight), figure)
+        return ValueOf(Moments.of((y_true, y_pred), sample_weight), metric_value)
     if y_pred.shape[front] == 1:
         raise ContractError(
             f"`y_pred` {array_name(y_pred)} has one element along `axis={axis}`, which varies with nothing. Pass "
-            "`axis=0` for a figure over all examples."
+            "`axis=0` for a metric value over all examples."
         )
-    return figure(along(y_true, y_pred, axis))
+    return metric_value(along(y_true, y_pred, axis))
 
 
 def _front(y_pred: Array, axis: int) -> int:

@@ -4,8 +4,8 @@ import equinox as eqx
 from jaxtyping import Array, Num, Shaped
 
 from ..._terms._metric import Metric
-from .._accumulators._figure import Figure
 from .._accumulators._moments import Moments, Statistics
+from .._accumulators._value_of import ValueOf
 from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
 
 
@@ -40,7 +40,7 @@ class ExplainedVariance(Metric):
     """
 
     class_aggregation: ClassAggregation = eqx.field(default="uniform_average", kw_only=True, static=True)
-    """How the scores of several outputs become one figure: `"uniform_average"`, `"variance_weighted_average"`, or
+    """How the scores of several outputs become one metric value: `"uniform_average"`, `"variance_weighted_average"`, or
     `None` for a vector of them."""
 
     def __check_init__(self) -> None:
@@ -51,7 +51,7 @@ class ExplainedVariance(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Num[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
+    ) -> ValueOf:
         y_true, y_pred = outputs(y_true, y_pred)
         moments = Moments.of((y_true, y_pred - y_true), sample_weight)
-        return Figure(moments, explained_variance_of, class_aggregation=self.class_aggregation)
+        return ValueOf(moments, explained_variance_of, class_aggregation=self.class_aggregation)

@@ -1,4 +1,4 @@
-"""Scores of several outputs, and one figure of them all."""
+"""Scores of several outputs, and one metric value of them all."""
 
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ def explained(unexplained: Scaled, varying: Scaled, weight: Array) -> Array:
 
 
 def aggregated(scores: Array, variances: Scaled, class_aggregation: ClassAggregation) -> Array:
-    """The scores of several outputs as one figure, or as they are."""
+    """The scores of several outputs as one metric value, or as they are."""
     if class_aggregation is None:
         return scores
     if class_aggregation == "uniform_average":

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Num, Shaped
 from ..._converters import integer
 from ..._terms._accumulator import safe_divide
 from ..._terms._metric import Metric
-from .._accumulators._figure import Figure
 from .._accumulators._moments import Statistics
+from .._accumulators._value_of import ValueOf
 from ._correlation import along, correlated
 
 
@@ -45,7 +45,7 @@ class PearsonCorrelation(Metric):
     $\text{cov}(y, \hat y) / \sqrt{\text{var}(y)\,\text{var}(\hat y)}$; 0 where one of the two is constant.
 
     As in Keras, it is by default a correlation within each example, along the last axis of `(batch, ..., d)`, averaged
-    over the examples. With `axis=0`, and for `(batch,)` always, it is that of the whole data: one figure for each
+    over the examples. With `axis=0`, and for `(batch,)` always, it is that of the whole data: one metric value for each
     element of the other axes, exact in whatever batches the data comes, also where values are large against how much
     they vary.
 
@@ -77,5 +77,5 @@ class PearsonCorrelation(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Num[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Float[Array, "batch ..."] | Figure:
-        return correlated(y_true, y_pred, sample_weight, axis=self.axis, figure=correlation_of)
+    ) -> Float[Array, "batch ..."] | ValueOf:
+        return correlated(y_true, y_pred, sample_weight, axis=self.axis, metric_value=correlation_of)

@@ -107,7 +107,7 @@ class R2Score(Metric):
     """
 
     class_aggregation: ClassAggregation = eqx.field(default="uniform_average", kw_only=True, static=True)
-    """How the scores of several outputs become one figure: `"uniform_average"`, `"variance_weighted_average"`, or
+    """How the scores of several outputs become one metric value: `"uniform_average"`, `"variance_weighted_average"`, or
     `None` for a vector of them."""
     num_regressors: int = eqx.field(
         default=0, kw_only=True, static=True, converter=integer("num_regressors", "the number of regressors", least=0)

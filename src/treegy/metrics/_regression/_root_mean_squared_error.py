@@ -8,7 +8,7 @@ from jaxtyping import Array, Num, Shaped
 from ..._terms._accumulator import Mean
 from ..._terms._metric import Metric
 from ...losses._mean_squared_error import mean_squared_error
-from .._accumulators._figure import Figure
+from .._accumulators._value_of import ValueOf
 
 
 class RootMeanSquaredError(Metric):
@@ -39,5 +39,5 @@ class RootMeanSquaredError(Metric):
         y_true: Shaped[Array, "batch ..."],
         y_pred: Num[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Figure:
-        return Figure(Mean.of(mean_squared_error(y_true, y_pred), sample_weight), jnp.sqrt)
+    ) -> ValueOf:
+        return ValueOf(Mean.of(mean_squared_error(y_true, y_pred), sample_weight), jnp.sqrt)

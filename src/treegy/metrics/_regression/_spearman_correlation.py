@@ -58,8 +58,8 @@ def _by_element(fn: Any) -> Any:
 
     def over(*arrays: Array) -> Array:
         shape = arrays[0].shape
-        figures = jax.vmap(fn, in_axes=1)(*(a.reshape(shape[0], -1) for a in arrays))
-        return figures.reshape(shape[1:])
+        metric_values = jax.vmap(fn, in_axes=1)(*(a.reshape(shape[0], -1) for a in arrays))
+        return metric_values.reshape(shape[1:])
 
     return over
 
@@ -83,13 +83,13 @@ def _ranks(values: Array, weight: Array) -> Array:
 class SpearmanCorrelation(Metric):
     r"""The correlation of the ranks of labels and of predictions; equal ones share the mean of their ranks.
 
-    It can't be had from sums: the values themselves are kept, of up to `capacity` examples, and within it the figure is
-    exact. More examples make it NaN, never a figure of some of them; examples of weight 0 need no room. Memory and time
-    of each step grow with the capacity.
+    It can't be had from sums: the values themselves are kept, of up to `capacity` examples, and within it the metric
+    value is exact. More examples make it NaN, never a metric value of some of them; examples of weight 0 need no room.
+    Memory and time of each step grow with the capacity.
 
-    `y_true` and `y_pred` are real numbers of the same shape `(batch, ...)`: there is one figure for each element of the
-    other axes. An example counts as often as its weight says. The figure is 0 where labels or predictions are all the
-    same.
+    `y_true` and `y_pred` are real numbers of the same shape `(batch, ...)`: there is one value for each element of the
+    other axes. An example counts as often as its weight says. The value is 0 where labels or predictions are all
+    the same.
 
     **Raises:** `ValueError` where `capacity` is less than 1. [`treegy.ContractError`][] where the shapes differ, and
     where a batch has more examples than there is room for and no weights that could take any out.

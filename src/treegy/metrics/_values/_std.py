@@ -9,8 +9,8 @@ from jaxtyping import Array
 
 from ..._terms._metric import Metric
 from ..._terms._powers import times_power
-from .._accumulators._figure import Figure
 from .._accumulators._moments import Statistics
+from .._accumulators._value_of import ValueOf
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
 from ._variance import flat_moments, scaled_variance_of
 
@@ -47,8 +47,8 @@ class Std(Metric):
         return asking_weights_too(self.of, "Std", self.call)
 
 
-def _of(values: Any, weight: Any, mask: Any) -> Figure:
-    return Figure(flat_moments(values, weight, mask), _std_of)
+def _of(values: Any, weight: Any, mask: Any) -> ValueOf:
+    return ValueOf(flat_moments(values, weight, mask), _std_of)
 
 
 def _std_of(statistics: Statistics) -> Array:

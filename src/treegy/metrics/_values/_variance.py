@@ -11,8 +11,8 @@ from ..._terms._accumulator import safe_divide
 from ..._terms._metric import Metric
 from ..._terms._powers import times_power
 from ..._terms._weights import weigh
-from .._accumulators._figure import Figure
 from .._accumulators._moments import Moments, Statistics
+from .._accumulators._value_of import ValueOf
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
 
 
@@ -68,5 +68,5 @@ def scaled_variance_of(statistics: Statistics) -> Array:
     return safe_divide(statistics.products[0, 0], statistics.weight)
 
 
-def _of(values: Any, weight: Any, mask: Any) -> Figure:
-    return Figure(flat_moments(values, weight, mask), variance_of)
+def _of(values: Any, weight: Any, mask: Any) -> ValueOf:
+    return ValueOf(flat_moments(values, weight, mask), variance_of)

@@ -26,7 +26,7 @@ _CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(10)]).a
 
 
 class Replicates(Accumulator):
-    """Accumulators of resampled examples, of whose figures mean, spread and quantiles are shown."""
+    """Accumulators of resampled examples, of whose metric values mean, spread and quantiles are shown."""
 
     replicates: Stacked
     quantiles: tuple[float, ...] = eqx.field(static=True)
@@ -40,11 +40,11 @@ class Replicates(Accumulator):
     def compute(self) -> Any:
         return jax.tree.map(self._summary, self.replicates.compute())
 
-    def _summary(self, figures: Any) -> OrderedDict[str, Array]:
-        figures = as_summand(figures)
-        found = OrderedDict(mean=jnp.mean(figures, axis=0), std=jnp.std(figures, axis=0, ddof=1))
+    def _summary(self, metric_values: Any) -> OrderedDict[str, Array]:
+        metric_values = as_summand(metric_values)
+        found = OrderedDict(mean=jnp.mean(metric_values, axis=0), std=jnp.std(metric_values, axis=0, ddof=1))
         for quantile in self.quantiles:
-            found[f"q{quantile}"] = jnp.quantile(figures, jnp.asarray(quantile, figures.dtype), axis=0)
+            found[f"q{quantile}"] = jnp.quantile(metric_values, jnp.asarray(quantile, metric_values.dtype), axis=0)
         return found
 
 
@@ -88,9 +88,9 @@ class Bootstrap(Wrapper):
 
         uncertain = tg.metrics.Bootstrap(tg.metrics.Mean(), n=200, quantiles=(0.025, 0.975))
         values = jax.random.normal(jax.random.key(0), (1000,))
-        figures = uncertain(values, key=jax.random.key(1)).compute()
-        assert list(figures) == ["mean", "std", "q0.025", "q0.975"]
-        assert 0.8 < figures["std"] * 1000**0.5 < 1.2
+        metric_values = uncertain(values, key=jax.random.key(1)).compute()
+        assert list(metric_values) == ["mean", "std", "q0.025", "q0.975"]
+        assert 0.8 < metric_values["std"] * 1000**0.5 < 1.2
         ```
     """
 
@@ -99,7 +99,7 @@ class Bootstrap(Wrapper):
         default=100, kw_only=True, static=True, converter=integer("n", "how often data is resampled", least=2)
     )
     """How often data is resampled."""
-    # Static, since figures are named after them.
+    # Static, since metric values are named after them.
     quantiles: Any = eqx.field(default=(0.025, 0.975), kw_only=True, static=True, converter=as_quantiles)
     """The quantiles that are shown: a number from 0 to 1, or several; none with `()`."""
 

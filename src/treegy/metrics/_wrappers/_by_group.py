@@ -40,21 +40,23 @@ class Groups(Accumulator):
 
     def compute(self) -> Any:
         outside = self.outside.compute() > 0
-        return jax.tree.map(lambda figures: jnp.where(outside, jnp.nan, as_summand(figures)), self.groups.compute())
+        return jax.tree.map(
+            lambda metric_values: jnp.where(outside, jnp.nan, as_summand(metric_values)), self.groups.compute()
+        )
 
 
 class ByGroup(Wrapper):
-    """A metric by group: one figure for each, of its examples alone.
+    """A metric by group: one metric value for each, of its examples alone.
 
-    The figures are one array `(num_groups, ...)`; [`treegy.metrics.Classwise`][] gives them names. That of a group
-    without examples is what the metric says of no examples. It is called after the metric, `accuracy_by_group`.
+    The metric values are one array `(num_groups, ...)`; [`treegy.metrics.Classwise`][] gives them names. That of a
+    group without examples is what the metric says of no examples. It is called after the metric, `accuracy_by_group`.
 
     The other examples of the batch have weight 0 in a group, which removes them even where they are NaN: so any metric
     will do that is about examples and understands weights, also one that is a wrapper itself. It is computed
     `num_groups` times, by one `jax.vmap`.
 
-    Groups are numbers from 0 to `num_groups - 1`. Any other makes all figures NaN, unless `check_bounds=False`: then
-    its examples are in no group. Examples of weight 0 may have any.
+    Groups are numbers from 0 to `num_groups - 1`. Any other makes all metric values NaN, unless `check_bounds=False`:
+    then its examples are in no group. Examples of weight 0 may have any.
 
     **Raises:** `TypeError` where `metric` isn't a metric, `ValueError` where it isn't about examples or `num_groups` is
     less than 1. [`treegy.ContractError`][] where `by` doesn't give an integer for each example.
@@ -75,13 +77,13 @@ class ByGroup(Wrapper):
     by: Of = eqx.field(kw_only=True, static=True)
     """The group of each example: the name of a value, or a function that asks for values by name. Integers `(batch,)`,
     or `(batch, time)` if the metric has values of that shape; or booleans."""
-    # Static, as it is the shape of the figure.
+    # Static, as it is the shape of the metric value.
     num_groups: int = eqx.field(
         kw_only=True, static=True, converter=integer("num_groups", "the number of groups", least=1)
     )
     """How many groups there are."""
     check_bounds: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("check_bounds"))
-    """Whether a group that isn't from 0 to `num_groups - 1` makes all figures NaN, and isn't left out."""
+    """Whether a group that isn't from 0 to `num_groups - 1` makes all metric values NaN, and isn't left out."""
 
     def __check_init__(self) -> None:
         check_of(self.by, "by")
@@ -115,9 +117,9 @@ class ByGroup(Wrapper):
         what = self.metric._accumulates(seen(self._term(), context)) if issubclass(type(self.metric), Derived) else None
         return None if what is None else (ByGroup, what, self.by, self.num_groups, self.check_bounds, self.on)
 
-    def _figure(self, accumulated: Groups) -> Groups:
-        # A figure of what is stacked is only wrapped around it, as `Stacked.of` expects it.
-        return Groups(Stacked.of(self.metric._figure(accumulated.groups.part.each)), accumulated.outside)
+    def _metric_value(self, accumulated: Groups) -> Groups:
+        # A metric value of what is stacked is only wrapped around it, as `Stacked.of` expects it.
+        return Groups(Stacked.of(self.metric._metric_value(accumulated.groups.part.each)), accumulated.outside)
 
     def _labels(self, context: Context) -> Array:
         labels = inject(asking(self.by, "ByGroup"), **context.available)

@@ -1,4 +1,4 @@
-"""A figure that is a vector, as one figure for each class."""
+"""A metric value that is a vector, as one metric value for each class."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from ._wrapper import Wrapper, parts_of
 
 
 class Named(Accumulator):
-    """An accumulator whose figure is an array, as one figure for each element of its first axis."""
+    """An accumulator whose metric value is an array, as one metric value for each element of its first axis."""
 
     part: Any
     labels: tuple[str, ...] | None = eqx.field(static=True)
@@ -34,9 +34,9 @@ class Named(Accumulator):
     def compute(self) -> Any:
         return jax.tree.map(self._named, self.part.compute())
 
-    def _named(self, figures: Array) -> OrderedDict[str, Array]:
-        labels = [str(i) for i in range(len(figures))] if self.labels is None else self.labels
-        return OrderedDict(zip(labels, figures, strict=True))
+    def _named(self, metric_values: Array) -> OrderedDict[str, Array]:
+        labels = [str(i) for i in range(len(metric_values))] if self.labels is None else self.labels
+        return OrderedDict(zip(labels, metric_values, strict=True))
 
 
 def as_labels(labels: Iterable[str] | None) -> tuple[Any, ...] | None:
@@ -44,13 +44,13 @@ def as_labels(labels: Iterable[str] | None) -> tuple[Any, ...] | None:
 
 
 class Classwise(Wrapper):
-    """A metric whose figure is a vector, shown as one figure for each of its elements: `recall/cat`, `recall/dog`.
+    """A metric whose value is a vector, shown as one value for each of its elements: `recall/cat`, `recall/dog`.
 
-    It is called after the metric. A figure of several axes is split along the first. Where the metric shows several
-    figures, each of them is split: `recall_bootstrap/mean/cat`.
+    It is called after the metric. A value of several axes is split along the first. Where the metric shows
+    several metric values, each of them is split: `recall_bootstrap/mean/cat`.
 
     **Raises:** `TypeError` where `metric` isn't a metric, `ValueError` where one label comes twice.
-    [`treegy.ContractError`][] where the figure is a scalar, or there are more or fewer labels than elements.
+    [`treegy.ContractError`][] where the metric value is a scalar, or there are more or fewer labels than elements.
 
     !!! example
 
@@ -59,13 +59,13 @@ class Classwise(Wrapper):
         import treegy as tg
 
         recall = tg.metrics.Classwise(tg.metrics.Recall(thresholds=[0.2, 0.6]), labels=["low", "high"])
-        figures = recall(jnp.array([1, 1, 0]), jnp.array([0.4, 0.8, 0.6])).compute()
-        assert (list(figures), float(figures["low"]), float(figures["high"])) == (["low", "high"], 1, 0.5)
+        found = recall(jnp.array([1, 1, 0]), jnp.array([0.4, 0.8, 0.6])).compute()
+        assert (list(found), float(found["low"]), float(found["high"])) == (["low", "high"], 1, 0.5)
         ```
     """
 
     labels: Any = eqx.field(default=None, kw_only=True, static=True, converter=as_labels)
-    """The names of the classes, in the order of the figure; by default their numbers from 0 on."""
+    """The names of the classes, in the order of the metric value; by default their numbers from 0 on."""
 
     def __check_init__(self) -> None:
         for label in self.labels or ():
@@ -83,22 +83,22 @@ class Classwise(Wrapper):
         # What the metric reads is a part of what is read here.
         return what if what is None or not self.on else (*what, self.on)
 
-    def _figure(self, accumulated: Accumulator) -> Named:
-        return self._named(self.metric._figure(accumulated))
+    def _metric_value(self, accumulated: Accumulator) -> Named:
+        return self._named(self.metric._metric_value(accumulated))
 
     def _named(self, one: Accumulator) -> Named:
-        for figure in jax.tree.leaves(jax.eval_shape(lambda part: part.compute(), one)):
-            self._check(figure)
+        for metric_value in jax.tree.leaves(jax.eval_shape(lambda part: part.compute(), one)):
+            self._check(metric_value)
         return Named(one, self.labels)
 
-    def _check(self, figure: Any) -> None:
-        if figure.ndim == 0:
+    def _check(self, metric_value: Any) -> None:
+        if metric_value.ndim == 0:
             raise ContractError(
-                f"`Classwise` splits a figure that is a vector, and that of `{self._wrapped_name()}` is a scalar, "
-                f"{array_name(figure)}."
+                f"`Classwise` splits a value that is a vector, and that of `{self._wrapped_name()}` is a scalar, "
+                f"{array_name(metric_value)}."
             )
-        if self.labels is not None and len(self.labels) != figure.shape[0]:
+        if self.labels is not None and len(self.labels) != metric_value.shape[0]:
             raise ContractError(
-                f"`labels` has {len(self.labels)} names, and the figure {array_name(figure)} of "
-                f"`{self._wrapped_name()}` has {figure.shape[0]} elements."
+                f"`labels` has {len(self.labels)} names, and the metric value {array_name(metric_value)} of "
+                f"`{self._wrapped_name()}` has {metric_value.shape[0]} elements."
             )

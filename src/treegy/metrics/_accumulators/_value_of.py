@@ -1,4 +1,4 @@
-"""A figure that is made of what another accumulator computes."""
+"""A metric value that is made of what another accumulator computes."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ import equinox as eqx
 from ..._terms._accumulator import Accumulator
 
 
-class Figure(Accumulator):
+class ValueOf(Accumulator):
     r"""What a function makes of another accumulator, $f(\text{compute}(\text{part}))$.
 
     Only the part is accumulated. So metrics that differ in their function alone accumulate the same.
@@ -32,11 +32,11 @@ class Figure(Accumulator):
         self.function = function
         self.options = tuple(sorted(options.items()))
 
-    def empty(self) -> "Figure":
-        return Figure(self.part.empty(), self.function, **dict(self.options))
+    def empty(self) -> "ValueOf":
+        return ValueOf(self.part.empty(), self.function, **dict(self.options))
 
-    def merge(self, other: Any) -> "Figure":
-        return Figure(self.part.merge(other.part), self.function, **dict(self.options))
+    def merge(self, other: Any) -> "ValueOf":
+        return ValueOf(self.part.merge(other.part), self.function, **dict(self.options))
 
     def compute(self) -> Any:
         return self.function(self.part.compute(), **dict(self.options))
