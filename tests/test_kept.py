@@ -635,7 +635,7 @@ def test_a_misspelt_monitor_is_told_before_the_first_step(tmp_path, make):
     steps: list[int] = []
     count = tg.callbacks.LambdaCallback(on_step_end=lambda step, logs: steps.append(step))
     model = make_model(tg.Optimizer(optax.adam, 1e-2))
-    told = r"\(monitor='val_los'\)`: there is no such metric value, but lr, loss, .*, val_loss, .*Did you mean 'val_loss'\?"
+    told = r"\(monitor='val_los'\)`: there is no such .*, but lr, loss, .*, val_loss, .*Did you mean 'val_loss'\?"
     with pytest.raises(KeyError, match=told):
         fit(count, make("val_los", tmp_path), model=model, validation_data=(X, Y))
     with pytest.raises(KeyError, match="There is no validation: pass `validation_data`"):
