@@ -282,7 +282,7 @@ def test_two_trainings_with_one_directory(tmp_path):
     backup = tg.callbacks.BackupAndRestore(tmp_path)
     first, _ = fit(backup)
     with (
-        pytest.warns(UserWarning, match="a training of this process has ended in .*: give each a directory of its own"),
+        pytest.warns(UserWarning, match="a run of this process has ended in .*: give each a directory of its own"),
         pytest.raises(ZeroDivisionError),
     ):
         fit(FailingAt(epoch=2), backup, model=first)

@@ -1,5 +1,6 @@
 """In which order loaders of other libraries give their data: how they are told of it, and what would be repeated."""
 
+import importlib
 import multiprocessing
 import re
 from collections.abc import Iterator
@@ -51,8 +52,7 @@ def set_order(data: Any, order: list[Any] | None, passes: int) -> bool:
     generators = _generators(data)
     if not order or len(order) != len(generators):
         return False
-    import torch
-
+    torch = importlib.import_module("torch")
     if passes and getattr(data, "persistent_workers", False) and data.num_workers:
         # Workers that are there already draw one number less from the generator.
         iter(data)

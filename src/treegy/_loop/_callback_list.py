@@ -65,19 +65,19 @@ class CallbackList:
         # At the end of an epoch it makes no difference, and in its beginning an epoch is meant.
         self.at_once = self.at_once or self._hook not in ("on_epoch_begin", "on_train_begin")
 
-    def listens(self, *callback_list: str) -> bool:
+    def listens(self, *hooks: str) -> bool:
         """Whether any callback overrides one of these hooks."""
-        return any(_overrides(c, h) for c in self.callbacks for h in callback_list)
+        return any(_overrides(c, h) for c in self.callbacks for h in hooks)
 
     @property
     def adds_to_logs(self) -> bool:
         """Whether a callback that isn't treegy's may add to the logs of an epoch, which all of them see."""
-        callback_list = ("on_epoch_end", "on_test_end", "on_test_batch_end")
+        hooks = ("on_epoch_end", "on_test_end", "on_test_batch_end")
         own = __name__.partition(".")[0] + "."
         return any(
             hook in vars(c) or (_overrides(c, hook) and not type(c).__module__.startswith(own))
             for c in self.callbacks
-            for hook in callback_list
+            for hook in hooks
         )
 
     def next_step(self, step: int) -> int | None:

@@ -23,7 +23,7 @@ class LambdaCallback(Callback):
 
     holds_model: bool = True
 
-    def __init__(self, *, every: int | None = None, **callback_list: Callable[..., Any] | None):
+    def __init__(self, *, every: int | None = None, **hooks: Callable[..., Any] | None):
         """**Arguments:**
 
         - `every`: after how many steps `on_step_end` is called, each time; 1 by default.
@@ -31,7 +31,7 @@ class LambdaCallback(Callback):
 
         **Raises:** `TypeError` for a name that is no hook, what isn't callable, or `every` without `on_step_end`.
         """
-        for name, hook in callback_list.items():
+        for name, hook in hooks.items():
             if name not in HOOKS:
                 raise TypeError(no_such_hook(f"`LambdaCallback` got `{name}`", name))
             if hook is not None and not callable(hook):
@@ -39,7 +39,7 @@ class LambdaCallback(Callback):
             if hook is not None:
                 # On the instance: the loop asks which hooks there are.
                 setattr(self, name, hook)
-        if callback_list.get("on_step_end") is not None:
+        if hooks.get("on_step_end") is not None:
             steps = 1 if every is None else positive("every", every)
             setattr(self, "next_step", lambda step: (step // steps + 1) * steps)  # noqa: B010
         elif every is not None:
