@@ -4,6 +4,7 @@ import contextlib
 import csv
 import inspect
 import json
+import os
 import subprocess
 import sys
 import time
@@ -345,7 +346,18 @@ def wrote():
     return int(Path("/proc/self/io").read_text().split("wchar:")[1].split()[0])
 
 kind, path, epochs = sys.argv[1], sys.argv[2], int(sys.argv[3])
-logger = tg.callbacks.CSVLogger(Path(path) / "log.csv") if kind == "CSVLogger" else tg.callbacks.TensorBoard(path)
+def of_mlflow():
+    import mlflow
+    mlflow.set_tracking_uri(Path(path).as_uri())
+    return tg.callbacks.MLflow()
+
+loggers = {
+    "CSVLogger": lambda: tg.callbacks.CSVLogger(Path(path) / "log.csv"),
+    "TensorBoard": lambda: tg.callbacks.TensorBoard(path),
+    "WandB": lambda: tg.callbacks.WandB(mode="offline", dir=path),
+    "MLflow": of_mlflow,
+}
+logger = loggers[kind]()
 metrics = [tg.metrics.MeanSquaredError(name=f"metric {i}") for i in range(5)]
 network, loss = eqx.nn.Linear(3, 2, key=jax.random.key(0)), tg.losses.MeanSquaredError()
 model = tg.Model(network, loss=loss, metrics=metrics, optimizer=optax.sgd(0.01))
@@ -353,20 +365,24 @@ x, y = np.ones((8, 3), "float32"), np.ones((8, 2), "float32")
 model, _ = model.fit(x, y, verbose=0)
 before = wrote()
 model.fit(x, y, epochs=epochs, verbose=0, callbacks=[logger])
-print(wrote() - before)
+# W&B writes by another process.
+print(wrote() - before + sum(file.stat().st_size for file in Path(path).rglob("*.wandb")))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts the bytes that Linux says were written")
-@pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoard"])
+@pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoard", "WandB", "MLflow"])
 def test_the_cost_is_in_proportion_to_the_epochs(tmp_path, kind):
-    if kind == "TensorBoard":
-        pytest.importorskip("tensorboardX", reason="tensorboardX isn't installed")
+    library = {"TensorBoard": "tensorboardX", "WandB": "wandb", "MLflow": "mlflow"}.get(kind)
+    if library is not None:
+        pytest.importorskip(library, reason=f"{library} isn't installed")
 
     def wrote(epochs: int) -> int:
         (tmp_path / str(epochs)).mkdir()
         arguments = [sys.executable, "-c", COUNTED, kind, str(tmp_path / str(epochs)), str(epochs)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=300)
+        env = {**os.environ, "WANDB_SILENT": "true", "MLFLOW_ALLOW_FILE_STORE": "true"}
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, env=env)
+        assert done.returncode == 0, done.stderr
         return int(done.stdout.split()[-1])
 
     assert wrote(400) < 4.5 * wrote(100)

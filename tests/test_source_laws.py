@@ -120,6 +120,12 @@ def table(streamed: bool) -> Any:
     return {"x": data["x"]}
 
 
+def tensorflow() -> Any:
+    tf: Any = pytest.importorskip("tensorflow", reason="TensorFlow isn't installed")
+    data = tf.data.Dataset.from_tensor_slices(NUMBERS).shuffle(N, seed=3, reshuffle_each_iteration=False)
+    return data.batch(SIZE).prefetch(2)
+
+
 class TensorFlow:
     """Stands in for `tf.data.Dataset`, which has tensors unless it is asked for NumPy's arrays."""
 
@@ -149,6 +155,7 @@ SOURCES: dict[str, Callable[[], Any]] = {
     "a table": lambda: table(False),
     "a streamed table": lambda: table(True),
     "tf.data": TensorFlow,
+    "TensorFlow": tensorflow,
 }
 
 
