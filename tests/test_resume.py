@@ -289,7 +289,7 @@ def test_two_trainings_with_one_directory(tmp_path):
     # The script again: the first training is not the one of which there is a backup.
     of_another = (
         r"The backup in '.*' is of another run: that began at step 16 of its model, and made 8 steps; this one "
-        r"begins at step 0\. Give each training a directory of its own\."
+        r"begins at step 0\. Give each run a directory of its own\."
     )
     with pytest.raises(tg.CheckpointError, match=of_another):
         fit(backup)
