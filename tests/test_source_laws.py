@@ -254,6 +254,26 @@ def test_resuming_sees_what_an_unbroken_run_sees(tmp_path, name, step, kind):
     assert np.array_equal(found, unbroken)
 
 
+@pytest.mark.parametrize("kind", ["module", "own steps"])
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if "workers" in name else []) for name in SOURCES]
+)
+def test_resuming_between_epochs_sees_what_an_unbroken_run_sees(tmp_path, name, epoch, kind):
+    """From a backup of the end of an epoch: the next pass has its own order, and not that of the pass before."""
+
+    def fail(at: int, logs: Any) -> None:
+        if at == epoch:
+            raise ZeroDivisionError
+
+    _, unbroken = weights(model_of(kind), SOURCES[name]())
+    failing = tg.callbacks.LambdaCallback(on_epoch_begin=fail)
+    with pytest.raises(ZeroDivisionError):
+        weights(model_of(kind), SOURCES[name](), failing, tg.callbacks.BackupAndRestore(tmp_path))
+    _, found = weights(model_of(kind), SOURCES[name](), tg.callbacks.BackupAndRestore(tmp_path))
+    assert np.array_equal(found, unbroken)
+
+
 @pytest.mark.parametrize("name", ["told of the epoch", "told of the epoch by a callback"])
 @pytest.mark.parametrize("begin", [0, 2])
 def test_the_order_is_that_of_the_epoch(name, begin):

@@ -75,7 +75,6 @@ class BatchSource(Source):
         # Other iterators may be set to another place by whoever holds them.
         held = isinstance(iterable, Generator)
         self._waiting: list[Batch] = _UNUSED.setdefault(iterable, []) if held else []
-        self._epoch = 0
         self._passes = 0
         self._position = self._given = len(self._waiting)
         self._has_ended = self._began_again = False
@@ -83,7 +82,7 @@ class BatchSource(Source):
         self._resuming: Mapping[str, Any] | None = None
         self._resumed = False
         self._like: Batch | None = None
-        self._told = self._told_of_workers = False
+        self._told = self._told_of_workers = self._told_of_resuming = False
         self._structure: Any = None
         self._known: Any = None
         for batch in self._waiting:
@@ -176,7 +175,6 @@ class BatchSource(Source):
         self._waiting.append(batch)
 
     def begin_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
         if self._iterator is None and not self._goes_on:
             set_epoch(self._iterable, epoch)
 
@@ -214,8 +212,10 @@ class BatchSource(Source):
             "passes": self._passes,
             "position": self._position,
             "given": self._given,
+            "has_ended": self._has_ended,
             "began_again": self._began_again,
-            "order": self._order,
+            # Between passes, that of the next one.
+            "order": order_of(self._iterable) if self._iterator is None else self._order,
             "iterator": None if get_state is None else _as_text(get_state()),
             "waiting": [jax.tree.leaves(batch) for batch in self._waiting],
         }
@@ -245,18 +245,16 @@ class BatchSource(Source):
         self._order = order_of(self._iterable)
         numpy = getattr(self._iterable, "as_numpy_iterator", None)  # TensorFlow's data sets
         iterator: Any = iter(self._iterable) if numpy is None else numpy()
-        if state is not None:
-            self._restore(iterator, state, known)
-        return iterator
+        return iterator if state is None else self._restored(iterator, state, known)
 
-    def _restore(self, iterator: Any, state: Mapping[str, Any], known: bool) -> None:
+    def _restored(self, iterator: Any, state: Mapping[str, Any], known: bool) -> Iterator[Any]:
         """Bring a new iterator to where an earlier process was.
 
         **Arguments:**
 
         - `known`: whether the order of its pass is that of the earlier process.
         """
-        self._began_again = state["began_again"]
+        self._has_ended, self._began_again = state["has_ended"], state["began_again"]
         settable = hasattr(iterator, "set_state")
         if settable and state["iterator"] is not None:
             if state["waiting"]:
@@ -265,13 +263,14 @@ class BatchSource(Source):
                 self._waiting = [jax.tree.unflatten(tree, leaves) for leaves in state["waiting"]]
             _set_state(iterator, state["iterator"], self._name)
             self._position, self._given = state["position"], state["given"]
-            return
+            return iterator
         alone = self.is_alone
         skipped = state["given" if alone else "position"] - len(state["waiting"])
         past = [f"the passes before this one ({state['passes']}) are unknown to it"]
         past *= state["passes"] > 0 and not alone and not known and not settable
         past += [f"its first {skipped} batches are read and left out"] * (skipped > 0)
-        if past:
+        if past and not self._told_of_resuming:
+            self._told_of_resuming = True
             same = "" if known else " That it gives the same batches all the same is up to it."
             warn(
                 f"`{self._name}` is {describe(self._iterable)}, which can't be told where to resume: "
@@ -289,6 +288,8 @@ class BatchSource(Source):
         self._given = state["given"] - len(state["waiting"]) + len(self._waiting)
         if raw is not _OVER:
             self._like = self._examples(raw, checked=False)
+        # A pass that has ended: whether another one begins is asked again, as it was then.
+        return iter(self._iterable) if alone and self._has_ended else iterator
 
     def feed(self, steps: int, class_weight: Any = None) -> "BatchFeed":
         return BatchFeed(self, steps, class_weight)

@@ -68,7 +68,7 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     run.history.epoch = document["epochs"]
     run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
     # Before a batch is looked at, here or by the callbacks.
-    run.source.resume(document["data"])
+    run.resume_data(document["data"])
     # What begins again for each validation is at its beginning.
     if isinstance(run.validation, BatchSource) and run.validation.is_alone:
         if "position" in (document["validation"] or {}):
@@ -83,6 +83,9 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.engine.replace(with_states(model, states))
     run.engine.restore(document["logs"])
+    if not run.done:
+        # A model that needs a batch to be initialized has looked at one before the data is told of its epoch.
+        run.resume_data(document["data"])
     if document["stopped"] is not None:
         run.callback_list.stop(document["stopped"])
         run.ended = True

@@ -178,6 +178,11 @@ class Run:
             self._first = self.source.first()._replace(class_weight=self._class_weight)
         return self._first
 
+    def resume_data(self, state: Any) -> None:
+        """Have the data resume from what its `state` returned in an earlier process, when a batch is looked at next."""
+        self._first = None
+        self.source.resume(state)
+
     def _look_at_data(self) -> None:
         """Look at the first batches, before the first step: what doesn't fit about them is said now, not later."""
         with dicts_explained(self._first_batch()):
