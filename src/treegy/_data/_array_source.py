@@ -32,20 +32,20 @@ _WHOLE = 4_000_000
 class ArraySource(Source):
     """Batches of arrays."""
 
-    def __init__(self, arrays: Arrays, batch_size: int, remainder: bool = True, goes_on: bool = False):
+    def __init__(self, arrays: Arrays, batch_size: int, remainder: bool = True, continues: bool = False):
         """**Arguments:**
 
         - `arrays`: the data.
         - `batch_size`: how many examples are in a batch.
         - `remainder`: whether the last batch is used if it is smaller.
-        - `goes_on`: whether epochs have a length of their own, and run on into the next pass.
+        - `continues`: whether epochs have a length of their own, and run on into the next pass.
 
         **Raises:** `ValueError` if there is no batch then.
         """
         self.arrays = arrays
         self.batch_size = batch_size
         self.remainder = remainder
-        self._goes_on = goes_on
+        self._continues = continues
         if not self.batches:
             raise ValueError(
                 f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
@@ -57,8 +57,8 @@ class ArraySource(Source):
         return batches_in(self.arrays.length, self.batch_size, self.remainder)
 
     @property
-    def goes_on(self) -> bool:
-        return self._goes_on
+    def continues(self) -> bool:
+        return self._continues
 
     @property
     def bytes_per_batch(self) -> int:

@@ -19,7 +19,7 @@ def as_source(
     *,
     batch_size: int | None,
     remainder: bool = True,
-    goes_on: bool = False,
+    continues: bool = False,
 ) -> Source:
     """Arrays, or something that gives batches, as a source.
 
@@ -28,7 +28,7 @@ def as_source(
     - `x`, `y`, `sample_weight`: what the user passed.
     - `batch_size`: how many examples a batch has; 32 if `None`. What gives batches has its own.
     - `remainder`: whether the last batch of arrays is used if it is smaller.
-    - `goes_on`: whether epochs have a length of their own, and run on through the data.
+    - `continues`: whether epochs have a length of their own, and run on through the data.
 
     **Raises:** [`treegy.DataError`][] for what is neither.
     """
@@ -40,8 +40,8 @@ def as_source(
             batch_size=batch_size is not None,
             drop_remainder=not remainder,
         )
-        return BatchSource(x, "x", goes_on=goes_on)
-    return ArraySource(Arrays.of(x, y, sample_weight), batch_size or BATCH_SIZE, remainder, goes_on)
+        return BatchSource(x, "x", continues=continues)
+    return ArraySource(Arrays.of(x, y, sample_weight), batch_size or BATCH_SIZE, remainder, continues)
 
 
 def as_validation_source(data: Any, batch_size: int | None, default: int | None) -> Source | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def numbers_in(frame: Any) -> Any:
-    """The numbers of a frame or a column of pandas's as one array, in which missing ones are NaN; else `None`."""
+    """Return the numbers of a pandas frame or column as one array, in which missing ones are NaN; else `None`."""
     if type(frame).__module__.partition(".")[0] != "pandas" or not hasattr(frame, "to_numpy"):
         return None
     dtypes = list(frame.dtypes) if frame.ndim > 1 else [frame.dtype]

@@ -58,18 +58,18 @@ class BatchSource(Source):
         iterable: Iterable[Any],
         name: str,
         *,
-        goes_on: bool = False,
+        continues: bool = False,
     ):
         """**Arguments:**
 
         - `iterable`: gives the batches.
         - `name`: what it is called in errors.
-        - `goes_on`: whether a pass of so many batches begins where the one before it ended, and begins again where the
+        - `continues`: whether a pass of so many batches begins where the one before it ended, and starts over where the
             iterable ends: epochs of a length of their own.
         """
         self._iterable = iterable
         self._name = name
-        self._goes_on = goes_on
+        self._continues = continues
         self._check: Callable[[Any, Any], None] | None = None
         self._iterator: Iterator[Any] | None = None
         # Other iterators may be set to another place by whoever holds them.
@@ -81,7 +81,7 @@ class BatchSource(Source):
         self._order: Any = None
         self._resuming: Mapping[str, Any] | None = None
         self._resumed = False
-        self._like: Batch | None = None
+        self._sample: Batch | None = None
         self._told = self._told_of_workers = self._told_of_resuming = False
         self._structure: Any = None
         self._known: Any = None
@@ -94,8 +94,8 @@ class BatchSource(Source):
             check(batch.y_true, batch.sample_weight)
 
     @property
-    def goes_on(self) -> bool:
-        return self._goes_on
+    def continues(self) -> bool:
+        return self._continues
 
     @property
     def _length(self) -> int | None:
@@ -121,7 +121,7 @@ class BatchSource(Source):
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self.first()))
 
     @property
-    def looks_alike_anywhere(self) -> bool:
+    def is_peekable(self) -> bool:
         return False
 
     def first(self) -> Batch:
@@ -132,21 +132,21 @@ class BatchSource(Source):
         if self._resuming is not None or not self._waiting:
             found = self._next()
             if found is None:
-                return self._look_alike()
+                return self._sample_batch()
             self._waiting.insert(0, found)
         return self._waiting[0]
 
-    def _look_alike(self) -> Batch:
+    def _sample_batch(self) -> Batch:
         """Return a batch that looks like those of a pass which is over since an earlier process."""
-        if self._like is None and self._resumed and hasattr(self._iterator, "set_state"):
+        if self._sample is None and self._resumed and hasattr(self._iterator, "set_state"):
             # It could be told where to resume, and another iterator of it may be looked at.
-            self._like = self._examples(next(iter(self._iterable)), checked=False)
-        if self._like is None:
+            self._sample = self._examples(next(iter(self._iterable)), checked=False)
+        if self._sample is None:
             raise DataError(self.over)
-        return self._like
+        return self._sample
 
     def take(self, stop: int | None, start: int = 0) -> Iterator[Batch]:
-        """The batches of the pass from the `start`-th on, up to the `stop`-th."""
+        """Yield the batches of the pass from the `start`-th on, up to the `stop`-th."""
         again, taken = False, start
         began = time.monotonic()
         while stop is None or taken < stop:
@@ -160,7 +160,7 @@ class BatchSource(Source):
             if found is not None:
                 again, taken = False, taken + 1
                 yield found
-            elif self._goes_on and stop is not None and not again:
+            elif self._continues and stop is not None and not again:
                 again = True
                 self._end_pass()
             else:
@@ -175,11 +175,11 @@ class BatchSource(Source):
         self._waiting.append(batch)
 
     def begin_epoch(self, epoch: int) -> None:
-        if self._iterator is None and not self._goes_on:
+        if self._iterator is None and not self._continues:
             set_epoch(self._iterable, epoch)
 
     def next_pass(self) -> None:
-        if not self._goes_on:
+        if not self._continues:
             self._end_pass()
 
     def close(self) -> None:
@@ -190,8 +190,8 @@ class BatchSource(Source):
         self._passes += 1
 
     def _let_go(self) -> None:
-        iterator, self._iterator, self._like = self._iterator, None, None
-        if not self.is_alone:
+        iterator, self._iterator, self._sample = self._iterator, None, None
+        if not self.is_one_shot:
             self._waiting = []
         self._position = len(self._waiting)
         # Two references are those of this call. If there are more, somebody else may use it further.
@@ -228,15 +228,15 @@ class BatchSource(Source):
         self._resuming = state
 
     @property
-    def is_alone(self) -> bool:
-        """Whether its iterator is the thing itself, and isn't known to begin again: it continues where it is."""
+    def is_one_shot(self) -> bool:
+        """Whether it is its own iterator, and isn't known to begin again: it continues where it is."""
         return isinstance(self._iterable, Iterator) and not self._began_again
 
     def _opened(self) -> Iterator[Any]:
         """Ask for an iterator: that of a pass, at its beginning or where an earlier process was."""
         state, self._resuming = self._resuming, None
         self._resumed = state is not None
-        if self._goes_on:
+        if self._continues:
             set_epoch(self._iterable, self._passes)
         if not self._told_of_workers:
             self._told_of_workers = True
@@ -264,7 +264,7 @@ class BatchSource(Source):
             _set_state(iterator, state["iterator"], self._name)
             self._position, self._given = state["position"], state["given"]
             return iterator
-        alone = self.is_alone
+        alone = self.is_one_shot
         skipped = state["given" if alone else "position"] - len(state["waiting"])
         past = [f"the passes before this one ({state['passes']}) are unknown to it"]
         past *= state["passes"] > 0 and not alone and not known and not settable
@@ -287,7 +287,7 @@ class BatchSource(Source):
         self._position = skipped + len(self._waiting)
         self._given = state["given"] - len(state["waiting"]) + len(self._waiting)
         if raw is not _OVER:
-            self._like = self._examples(raw, checked=False)
+            self._sample = self._examples(raw, checked=False)
         # A pass that has ended: whether another one begins is asked again, as it was then.
         return iter(self._iterable) if alone and self._has_ended else iterator
 
@@ -328,7 +328,7 @@ class BatchSource(Source):
         return batch
 
     def _examples(self, raw: Any, checked: bool = True) -> Batch:
-        """A batch with arrays at its leaves. What was checked once isn't checked again for batches that look alike."""
+        """Return a batch with arrays at its leaves. Batches that look alike are checked once."""
         parts = raw if type(raw) in (tuple, list) else _of_named_tuple(raw, f"{self._name}: batch {self._given}")
         leaves, tree = jax.tree.flatten(parts)
         known = [tree, *((type(a), getattr(a, "shape", None), getattr(a, "dtype", None)) for a in leaves)]
@@ -388,7 +388,7 @@ def _set_state(iterator: Any, state: Mapping[str, Any], name: str) -> None:
 
 
 def _of_named_tuple(value: Any, where: str) -> Any:
-    """The parts of a batch that isn't a plain tuple: itself alone, but for a named tuple that says what they are.
+    """Return the parts of a batch that isn't a plain tuple: itself alone, or those of a named tuple that names them.
 
     **Raises:** [`treegy.DataError`][] for a named tuple that may be one input, or a pair.
     """

@@ -16,7 +16,7 @@ _HOLDERS = ("sampler", "batch_sampler", "dataset")
 
 
 def _parts(data: Any) -> Iterator[Any]:
-    """The loader, its samplers and its data set: whatever of it has a say in the order."""
+    """Yield the loader, its samplers and its data set: whatever of it has a say in the order."""
     waiting, seen = [data], set[int]()
     while waiting:
         part = waiting.pop(0)
@@ -37,7 +37,7 @@ def set_epoch(data: Any, epoch: int) -> None:
 
 
 def order_of(data: Any) -> list[Any] | None:
-    """What the order of the next pass of a loader of PyTorch's follows from: the states of its own generators."""
+    """Return what the order of the next pass of a PyTorch loader follows from: the states of its generators."""
     found = _generators(data)
     return [np.asarray(generator.get_state()) for generator in found] or None
 
@@ -63,7 +63,7 @@ def set_order(data: Any, order: list[Any] | None, passes: int) -> bool:
 
 
 def unresumable_order(data: Any, iterator: Any) -> str | None:
-    """Why another process can't be given the same order, as far as that can be seen; `None` if it may."""
+    """Say why another process can't be given the same order, as far as that can be seen; `None` if it may."""
     if _is_of_torch(data) and _draws_globally(data):
         return (
             "whose shuffling follows from PyTorch's global state, which isn't backed up: give it a generator, "

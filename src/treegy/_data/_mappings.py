@@ -18,7 +18,7 @@ def is_mapping(value: Any) -> bool:
 
 
 def as_dicts(value: Any) -> Any:
-    """`value` with dicts in the place of mappings that JAX takes for leaves. Their values are read, and not copied."""
+    """Return `value` with dicts in place of mappings that JAX takes for leaves. What they hold is not copied."""
 
     def as_dict(leaf: Any) -> Any:
         if is_arraylike(leaf) or not is_mapping(leaf):

@@ -62,13 +62,13 @@ class Source(abc.ABC):
         return False
 
     @property
-    def goes_on(self) -> bool:
+    def continues(self) -> bool:
         """Whether the next pass begins where the one before it ended, and so may be longer than the data."""
         return False
 
     @property
-    def looks_alike_anywhere(self) -> bool:
-        """Whether looking at a batch is the same at any time, as it is for arrays: else it begins a pass."""
+    def is_peekable(self) -> bool:
+        """Whether a batch can be looked at without beginning a pass, as that of arrays can."""
         return True
 
     @property
@@ -123,7 +123,7 @@ def check_steps(name: str, steps: int | None, source: Source) -> None:
     there_are = source.batches
     if steps is None and source.is_endless:
         raise DataError(f"the data has no end: say with `{name}` how many of its batches to look at.")
-    if steps is not None and there_are is not None and steps > there_are and not source.goes_on:
+    if steps is not None and there_are is not None and steps > there_are and not source.continues:
         raise ValueError(f"`{name}` is {steps}, and the data has {source.counted(there_are)}.")
 
 

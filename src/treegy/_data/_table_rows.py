@@ -50,25 +50,25 @@ class Rows:
         return self._stop - self._start
 
     def part(self, start: int, stop: int) -> "Rows":
-        """The examples from `start` to `stop`, unread."""
+        """Return the examples from `start` to `stop`, unread."""
         part = copy.copy(self)
         part._start, part._stop = self._start + start, min(self._start + stop, self._stop)
         return part
 
     def read(self, positions: Any) -> Any:
-        """The examples at some positions.
+        """Return the examples at some positions.
 
         **Raises:** [`treegy.DataError`][] that names the array, if their shape or dtype is another one than that of the
         first row, as that of missing values is.
         """
         positions = np.asarray(positions, np.int64) + self._start
         found = self._array(positions)
-        if found.shape == (len(positions), *self._row) and np.can_cast(found.dtype, self.dtype, "equiv"):
-            return found
+        if found.shape == (len(positions), *self._row) and _holds(self.dtype, found):
+            return found.astype(self.dtype, copy=False)
         return self._one_by_one(positions)
 
     def _one_by_one(self, positions: Any) -> Any:
-        """The same, each row for itself, to say which of them differs."""
+        """Read each row for itself, to say which of them differs."""
         rows: list[Any] = []
         for position in positions:
             row = self._array(np.array([position]))
@@ -121,13 +121,13 @@ def check_is_one_table(value: Any, name: str) -> None:
 
 
 def columns(table: Any, name: str) -> Mapping[str, Rows]:
-    """The columns that the format of a table gives, by their names; `name` is what the table is called in errors."""
+    """Return the columns that the format of a table gives; `name` is what the table is called in errors."""
     table = _Table(_of_arrays(table))
     return {column: Rows(table, column, f"{name}[{column!r}]") for column in table.names}
 
 
 def as_rows(column: Any, name: str) -> Rows:
-    """A column of a table. A transform is given whole rows, whichever of its columns is asked for."""
+    """Return a column of a table. A transform is given whole rows, whichever of its columns is asked for."""
     source, own = getattr(column, "source", None), getattr(column, "column_name", None)
     if own is not None and is_table(source):
         return Rows(_Table(_of_arrays(source, own)), own, name)
@@ -135,7 +135,7 @@ def as_rows(column: Any, name: str) -> Rows:
 
 
 def _of_arrays(table: Any, column: str | None = None) -> Any:
-    """The table with a format that gives arrays, and of the columns that its own format gives."""
+    """Return the table with a format that gives arrays, and of the columns that its own format gives."""
     form = table.format
     if form["type"] == "custom":
         return table
@@ -156,7 +156,7 @@ class _Table:
         return len(self._table)
 
     def read(self, positions: Any, column: str) -> Any:
-        """What a column holds at some positions. Who asks for them again gets what a transform gives then."""
+        """Read what a column holds at some positions: again, if the column has been read there before."""
         key = positions.tobytes()
         if key != self._positions or column in self._taken:
             self._positions, self._rows, self._taken = key, self._table[positions], set()
@@ -170,7 +170,7 @@ class _Table:
 
 
 def _stacked(values: Any) -> Any:
-    """What a table gives for some rows as one array; of objects where the rows differ."""
+    """Return what a table gives for some rows as one array; of objects where the rows differ."""
     if isinstance(values, list) and any(hasattr(value, "__array__") for value in cast(list[Any], values)):
         values = [np.asarray(value) for value in cast(list[Any], values)]
     try:
@@ -182,7 +182,7 @@ def _stacked(values: Any) -> Any:
 
 
 def _holds(dtype: np.dtype[Any], row: Any) -> bool:
-    """Whether an array of this dtype holds what is in a row, without changing it."""
+    """Whether an array of this dtype holds what is in another one, without changing it."""
     if row.dtype.kind == "O":
         return False
     if np.can_cast(row.dtype, dtype, "same_kind"):

@@ -70,7 +70,7 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     # Before a batch is looked at, here or by the callbacks.
     run.resume_data(document["data"])
     # What begins again for each validation is at its beginning.
-    if isinstance(run.validation, BatchSource) and run.validation.is_alone:
+    if isinstance(run.validation, BatchSource) and run.validation.is_one_shot:
         if "position" in (document["validation"] or {}):
             run.validation.resume(document["validation"])
     # Before an epoch begins, with which loggers start their runs; and after, since that may change what was restored.

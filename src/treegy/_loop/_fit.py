@@ -130,7 +130,7 @@ class Run:
         self._first: Batch | None = None
         self._feed: Feed | None = None
         self._chunk_length: ChunkLength | None = None
-        self._when_looked: list[Callable[[], None]] = []
+        self._when_seen: list[Callable[[], None]] = []
         states = first_states(model) if needs_batch(model, "train") else self.engine.model._carried
         self._validation_frequency = schedule.validation_freq.checked(self.steps_per_epoch)
         self.step = self.begin = self.start = self.since = int(states.get("step", 0))
@@ -142,7 +142,7 @@ class Run:
         self._chunk: Chunk | None = None
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
-        if source.looks_alike_anywhere:
+        if source.is_peekable:
             # What doesn't fit is said before anybody is called.
             try:
                 self._look_at_data()
@@ -198,19 +198,19 @@ class Run:
         """Get ready for the first step, once it is known where it is."""
         if self._feed is not None:
             return
-        if not self.source.looks_alike_anywhere:
+        if not self.source.is_peekable:
             self._look_at_data()
         self._feed = self.source.feed(self._steps_in_chunk(), self._class_weight)
         self._chunk_length = ChunkLength(self._feed.steps, self._progress.live)
-        for call in self._when_looked:
+        for call in self._when_seen:
             call()
 
-    def when_looked(self, call: Callable[[], None]) -> None:
-        """Call `call` before the first step, as soon as a batch has been looked at."""
-        if self.source.looks_alike_anywhere or self._feed is not None:
+    def when_seen(self, call: Callable[[], None]) -> None:
+        """Call `call` before the first step, as soon as a batch has been seen."""
+        if self.source.is_peekable or self._feed is not None:
             call()
         else:
-            self._when_looked.append(call)
+            self._when_seen.append(call)
 
     def show(self, verbose: Any, names: Sequence[str] | None = None) -> None:
         """Show progress, before training begins: all metric values, or those of some names."""
@@ -375,7 +375,7 @@ class Run:
         if self.unsettled is not None and not self._settled():
             return
         # Epochs of a length of their own run on through the data, whose first pass began with the run.
-        first = self.start if self.source.goes_on else self.begin
+        first = self.start if self.source.continues else self.begin
         chunks = feed.epoch(
             words=self.words,
             begin=first,

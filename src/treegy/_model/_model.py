@@ -238,7 +238,7 @@ class Model(eqx.Module, Generic[N]):
             steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
 
         table = as_used_table(self.loss, class_weight)
-        source = as_source(x, y, sample_weight, batch_size=batch, remainder=remainder, goes_on=steps is not None)
+        source = as_source(x, y, sample_weight, batch_size=batch, remainder=remainder, continues=steps is not None)
         validation = as_validation_source(validation_data, validation_batch, batch)
         if split and validation is not None:
             raise ValueError("`validation_split` and `validation_data` are both given: which is to be validated on?")
@@ -601,7 +601,7 @@ def _split(source: Source, x: Any, fraction: float, batch_size: int | None) -> t
     assert isinstance(source, ArraySource)
     train, validate = source.arrays.split(fraction)
     return (
-        ArraySource(train, source.batch_size, source.remainder, source.goes_on),
+        ArraySource(train, source.batch_size, source.remainder, source.continues),
         ArraySource(validate, batch_size or source.batch_size),
     )
 

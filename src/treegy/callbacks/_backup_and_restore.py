@@ -100,7 +100,7 @@ class BackupAndRestore(Callback):
                 "interruption, that one will resume from this one's backup: give each a directory of its own.",
             )
         self._checkpoints.go_on_from(run.step)
-        run.when_looked(self._tell_what_cannot_resume)
+        run.when_seen(self._tell_what_cannot_resume)
 
     def _tell_what_cannot_resume(self) -> None:
         """Warn when the run begins, while something can be done about it."""

@@ -12,13 +12,13 @@ import numpy as np
 from .._checks import flag
 from .._describe import describe
 from .._errors import DataError
-from .._loop._callback import Callback, Logs
+from .._loop._callback import Logs
 from .._paths import local
 from .._warn import warn
-from ._failures import Loss
+from ._epoch_logger import EpochLogger
 
 
-class CSVLogger(Callback):
+class CSVLogger(EpochLogger):
     """Write the metric values of every epoch into a CSV file, a row each.
 
     Columns that come up later, such as those of a validation that isn't due in the first epoch, are added; cells
@@ -39,13 +39,12 @@ class CSVLogger(Callback):
         - `append`: whether the rows of a file that is there already are kept, before those of this run; else they are
             replaced.
         """
+        super().__init__()
         self._path = local("filename", filename)
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(f"`separator` is {describe(separator)}; one character is expected.")
         self._separator = separator
         self._append = flag("append", append)
-        self._loss = Loss("CSVLogger")
-        self._in_fit = False
         self._forget()
 
     def _forget(self) -> None:
@@ -57,9 +56,8 @@ class CSVLogger(Callback):
         self._header: list[str] = []
 
     def on_train_begin(self, logs: Logs) -> None:
+        super().on_train_begin(logs)
         self._forget()
-        self._in_fit = True
-        self._loss = Loss("CSVLogger")
         if self._append:
             with self._loss.of(f"read '{self._path}'", OSError):
                 self._rows = self._read()
@@ -76,13 +74,6 @@ class CSVLogger(Callback):
         self._columns += [name for name in row if name not in self._columns]
         self._rows.append(row)
         self._write_if_it_can()
-
-    def on_test_begin(self, logs: Logs) -> None:
-        if not self._in_fit:
-            warn("`CSVLogger` writes the metric values of epochs, and so none of `evaluate`, which returns them.")
-
-    def close(self) -> None:
-        self._in_fit = False
 
     def state(self) -> Mapping[str, Any]:
         return {"kept": self._kept, "rows": len(self._rows) - self._kept, "columns": self._columns}
@@ -165,7 +156,7 @@ class CSVLogger(Callback):
 
 
 def column_names(logs: Mapping[str, Any]) -> dict[str, str]:
-    """The column of each metric value: its name, unless that is the column of the epochs."""
+    """Return the column of each metric value: its name, unless that is the column of the epochs."""
     found: dict[str, str] = {}
     for name in logs:
         new, i = name, 0

@@ -11,7 +11,7 @@ _LONGEST = 200
 
 
 def logged_names(names: Iterable[str], prefix: str = "") -> dict[str, str]:
-    """The name under which each metric value is logged, by its own name.
+    """Return the name under which each metric value is logged, by its own name.
 
     Letters, digits, and `_`, `-`, `.`, `/` are allowed in all libraries; other signs become `_`. No two names become
     equal, nor that of an axis: `_1`, `_2`, ... tell them apart. Names without such signs keep what they are.

@@ -143,7 +143,7 @@ class MetricLogger(Callback, abc.ABC):
             self.start()
         if not self._is_described:
             self._is_described = True
-            self._run.when_looked(self._describe)
+            self._run.when_seen(self._describe)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         if not self._loss.now:  # else it is tried again at the end of the epoch
@@ -196,7 +196,7 @@ class MetricLogger(Callback, abc.ABC):
 
 
 def scalars(values: Mapping[str, Any]) -> dict[str, float]:
-    """Metric values as scalars: those that are arrays have one for each element, `name/0`, `name/1`, ..."""
+    """Return metric values as scalars: those that are arrays have one for each element, `name/0`, `name/1`, ..."""
     found: dict[str, float] = {}
     for name, value in values.items():
         array = np.asarray(value)
@@ -208,7 +208,7 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def plain_params(params: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
-    """Hyperparameters as every library takes them: what is no number is spelled out."""
+    """Return hyperparameters as every library takes them: what is no number is spelled out."""
     found: dict[str, bool | int | float | str] = {}
     for name, value in params.items():
         value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
@@ -217,7 +217,7 @@ def plain_params(params: Mapping[str, Any]) -> dict[str, bool | int | float | st
 
 
 def _hyperparameters(run: Any) -> dict[str, Any]:
-    """What a run is made with."""
+    """Return what a run is made with."""
     model, schedule = run.engine.model, run.schedule
     losses, metrics = named_terms(model.loss, model.metrics)
     found = {
@@ -241,7 +241,7 @@ def _one(name: str) -> str:
 
 
 def _pixels(image: Any) -> Any:
-    """An image as bytes `(height, width, channels)`."""
+    """Return an image as bytes `(height, width, channels)`."""
     if hasattr(image, "savefig"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -56,7 +56,7 @@ class Monitor:
             if names is not None and self.name not in names and not run.callback_list.adds_to_logs:
                 raise KeyError(self._missing(names, run, who))
 
-        run.when_looked(check)
+        run.when_seen(check)
 
     def read(self, logs: Mapping[str, Any], run: Any, who: str) -> float | None:
         """The metric value, or `None` where this epoch has none because validation wasn't due.

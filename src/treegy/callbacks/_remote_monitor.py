@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .._loop._callback import Callback, Logs
-from .._warn import warn
+from .._loop._callback import Logs
 from ._csv_logger import column_names
-from ._failures import Loss
+from ._epoch_logger import EpochLogger
 
 
-class RemoteMonitor(Callback):
+class RemoteMonitor(EpochLogger):
     """Send the metric values of every epoch to a server, by HTTP POST.
 
     A server that can't be reached is warned of, once, and training continues. `evaluate` has no epochs, and so sends
@@ -36,24 +35,12 @@ class RemoteMonitor(Callback):
         - `send_as_json`: whether the metric values are the content itself, as `application/json`.
         - `timeout`: seconds to wait for the server.
         """
+        super().__init__()
         self._url = root + path
         self._field = field
         self._headers = dict(headers or {})
         self._send_as_json = send_as_json
         self._timeout = timeout
-        self._in_fit = False
-        self._loss = Loss("RemoteMonitor")
-
-    def on_train_begin(self, logs: Logs) -> None:
-        self._in_fit = True
-        self._loss = Loss("RemoteMonitor")
-
-    def on_test_begin(self, logs: Logs) -> None:
-        if not self._in_fit:
-            warn("`RemoteMonitor` sends the metric values of epochs, and so none of `evaluate`, which returns them.")
-
-    def close(self) -> None:
-        self._in_fit = False
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         with self._loss.of(f"send to {self._url}"):

@@ -84,7 +84,8 @@ class TensorBoard(MetricLogger):
         self._ending = None
 
     def start(self) -> None:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
+        if not self._writers:
+            self._log_dir.mkdir(parents=True, exist_ok=True)
 
     def describe(self, params: Mapping[str, Any], summary: str) -> None:
         if self._is_written("train", "summary/text_summary", 0):
