@@ -11,10 +11,12 @@ from .._steps._bind_self import bound_to
 from .._steps._defaults import for_module, for_terms
 from .._steps._dispatch import is_default
 from .._steps._forward import inputs_of
+from .._steps._model_like import ModelLike
 from .._steps._states import States
 from .._terms._naming import named_terms
 from .._terms._read import reads
 from .._terms._term import INJECTED, Context, Term, make_term
+from .._types import PyTree
 
 # What the table says about these is that they are read; their shapes are in the table already, or are none.
 _WITHOUT_SHAPE = ("training", "inference", "initializing", "parameters", "states", "state", "key", "module", "step")
@@ -32,13 +34,13 @@ class Injection(NamedTuple):
     """Why it can't be called, if so."""
 
 
-def injections(model: Any, states: States, x: Any, y: Any, notes: list[str]) -> list[Injection]:
+def injections(model: ModelLike, states: States, x: PyTree, y: PyTree, notes: list[str]) -> list[Injection]:
     """What the module, the losses and the metrics read."""
     if x is None:
         return [_asked(term) for term in _terms(model)]
     found: list[Injection] = []
 
-    def run(states: States, x: Any, y: Any) -> None:
+    def run(states: States, x: PyTree, y: PyTree) -> None:
         bound = bound_to(model, states)
         default = is_default(model, "pred_step")
         if default and callable(bound.module):
@@ -60,14 +62,14 @@ def injections(model: Any, states: States, x: Any, y: Any, notes: list[str]) -> 
     return found
 
 
-def _terms(model: Any) -> list[Term]:
+def _terms(model: ModelLike) -> list[Term]:
     losses, metrics = named_terms(model.loss, model.metrics)
     return [
         make_term(kind, thing, name) for kind, group in (("loss", losses), ("metric", metrics)) for name, thing in group
     ]
 
 
-def _of_module(module: Any, x: Any, provided: dict[str, Any]) -> Injection:
+def _of_module(module: Any, x: PyTree, provided: dict[str, Any]) -> Injection:
     name = type_name(module)
     try:
         inputs, wanted = inputs_of(module, x, "state" in provided), request(module)

@@ -16,8 +16,10 @@ from .._describe import describe, is_arraylike, path_name
 from .._steps._assembly import partitioned
 from .._steps._bind_self import bound_to
 from .._steps._dispatch import is_default
+from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._states import States
+from .._types import PyTree
 from ._layers import Path, Seat, layers, observed
 from ._reads import Injection, first_line, injections, type_name
 from ._shared_layers import shared
@@ -71,7 +73,7 @@ class Summary:
         return Table(columns, [(name, f"{n:,}", size_text(b)) for name, n, b in rows])
 
 
-def summarize(model: Any, x: Any, y: Any, depth: int) -> Summary:
+def summarize(model: ModelLike, x: PyTree, y: PyTree, depth: int) -> Summary:
     """The summary of a model on a batch. Nothing is computed or compiled.
 
     **Arguments:**
@@ -94,7 +96,7 @@ def summarize(model: Any, x: Any, y: Any, depth: int) -> Summary:
     return Summary(_down_to(depth, rows), tuple(read), *trainable, *other, *optimizer, tuple(notes))
 
 
-def summary_step(model: Any, *, x: Any, states: States) -> list[Entry]:
+def summary_step(model: ModelLike, *, x: PyTree, states: States) -> list[Entry]:
     """The rows for all layers, from the outside in; those too deep are left out later.
 
     A model without a module has one for each of the topmost parts of `states.net_params`.
@@ -133,7 +135,7 @@ class _Leaf(NamedTuple):
     trainable: bool
 
 
-def _leaves(model: Any, states: States) -> list[_Leaf]:
+def _leaves(model: ModelLike, states: States) -> list[_Leaf]:
     """All arrays of the module and of its `eqx.nn.State`, whose entries are where their index is."""
     found: list[_Leaf] = []
     for name in ("net_params", "net_states"):
@@ -200,10 +202,10 @@ def _checked(rows: list[Any]) -> list[Entry]:
     return entries
 
 
-def _outputs(model: Any, states: States, x: Any) -> dict[Path, str]:
+def _outputs(model: ModelLike, states: States, x: PyTree) -> dict[Path, str]:
     """What the layers return when the model predicts for `x`."""
 
-    def run(states: States, x: Any) -> Any:
+    def run(states: States, x: PyTree) -> Any:
         return model.call_pred_step(x=x, states=states, initializing=False, training=False)[0]
 
     seats: dict[Path, Seat] = {}
@@ -240,7 +242,7 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True))
 
 
-def _states(model: Any, x: Any, y: Any, notes: list[str]) -> States:
+def _states(model: ModelLike, x: PyTree, y: PyTree, notes: list[str]) -> States:
     """The states of a model; of a new one, those that its steps would make for such a batch."""
     abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(model))
     if model.initialized and not abstract:

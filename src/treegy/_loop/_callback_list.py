@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._describe import describe
+from .._steps._model_like import M
 from .._warn import warn
 from ._callback import Callback
 
@@ -118,7 +119,7 @@ class CallbackList:
             names = ", ".join(name for name, _ in waiting)
             warn(f"the backup holds the state of callbacks that aren't there now: {names}.")
 
-    def validated(self, model: Any) -> Any:
+    def validated(self, model: M) -> M:
         """The model that is to be validated."""
         for callback in self.callbacks:
             model = callback.to_validate(model)

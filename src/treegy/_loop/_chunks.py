@@ -19,9 +19,11 @@ import numpy as np
 from .._data._batch import Batch
 from .._describe import array_name, path_name
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
+from .._steps._model_like import M
 from .._steps._run_step import predict, test, train
 from .._terms._class_weight import Labelled, noted_labels
 from .._terms._logs import Logs
+from .._types import PyTree
 from ._convolutions import channels_last, slow_in_loops
 from ._retrace import note_model
 
@@ -94,7 +96,7 @@ def _known(cached: Any, step: Any, frozen: Static, arrays: list[Any], examples: 
         shapes.forget()
 
 
-def _looped(step: Any, fold: Any, model: Any, result: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
+def _looped(step: Any, fold: Any, model: M, result: Any, data: Any, start: Any, n: Any) -> tuple[M, Any]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
     arrays, frozen = hashable_partition(model)
     changed = _known(traced, step, frozen, arrays, data.batch).changed
@@ -139,17 +141,17 @@ def _written(stacked: Any, y_pred: Any, i: Any) -> Any:
     return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, y_pred)
 
 
-def train_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
+def train_chunk(model: M, logs: Logs, data: Any, start: Any, n: Any) -> tuple[M, Logs]:
     """`n` training steps: the model after them, and the logs with theirs merged in."""
     return _looped(train_step, merged, model, logs, data, start, n)
 
 
-def test_chunk(model: Any, logs: Logs, data: Any, start: Any, n: Any) -> tuple[Any, Logs]:
+def test_chunk(model: M, logs: Logs, data: Any, start: Any, n: Any) -> tuple[M, Logs]:
     """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
     return _looped(test_step, merged, model, logs, data, start, n)
 
 
-def predict_chunk(model: Any, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[Any, Any]:
+def predict_chunk(model: M, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[M, PyTree]:
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = hashable_partition(model)

@@ -17,6 +17,7 @@ from .._data._chunk import shapes_of
 from .._errors import CheckpointError
 from .._steps._dispatch import is_default_jit
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
+from .._steps._model_like import ModelLike
 from .._terms._logs import Logs
 from ._chunks import Kind, filled, merged, picked
 from ._retrace import note_batch
@@ -82,7 +83,7 @@ def _copied(arrays: list[Any]) -> list[Any]:
     return [jnp.copy(a) for a in arrays]
 
 
-def _owned(arrays: list[Any], held: Any) -> list[bool]:
+def _owned(arrays: list[Any], held: ModelLike | None) -> list[bool]:
     """Which arrays are nobody else's: not among those held, and each but once."""
     others = {id(leaf) for leaf in jax.tree.leaves(held)}
     owned: list[bool] = []
@@ -102,7 +103,7 @@ def _is_last(shapes: Any, usual: Any) -> bool:
 class Engine:
     """A model that runs chunks of one kind, and what they have accumulated."""
 
-    def __init__(self, model: Any, kind: Kind, first: Batch | None = None, held: Any = None):
+    def __init__(self, model: ModelLike, kind: Kind, first: Batch | None = None, held: ModelLike | None = None):
         """**Arguments:**
 
         - `model`: the model to start from, which stays valid.
@@ -231,15 +232,15 @@ class Engine:
         return jax.tree.map(lambda *y: jnp.stack(y), *predictions) if self._kind.predicts else logs
 
     @property
-    def model(self) -> Any:
+    def model(self) -> ModelLike:
         """The model as it is now. Its arrays are the engine's: the next training chunk may donate them."""
         return hashable_combine(self._arrays, self._frozen)
 
-    def copy(self) -> Any:
+    def copy(self) -> ModelLike:
         """The model as it is now, with arrays of its own."""
         return hashable_combine(_copied(self._arrays), self._frozen)
 
-    def replace(self, model: Any) -> None:
+    def replace(self, model: ModelLike) -> None:
         """Continue with another model of the same structure, which stays valid.
 
         **Raises:** `ValueError` if it is of another structure.

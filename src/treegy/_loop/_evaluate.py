@@ -12,7 +12,9 @@ from .._data._source import Source, tell_if_short
 from .._describe import array_name, path_name
 from .._errors import DataError
 from .._steps._evaluated import evaluated
+from .._steps._model_like import ModelLike
 from .._terms._logs import Logs
+from .._types import PyTree
 from ._callback_list import CallbackList
 from ._chunk_length import steps_in_chunk
 from ._chunks import PREDICT, TEST
@@ -30,9 +32,9 @@ def metric_values(logs: Logs) -> dict[str, Any]:
 
 
 def evaluate(
-    model: Any,
+    model: ModelLike,
     source: Source,
-    class_weight: Any,
+    class_weight: PyTree,
     steps: int | None,
     callback_list: CallbackList,
     progress: Progress | None = None,
@@ -71,7 +73,7 @@ def evaluate(
 
 
 def predict(
-    model: Any,
+    model: ModelLike,
     source: Source,
     steps: int | None,
     callback_list: CallbackList,
@@ -102,7 +104,7 @@ def predict(
 
 
 def _chunks(
-    engine: Engine, source: Source, steps: int | None, one_by_one: bool, class_weight: Any = None
+    engine: Engine, source: Source, steps: int | None, one_by_one: bool, class_weight: PyTree = None
 ) -> Iterator[Chunk]:
     """The chunks of one pass."""
     done, there_are = 0, source.batches if steps is None else steps

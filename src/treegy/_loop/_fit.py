@@ -18,9 +18,12 @@ from .._data._iterable_source import BatchSource
 from .._data._mistaken_batches import dicts_explained
 from .._data._shuffle import key_data_of
 from .._data._source import Feed, Source, tell_if_short
+from .._steps._assembly import carried_by, carrying
 from .._steps._evaluated import evaluated
-from .._steps._prepare import first_states, needs_batch, prepared, without_metrics
+from .._steps._model_like import ModelLike
+from .._steps._prepare import first_states, needs_batch, prepared
 from .._terms._logs import Logs
+from .._types import PyTree
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from ..optimizers._optimizer import at_epoch
@@ -55,10 +58,10 @@ class Schedule(NamedTuple):
 
 
 def fit(
-    model: Any,
+    model: ModelLike,
     source: Source,
     validation: Source | None,
-    class_weight: Any,
+    class_weight: PyTree,
     schedule: Schedule,
     callbacks: Any,
     verbose: Any,
@@ -99,17 +102,17 @@ class Run:
     """The metric values of the epoch's last validation."""
     ended: bool
     """Whether no further epoch begins."""
-    held: Any
+    held: weakref.ref[ModelLike]
     """A weak reference to the model that the user holds."""
     built: dict[str, float]
     """The learning rates and the like with which that was built."""
 
     def __init__(
         self,
-        model: Any,
+        model: ModelLike,
         source: Source,
         validation: Source | None,
-        class_weight: Any,
+        class_weight: PyTree,
         schedule: Schedule,
         callbacks: Any,
         verbose: Any,
@@ -124,14 +127,14 @@ class Run:
         self.epoch, self.done = schedule.initial_epoch, 0
         self.steps_per_epoch = source.batches if schedule.steps is None else schedule.steps
         self._class_weight = class_weight
-        self._given = model
+        self._given: ModelLike | None = model
         self.held = weakref.ref(model)
         self._engine: Engine | None = None
         self._first: Batch | None = None
         self._feed: Feed | None = None
         self._chunk_length: ChunkLength | None = None
         self._when_seen: list[Callable[[], None]] = []
-        states = first_states(model) if needs_batch(model, "train") else self.engine.model._carried
+        states = first_states(model) if needs_batch(model, "train") else carried_by(self.engine.model)
         self._validation_frequency = schedule.validation_freq.checked(self.steps_per_epoch)
         self.step = self.begin = self.start = self.since = int(states.get("step", 0))
         self.words = key_data_of(states.rng) if schedule.shuffle else None
@@ -164,12 +167,18 @@ class Run:
     def engine(self) -> Engine:
         """What runs the steps. Made when it is first asked for, as some models need a batch to be initialized."""
         if self._engine is None:
-            first = self._first_batch() if needs_batch(self._given, "train") else None
-            model = without_metrics(prepared(self._given, "train", first))
-            self.built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(model._carried).items()}
-            model = at_epoch(model, self.schedule.initial_epoch, self.steps_per_epoch)
-            self._has_hyperparameters = has_hyperparameters(model._carried)
-            self._engine = Engine(model, TRAIN, held=self._given)
+            given = self._given
+            assert given is not None
+            first = self._first_batch() if needs_batch(given, "train") else None
+            model = prepared(given, "train", first)
+            carried = carried_by(model)
+            self.built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(carried).items()}
+            self._has_hyperparameters = has_hyperparameters(carried)
+            begun = carried.get("optimizer_states")
+            moved = at_epoch(begun, self.schedule.initial_epoch, self.steps_per_epoch)
+            if moved is not begun:
+                model = carrying(model, carried.update(optimizer_states=moved))
+            self._engine = Engine(model, TRAIN, held=given)
             self._given = None
         return self._engine
 

@@ -1,16 +1,15 @@
 """Checking that each label has a class weight, before anything is computed with it."""
 
-from typing import Any
-
 from .._data._batch import Batch
 from .._data._source import Source
 from .._describe import is_traced
 from .._steps._hashable import hashable_partition
+from .._steps._model_like import ModelLike
 from .._terms._class_weight import Labelled, label_check
 from ._chunks import Kind
 
 
-def check_labels(kind: Kind, model: Any, first: Batch, source: Source | None = None) -> None:
+def check_labels(kind: Kind, model: ModelLike, first: Batch, source: Source | None = None) -> None:
     """Check the labels of a batch, or all that a source gives: now, or when they come.
 
     What labels are depends on the shapes of the predictions, and is found where a step is traced for other reasons.
@@ -32,7 +31,7 @@ def check_labels(kind: Kind, model: Any, first: Batch, source: Source | None = N
         source.check_labels(check)
 
 
-def _labelled(kind: Kind, model: Any, first: Batch) -> list[Labelled]:
+def _labelled(kind: Kind, model: ModelLike, first: Batch) -> list[Labelled]:
     arrays, frozen = hashable_partition(model)
     try:
         return kind.labelled(frozen, arrays, first)

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 
+from .._steps._model_like import ModelLike
 from ._history import History
 
 # The last run that failed, until another one begins.
@@ -64,7 +65,7 @@ def forget() -> None:
     _LAST.clear()
 
 
-def rescue(error: BaseException, model: Any, history: History, trained: bool) -> None:
+def rescue(error: BaseException, model: ModelLike, history: History, trained: bool) -> None:
     """Have an error carry a model and its history, if its arrays exist.
 
     **Arguments:**

@@ -11,6 +11,7 @@ import numpy as np
 from .._describe import describe, is_key, is_traced
 from .._steps._defaults import no_optimizer
 from .._steps._dispatch import is_default
+from .._steps._model_like import ModelLike
 
 
 def check_module(module: Any, state: Any) -> None:
@@ -99,23 +100,23 @@ def root_key(seed: Any) -> Any:
     raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
 
 
-def check_can_train(model: Any) -> None:
+def check_can_train(model: ModelLike) -> None:
     """Say before compiling, and without tracing, what the default `train_step` would miss."""
     if model.optimizer is None and is_default(model, "call_train_step", "train_step"):
         raise no_optimizer(model)
 
 
-def can_test(model: Any) -> bool:
+def can_test(model: ModelLike) -> bool:
     """Whether there is something to evaluate: a module, or a step of the user's that needs none."""
     return model.module is not None or not is_default(model, "call_test_step", "test_step", "pred_step")
 
 
-def trains(model: Any) -> bool:
+def trains(model: ModelLike) -> bool:
     """Whether a model is made to be trained: it has an optimizer, or steps of the user's that do without."""
     return model.optimizer is not None or not is_default(model, "call_train_step", "train_step")
 
 
-def refuse_traced(method: str, model: Any, instead: str) -> None:
+def refuse_traced(method: str, model: ModelLike, instead: str) -> None:
     """Say so where a method that runs Python in between is called under a transformation."""
     if is_traced((model, jnp.zeros(()))):  # under `jit`, also what is made of nothing that is traced
         raise TypeError(

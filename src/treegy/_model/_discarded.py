@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .. import _transfers
 from .._describe import is_traced
 from .._loop._callback import Callback
+from .._steps._model_like import ModelLike
 from .._warn import HERE, WRAPPERS, warn
 
 _POP_TOP, _CACHE = dis.opmap["POP_TOP"], dis.opmap.get("CACHE", 0)
@@ -28,7 +29,7 @@ def keeps_model(callbacks: Any) -> bool:
     )
 
 
-def tell_if_discarded(model: Any, call: str, instead: str) -> None:
+def tell_if_discarded(model: ModelLike, call: str, instead: str) -> None:
     """Warn if the caller of a method has it in a statement of its own, so that nobody holds what it returns.
 
     Once for each line of code, and not under a trace.

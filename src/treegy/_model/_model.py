@@ -35,7 +35,7 @@ from .._saving import _load
 from .._saving._manifest import save_tree
 from .._steps import _defaults
 from .._steps._assembly import partitioned, states_of, with_states
-from .._steps._dispatch import install
+from .._steps._dispatch import install, jitted
 from .._steps._evaluated import evaluated, evaluated_parameters
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
@@ -133,12 +133,7 @@ class Model(eqx.Module, Generic[N]):
     @property
     def states(self) -> States:
         """Everything that a step carries, as a [`treegy.States`][]."""
-        bound = self.__dict__.get("_bound")
-        if bound is not None:
-            return bound
-        if self._carried is None:
-            return self.states_step()
-        return states_of(self, self._carried)
+        return states_of(self)
 
     @property
     def parameters(self) -> Any:
@@ -293,7 +288,7 @@ class Model(eqx.Module, Generic[N]):
         refuse_traced("evaluate", self, "`test_on_batch`")
         check_steps("steps", steps, source)
         first = source.first()._replace(class_weight=table)
-        model = without_metrics(prepared(self, "test", first))
+        model = prepared(self, "test", first)
         check_labels(TEST, evaluated(model, "test"), first, source)
         hooks = CallbackList(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="evaluate")
@@ -327,7 +322,7 @@ class Model(eqx.Module, Generic[N]):
         source = as_source(x, batch_size=batch)
         refuse_traced("predict", self, "`predict_on_batch`")
         check_steps("steps", steps, source)
-        model = without_metrics(prepared(self, "pred", source.first()))
+        model = prepared(self, "pred", source.first())
         hooks = CallbackList(callbacks, lambda: self)
         progress = Progress(verbose, epochs=1, title="predict")
         try:
@@ -357,14 +352,14 @@ class Model(eqx.Module, Generic[N]):
         tell_if_discarded(self, "model.init(...)", "model = model.init(...)")
         batch = _checks.optional("batch_size", batch_size)
         if x is None and y is None:
-            return prepared(self, "train", Batch())
+            return prepared(self, "train", Batch(), keep_metrics=True)
         if is_iterator(x):
             raise DataError(
                 f"`x` is {describe(x)}, of which `init` would take the first batch away from `fit`: pass a batch."
             )
         table = as_used_table(self.loss, class_weight)
         first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=table)
-        model = prepared(self, "train", first)
+        model = prepared(self, "train", first, keep_metrics=True)
         return with_metrics(model, first) if first.y_true is not None and can_test(model) else model
 
     @own_transfers
@@ -382,9 +377,9 @@ class Model(eqx.Module, Generic[N]):
         tell_if_discarded(self, "model.train_on_batch(...)", "model, logs = model.train_on_batch(...)")
         examples = self._batch(x, y, sample_weight, class_weight)
         check_can_train(self)
-        model = prepared(self, "train", examples)
+        model = prepared(self, "train", examples, keep_metrics=True)
         check_labels(TRAIN, model, examples)
-        model, logs = self._jitted(train_on_batch)(model, examples)
+        model, logs = jitted(self, train_on_batch)(model, examples)
         return model, dict(logs)
 
     @own_transfers
@@ -399,16 +394,16 @@ class Model(eqx.Module, Generic[N]):
         """
         examples = self._batch(x, y, sample_weight, class_weight)
         # Prepared as for training, since it is returned: steps that train may follow.
-        model = with_metrics(prepared(self, "train", examples), examples)
+        model = with_metrics(prepared(self, "train", examples, keep_metrics=True), examples)
         check_labels(TEST, without_metrics(model), examples)
-        model, logs = self._jitted(test_on_batch)(model, examples)
+        model, logs = jitted(self, test_on_batch)(model, examples)
         return model, dict(logs)
 
     @own_transfers
     def predict_on_batch(self, x: Any = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
         x = _as_jax(x, "x")
-        return self._jitted(predict_on_batch)(without_metrics(prepared(self, "pred", Batch(x))), x)
+        return jitted(self, predict_on_batch)(prepared(self, "pred", Batch(x)), x)
 
     def __call__(self, x: Any = None) -> Any:
         """The same as `predict_on_batch`."""
@@ -580,9 +575,6 @@ class Model(eqx.Module, Generic[N]):
         return eqx.filter_jit(step)
 
     # Getting ready
-
-    def _jitted(self, step: Any) -> Any:
-        return step if self.run_eagerly else self.jit_step(step)
 
     def _batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
         table = as_used_table(self.loss, class_weight)

@@ -7,13 +7,14 @@ import equinox as eqx
 import jax
 
 from .._describe import describe, path_name
-from .._steps._assembly import rebuilt, with_states
+from .._steps._assembly import carried_by, carrying, rebuilt, with_states
 from .._steps._dispatch import is_default
+from .._steps._model_like import M, ModelLike
 from .._steps._prepare import init_optimizer
 from .._steps._states import States
 
 
-def replaced(model: Any, fields: dict[str, Any]) -> Any:
+def replaced(model: M, fields: dict[str, Any]) -> M:
     """What [`treegy.Model.replace`][] does."""
     names = [f.name for f in dataclasses.fields(model) if f.init]
     unknown = [n for n in fields if n not in (*names, "states")]
@@ -30,15 +31,15 @@ def replaced(model: Any, fields: dict[str, Any]) -> Any:
             changes[field.name] = field.metadata["converter"](changes[field.name])
     new = rebuilt(model, changes)
     new.__check_init__()
-    if new._carried is not None:
-        carried = new._carried
+    if new.initialized:
+        carried = carried_by(new)
         if {"loss", "metrics", "module", "trainable"} & set(fields):
             carried = carried.update(metrics_states=None)
         if model.module is not None and new.module is None:
             carried = carried.update(net_params=None, net_states=None, state=None)
         if "seed" in fields:
             carried = carried.update(rng=new.seed)
-        new = rebuilt(new, {"_carried": carried})
+        new = carrying(new, carried)
         if {"module", "trainable", "optimizer"} & set(fields) and carried.get("optimizer_states") is not None:
             new = _with_optimizer_states_of(new, carried.optimizer_states, "optimizer" in fields)
     if states is None:
@@ -90,9 +91,9 @@ def _held(node: Any, path: Any = ()) -> dict[str, _Held]:
     return found
 
 
-def _with_optimizer_states_of(model: Any, old: Any, other_optimizer: bool) -> Any:
+def _with_optimizer_states_of(model: M, old: Any, other_optimizer: bool) -> M:
     if model.optimizer is None or not jax.tree.leaves(model.parameters):
-        return rebuilt(model, {"_carried": model._carried.update(optimizer_states=None)})
+        return carrying(model, carried_by(model).update(optimizer_states=None))
     fresh = init_optimizer(model.optimizer, model.parameters)
     before, here = _held(old), _held(fresh)
 
@@ -107,10 +108,10 @@ def _with_optimizer_states_of(model: Any, old: Any, other_optimizer: bool) -> An
         return held.leaf if same else leaf
 
     fresh = jax.tree_util.tree_map_with_path(kept, fresh)
-    return rebuilt(model, {"_carried": model._carried.update(optimizer_states=fresh)})
+    return carrying(model, carried_by(model).update(optimizer_states=fresh))
 
 
-def _check_fit(before: Any, after: Any) -> None:
+def _check_fit(before: ModelLike, after: ModelLike) -> None:
     """Raise for states of another module, or of another optimizer."""
     here, there = _arrays_in(before.module), _arrays_in(after.module)
     for name in (n for n in {**here, **there} if here.get(n) != there.get(n)):

@@ -10,8 +10,9 @@ import numpy as np
 
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
-from .._steps._assembly import rebuilt, with_states
+from .._steps._assembly import carrying, rebuilt, with_states
 from .._steps._hashable import Static, hashable_combine, hashable_partition
+from .._steps._model_like import M, ModelLike
 from .._steps._states import States
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters
@@ -27,7 +28,7 @@ EVALUATED = "@evaluated"
 _ONLY = '`load(path, only="module")` takes the module alone, to predict with it or for another optimizer.'
 
 
-def loaded(model: Any, path: Any, step: int | None, only: str | None, averaged: bool) -> Any:
+def loaded(model: M, path: Any, step: int | None, only: str | None, averaged: bool) -> M:
     """What [`treegy.Model.load`][] does."""
     if only not in (None, "module"):
         raise ValueError(f'`only` is {only!r:.100}; "module" or None is expected.')
@@ -45,7 +46,7 @@ def loaded(model: Any, path: Any, step: int | None, only: str | None, averaged: 
     return new
 
 
-def _loaded(model: Any, place: Any, step: int | None, only: str | None, averaged: bool) -> Any:
+def _loaded(model: M, place: Any, step: int | None, only: str | None, averaged: bool) -> M:
     steps = steps_in(place)
     if steps and step is None and is_local(place) and holds_saved(place):
         raise CheckpointError(
@@ -59,7 +60,7 @@ def _loaded(model: Any, place: Any, step: int | None, only: str | None, averaged
     return _from_saved(model, place, only, averaged)
 
 
-def _from_saved(model: Any, place: Any, only: str | None, averaged: bool) -> Any:
+def _from_saved(model: M, place: Any, only: str | None, averaged: bool) -> M:
     with opened(place) as saved:
         if only is not None:
             evaluated = averaged and saved.has(EVALUATED)
@@ -71,12 +72,10 @@ def _from_saved(model: Any, place: Any, only: str | None, averaged: bool) -> Any
         states = base.update(**saved.read(like, _restored), metrics_states=None)
     new = with_states(model, states)
     # A model that was saved before its steps had what they need still needs that.
-    return new if saved.initialized else rebuilt(new, {"_carried": None, "seed": states.rng})
+    return new if saved.initialized else carrying(new, None, seed=states.rng)
 
 
-def _from_checkpoint(
-    model: Any, place: Any, steps: list[int], step: int | None, only: str | None, averaged: bool
-) -> Any:
+def _from_checkpoint(model: M, place: Any, steps: list[int], step: int | None, only: str | None, averaged: bool) -> M:
     if step is not None and not steps:
         raise CheckpointError(f"There are no checkpoints in '{place}', of which `step` would choose one.")
     if step is not None and step not in steps:
@@ -94,7 +93,7 @@ def _from_checkpoint(
     return with_states(model, like.update(**with_named_arrays(fields, arrays, what), metrics_states=None))
 
 
-def _module_of(model: Any) -> dict[str, Any]:
+def _module_of(model: ModelLike) -> dict[str, Any]:
     """What `only="module"` reads: the module and its state; where steps bring their own parameters, these."""
     if model.module is not None:
         return {"module": model.module, "state": model.state}
@@ -107,7 +106,7 @@ def _restored(name: str) -> str | None:
     return None if name.startswith(f"['{EVALUATED}']") else name
 
 
-def _renamed(model: Any, evaluated: bool, name: str) -> str | None:
+def _renamed(model: ModelLike, evaluated: bool, name: str) -> str | None:
     """The path of an array of states in `_module_of`; `None` if it isn't there.
 
     **Arguments:**
@@ -127,7 +126,7 @@ def _renamed(model: Any, evaluated: bool, name: str) -> str | None:
     return None
 
 
-def _with_module(model: Any, found: dict[str, Any]) -> Any:
+def _with_module(model: M, found: dict[str, Any]) -> M:
     if model.module is not None:
         return rebuilt(model, found)
     states = model.states if model.initialized else model.states_step()
@@ -139,7 +138,7 @@ def _listed(steps: list[int]) -> str:
     return f"..., {shown}" if len(steps) > 10 else shown
 
 
-def _compare_hyperparameters(model: Any, new: Any) -> None:
+def _compare_hyperparameters(model: ModelLike, new: ModelLike) -> None:
     """Warn of learning rates and the like that are not those with which the model was built."""
     there = free_hyperparameters(new.states)
     if not there or model.optimizer is None or not jax.tree.leaves(new.parameters):
@@ -168,7 +167,7 @@ def _initial(frozen: Static, arrays: list[Any]) -> dict[str, Any]:
     return {name: jnp.asarray(value) for name, value in free_hyperparameters(states).items()}
 
 
-def _loadable(model: Any) -> States:
+def _loadable(model: ModelLike) -> States:
     """States whose structure is that of a saved model of this kind, found without data."""
     states = model.states
     if model.initialized:

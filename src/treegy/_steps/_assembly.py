@@ -11,13 +11,19 @@ import equinox as eqx
 import jax
 
 from .._describe import listed, path_name
+from .._types import PyTree
+from ._model_like import M, ModelLike
 from ._states import States
 
 # What `states` holds besides what the model carries: the module, which has its own fields.
 _OF_MODULE = ("net_params", "net_states", "state")
 
+# The attributes of a model that are touched nowhere else: a field of `Model`, and what `bound_to` sets.
+_CARRIED = "_carried"
+BOUND = "_bound"
 
-def partitioned(module: Any, trainable: Any) -> tuple[Any, Any]:
+
+def partitioned(module: PyTree, trainable: PyTree) -> tuple[PyTree, PyTree]:
     """The arrays of floats in the module that `trainable` selects, and the rest of it.
 
     **Raises:** `ValueError` if `trainable` doesn't fit the module.
@@ -40,7 +46,7 @@ def partitioned(module: Any, trainable: Any) -> tuple[Any, Any]:
     return jax.tree.unflatten(tree, net_params), jax.tree.unflatten(tree, net_states)
 
 
-def combined(module: Any, states: States) -> Any:
+def combined(module: PyTree, states: States) -> PyTree:
     """The module of some states."""
     if "net_params" not in states or "net_states" not in states:
         raise ValueError("the states of a model with a module have `net_params` and `net_states`.")
@@ -57,7 +63,7 @@ def combined(module: Any, states: States) -> Any:
         ) from None
 
 
-def rebuilt(model: Any, changes: dict[str, Any]) -> Any:
+def rebuilt(model: M, changes: dict[str, Any]) -> M:
     """A model of the same class with some fields changed, past any `__init__` of the user's."""
     new = object.__new__(type(model))
     for field in dataclasses.fields(model):
@@ -66,21 +72,42 @@ def rebuilt(model: Any, changes: dict[str, Any]) -> Any:
     return new
 
 
-def states_of(model: Any, carried: States) -> States:
-    """The states of a model that carries these, besides its module."""
+def carried_by(model: ModelLike) -> States:
+    """What an initialized model carries besides the module, which has fields of its own.
+
+    Cheaper than its `states`, which take the module apart.
+    """
+    carried: States | None = vars(model)[_CARRIED]
+    assert carried is not None, "the model isn't initialized"
+    return carried
+
+
+def states_of(model: ModelLike) -> States:
+    """All states of a model. Within a step: those that the step was given."""
+    bound: States | None = vars(model).get(BOUND)
+    if bound is not None:
+        return bound
+    if not model.initialized:
+        return model.states_step()
+    carried = carried_by(model)
     if model.module is None:
         return carried
     net_params, net_states = partitioned(model.module, model.trainable)
     return carried.update(net_params=net_params, net_states=net_states, state=model.state)
 
 
-def with_states(model: Any, states: States) -> Any:
+def carrying(model: M, carried: States | None, **fields: Any) -> M:
+    """A model that carries these states besides its module, past any `__init__` of the user's."""
+    return rebuilt(model, {**fields, _CARRIED: carried})
+
+
+def with_states(model: M, states: States) -> M:
     """A model with other states: the same as `replace(states=states)`, without its checks."""
     changes: dict[str, Any] = {}
     if model.module is None:
-        changes["_carried"] = states
+        changes[_CARRIED] = states
     else:
         changes["module"] = combined(model.module, states)
         changes["state"] = states.get("state")
-        changes["_carried"] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
+        changes[_CARRIED] = States(**{n: v for n, v in states.items() if n not in _OF_MODULE})
     return rebuilt(model, changes)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array
 
 from .._describe import array_name, describe, path_name
 from .._errors import MissingModule, MissingOptimizer
@@ -22,9 +23,11 @@ from .._injection._inject import request
 from .._terms._objective import evaluate
 from .._terms._term import Context
 from .._terms._weights import cleared_where_unweighted
+from .._types import PyTree
 from ._dispatch import check_loss, is_default
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys
+from ._model_like import ModelLike
 from ._states import States
 
 
@@ -48,12 +51,12 @@ def for_module(states: States, initializing: bool, training: bool) -> dict[str, 
 
 def for_terms(
     values: Mapping[str, Any],
-    sample_weight: Any,
-    class_weight: Any,
+    sample_weight: PyTree,
+    class_weight: PyTree,
     states: States,
     initializing: bool,
     training: bool,
-    module: Any = None,
+    module: PyTree = None,
 ) -> dict[str, Any]:
     """What a loss or metric can ask for by name: of `values`, which are `x`, `y_true` and `y_pred`, those there are."""
     available = {k: v for k, v in values.items() if v is not None}
@@ -75,7 +78,9 @@ def for_terms(
     return available
 
 
-def pred_step(model: Any, *, x: Any, states: States, initializing: bool, training: bool) -> tuple[Any, States]:
+def pred_step(
+    model: ModelLike, *, x: PyTree, states: States, initializing: bool, training: bool
+) -> tuple[PyTree, States]:
     """Call the module on the batch; outside training in inference mode."""
     if model.module is None:
         raise MissingModule(
@@ -90,12 +95,12 @@ def pred_step(model: Any, *, x: Any, states: States, initializing: bool, trainin
 
 
 def test_step(
-    model: Any,
+    model: ModelLike,
     *,
-    x: Any,
-    y_true: Any,
-    sample_weight: Any,
-    class_weight: Any,
+    x: PyTree,
+    y_true: PyTree,
+    sample_weight: PyTree,
+    class_weight: PyTree,
     states: States,
     initializing: bool,
     training: bool,
@@ -121,7 +126,7 @@ def test_step(
     return loss, logs, states
 
 
-def grad_step(model: Any, *, states: States, **batch: Any) -> tuple[Any, dict[str, Any], States, Any]:
+def grad_step(model: ModelLike, *, states: States, **batch: Any) -> tuple[Any, dict[str, Any], States, Any]:
     """Differentiate `test_step` with respect to `states.net_params`."""
     trained, fixed = eqx.partition(states.get("net_params"), eqx.is_inexact_array)
     _check_trainable(model, trained, fixed)
@@ -168,7 +173,7 @@ def _watched(loss: Any, depends: list[bool]) -> Any:
     return watch(loss)
 
 
-def _independent(model: Any) -> str:
+def _independent(model: ModelLike) -> str:
     if not jax.tree.leaves(model.loss, is_leaf=callable) and is_default(model, "test_step"):
         return f"`{type(model).__name__}` has no loss to train on: pass `loss=`, or override `test_step`."
     return (
@@ -178,7 +183,7 @@ def _independent(model: Any) -> str:
     )
 
 
-def _check_trainable(model: Any, trained: Any, fixed: Any) -> None:
+def _check_trainable(model: ModelLike, trained: Any, fixed: Any) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(fixed):
         raise ValueError(
             f"`states.net_params{path_name(path)}` is {describe(leaf)}, which can't be trained: `net_params` is for "
@@ -202,7 +207,7 @@ def _check_trainable(model: Any, trained: Any, fixed: Any) -> None:
 
 
 def train_step(
-    model: Any, *, states: States, initializing: bool, training: bool, **batch: Any
+    model: ModelLike, *, states: States, initializing: bool, training: bool, **batch: Any
 ) -> tuple[dict[str, Any], States]:
     """Take one step of the optimizer along the gradients; only prepare for it while initializing."""
     if initializing:
@@ -230,8 +235,8 @@ def train_step(
 
 
 def _value(
-    model: Any, states: States, batch: dict[str, Any], training: bool, params: Any, *, grad_fn: Any = None
-) -> Any:
+    model: ModelLike, states: States, batch: dict[str, Any], training: bool, params: PyTree, *, grad_fn: Any = None
+) -> Array:
     """Return the loss of a batch with other parameters, and the keys of this step: for line searches."""
     # Optax's line searches give to `value_fn` what they don't take themselves, and refuse what it doesn't take.
     del grad_fn
@@ -240,7 +245,9 @@ def _value(
     return jnp.asarray(loss)
 
 
-def _gradient(model: Any, states: States, batch: dict[str, Any], training: bool, params: Any, i: Any = None) -> Any:
+def _gradient(
+    model: ModelLike, states: States, batch: dict[str, Any], training: bool, params: PyTree, i: Any = None
+) -> PyTree:
     """Return the gradient of a batch with other parameters, and with the `i`-th keys of this step."""
     if i is not None and states.get("rng") is not None:
         states = states.update(rng=jax.random.fold_in(states.rng, i))
@@ -248,7 +255,13 @@ def _gradient(model: Any, states: States, batch: dict[str, Any], training: bool,
     return model.grad_step(states=states, initializing=False, training=training, **batch)[3]
 
 
-def _update(optimizer: Any, grads: Any, optimizer_states: Any, params: Any, offered: dict[str, Any]) -> tuple[Any, Any]:
+def _update(
+    optimizer: optax.GradientTransformation,
+    grads: PyTree,
+    optimizer_states: PyTree,
+    params: PyTree,
+    offered: dict[str, Any],
+) -> tuple[PyTree, PyTree]:
     """Call an optimizer's `update` with those of the extra arguments offered that it takes."""
     update = optimizer.update
     wanted = request(update)
@@ -266,7 +279,7 @@ def _update(optimizer: Any, grads: Any, optimizer_states: Any, params: Any, offe
         raise
 
 
-def no_optimizer(model: Any) -> MissingOptimizer:
+def no_optimizer(model: ModelLike) -> MissingOptimizer:
     """The error for a model that is to be trained and has no optimizer."""
     return MissingOptimizer(
         f"`{type(model).__name__}` has no optimizer to train with: pass one, such as `optimizer=optax.adam(1e-3)`, or "
@@ -274,7 +287,7 @@ def no_optimizer(model: Any) -> MissingOptimizer:
     )
 
 
-def init_step(model: Any, **batch: Any) -> States:
+def init_step(model: ModelLike, **batch: Any) -> States:
     """Fill what is missing by running `train_step` while `initializing`."""
     _, states = model.train_step(initializing=True, training=True, **batch)
     return states

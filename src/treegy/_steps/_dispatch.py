@@ -14,6 +14,7 @@ from .._injection._contract import check
 from .._injection._inject import bind, call, function_name, request
 from .._warn import warn
 from ._bind_self import bound_to
+from ._model_like import ModelLike
 from ._states import States
 
 _BATCH = ("x", "y_true", "sample_weight", "class_weight", "states")
@@ -69,18 +70,23 @@ def install(cls: Any, default: bool = False) -> None:
 _INSTALLED = "_has_steps_installed"
 
 
-def is_default(model: Any, *names: str) -> bool:
+def is_default(model: ModelLike, *names: str) -> bool:
     """Whether none of these steps is overridden."""
     return all(getattr(inspect.getattr_static(type(model), n), "is_default_step", False) for n in names)
 
 
-def name_initializing(model: Any, *names: str) -> bool:
+def name_initializing(model: ModelLike, *names: str) -> bool:
     """Whether one of these steps is overridden and names `initializing` in its signature."""
     written = [inspect.getattr_static(type(model), n) for n in names if not is_default(model, n)]
     return any("initializing" in request(step).names for step in written)
 
 
-def is_default_jit(model: Any) -> bool:
+def jitted(model: ModelLike, step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step as a model compiles it, if it does."""
+    return step if model.run_eagerly else model.jit_step(step)
+
+
+def is_default_jit(model: ModelLike) -> bool:
     """Whether `jit_step` is not overridden."""
     return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
 
@@ -88,7 +94,7 @@ def is_default_jit(model: Any) -> bool:
 def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
     who = f"step `{name}` ({function_name(written)})"
 
-    def stepped(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def stepped(model: ModelLike, *args: Any, **kwargs: Any) -> Any:
         available = _arguments(who, step, args, kwargs)
         if available["states"] is None:
             available["states"] = model.states

@@ -6,8 +6,9 @@ from .._injection._inject import request
 from .._terms._naming import named_terms
 from .._terms._term import make_term
 from ..optimizers._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
-from ._assembly import rebuilt, with_states
+from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default
+from ._model_like import M, ModelLike
 from ._states import States
 
 _STEPS = {
@@ -16,20 +17,17 @@ _STEPS = {
 }
 
 
-def evaluated(model: Any, kind: str) -> Any:
+def evaluated(model: M, kind: str) -> M:
     """Return the model without what steps of this kind, `test` or `pred`, don't read.
 
     So a model with another optimizer, and for predicting with other losses, runs the programs that there are.
     """
     if not is_default(model, *_STEPS[kind]) or _reads_states(model, kind):
         return model
-    # Not `model.states`, which takes the module apart.
-    carried = model._carried
-    if has_evaluation_parameters(carried.get("optimizer_states")):
+    if has_evaluation_parameters(carried_by(model).get("optimizer_states")):
         model = with_states(model, states_to_evaluate(model.states))
-        carried = model._carried
-    changes = {"optimizer": None, "_carried": carried.update(optimizer_states=None)}
-    return rebuilt(model, changes if kind == "test" else {**changes, "loss": None, "metrics": None})
+    unread = ("optimizer",) if kind == "test" else ("optimizer", "loss", "metrics")
+    return carrying(model, carried_by(model).update(optimizer_states=None), **dict.fromkeys(unread))
 
 
 def states_to_evaluate(states: States) -> States:
@@ -46,7 +44,7 @@ def evaluated_parameters(states: States) -> Any:
     return states_to_evaluate(states).net_params if evaluates else None
 
 
-def _reads_states(model: Any, kind: str) -> bool:
+def _reads_states(model: ModelLike, kind: str) -> bool:
     if callable(model.module) and "states" in request(model.module).names:
         return True
     if kind == "pred":

@@ -1,23 +1,28 @@
 """Getting a model ready for its steps: parameters that steps create, states of the optimizer and of metrics."""
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from optax import GradientTransformation
 
 from .._data._batch import Batch
 from .._describe import describe
 from .._terms._logs import empty_logs
-from ._assembly import with_states
-from ._dispatch import is_default, name_initializing
+from .._types import PyTree
+from ._assembly import carried_by, with_states
+from ._dispatch import is_default, jitted, name_initializing
 from ._hashable import Static, hashable_combine, hashable_partition
+from ._model_like import M, ModelLike
 from ._run_step import Seen, initialize, test_logs
 from ._states import States
 from ._structure import arrays_from
 
+Kind = Literal["train", "test", "pred"]
+
 # The steps that run, or don't, while a model is initialized for training, evaluating or predicting.
-_INIT = {
+_INIT: dict[Kind, tuple[str, ...]] = {
     "train": ("call_init_step", "init_step", "train_step", "grad_step", "test_step", "pred_step"),
     "test": ("call_test_step", "test_step", "pred_step"),
     "pred": ("call_pred_step", "pred_step"),
@@ -25,18 +30,18 @@ _INIT = {
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def init_of(frozen: Static, arrays: list[Any]) -> Any:
+def init_of(frozen: Static, arrays: list[Any]) -> PyTree:
     optimizer, net_params = hashable_combine(arrays, frozen)
     return optimizer.init(net_params)
 
 
-def init_optimizer(optimizer: Any, net_params: Any) -> Any:
+def init_optimizer(optimizer: GradientTransformation, net_params: PyTree) -> PyTree:
     """The states of an optimizer before its first step."""
     arrays, frozen = hashable_partition((optimizer, net_params))
     return init_of(frozen, arrays)
 
 
-def first_states(model: Any) -> States:
+def first_states(model: ModelLike) -> States:
     """The states that a model begins with, if it is new.
 
     **Raises:** `TypeError` if its `states_step` returns something else.
@@ -47,22 +52,24 @@ def first_states(model: Any) -> States:
     return states
 
 
-def needs_batch(model: Any, kind: str) -> bool:
+def needs_batch(model: ModelLike, kind: Kind) -> bool:
     """Whether steps are run to prepare a model for steps of this kind, so that a batch is needed."""
     return not model.initialized and not is_default(model, *_INIT[_ran(model, kind)])
 
 
-def _ran(model: Any, kind: str) -> str:
+def _ran(model: ModelLike, kind: Kind) -> Kind:
     """The kind of steps that run to initialize a model: all of them, where it says how."""
     return kind if is_default(model, "init_step", "call_init_step") else "train"
 
 
-def prepared(model: Any, kind: str, batch: Batch | None) -> Any:
+def prepared(model: M, kind: Kind, batch: Batch | None, *, keep_metrics: bool = False) -> M:
     """The model with what steps of this kind need, running overridden steps with `initializing` if it is new.
 
     **Arguments:**
 
     - `batch`: one; `None` will do unless `needs_batch`.
+    - `keep_metrics`: whether it keeps what `test_on_batch` has accumulated. Without it, every run of the model is the
+        same program.
     """
     states = None
     if not model.initialized:
@@ -75,7 +82,7 @@ def prepared(model: Any, kind: str, batch: Batch | None) -> Any:
                 # Before the step runs: one that updates its parameters itself finds the optimizer's states.
                 states = _with_optimizer_states(model, states)
             model = with_states(model, states)
-            made = model._jitted(initialize)(model, ran, jax.tree.map(jnp.asarray, batch))
+            made = jitted(model, initialize)(model, ran, jax.tree.map(jnp.asarray, batch))
             states = made if own or name_initializing(model, *steps) else _filled(states, made)
         made = [n for n in states if model.module is None or n not in ("net_states", "state")]
         states = arrays_from(states, made)
@@ -84,10 +91,12 @@ def prepared(model: Any, kind: str, batch: Batch | None) -> Any:
         ready = _with_optimizer_states(model, known)
         if ready is not known:
             states = ready
-    return model if states is None else with_states(model, states)
+    if states is not None:
+        model = with_states(model, states)
+    return model if keep_metrics else without_metrics(model)
 
 
-def _with_optimizer_states(model: Any, states: States) -> States:
+def _with_optimizer_states(model: ModelLike, states: States) -> States:
     """Return states in which those of the optimizer are there, as far as there is something to optimize."""
     absent = states.get("optimizer_states") is None
     if model.optimizer is None or not absent or not jax.tree.leaves(states.get("net_params")):
@@ -112,7 +121,7 @@ def _filled(before: States, made: States) -> States:
     return made.update(**kept)
 
 
-def with_metrics(model: Any, batch: Batch) -> Any:
+def with_metrics(model: M, batch: Batch) -> M:
     """The model with what `test_on_batch` accumulates into; only shapes are looked at."""
     states = model.states
     if states.get("metrics_states") is not None:
@@ -122,10 +131,8 @@ def with_metrics(model: Any, batch: Batch) -> Any:
     return with_states(model, states.update(metrics_states=seen))
 
 
-def without_metrics(model: Any) -> Any:
-    """The model without what `test_on_batch` has accumulated, so that every run compiles to the same programs."""
-    # Not `model.states`, which takes the module apart.
-    carried = model._carried
-    if carried is None or carried.get("metrics_states") is None:
+def without_metrics(model: M) -> M:
+    """The model without what `test_on_batch` has accumulated."""
+    if not model.initialized or carried_by(model).get("metrics_states") is None:
         return model
     return with_states(model, model.states.update(metrics_states=None))

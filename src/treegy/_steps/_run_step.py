@@ -7,15 +7,19 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from .._data._batch import Batch
 from .._data._mistaken_batches import batches_explained
 from .._describe import listed
 from .._terms._logs import Logs, lifted
+from .._types import PyTree
 from ._assembly import with_states
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
 from ._keys import INIT, PRED, TEST, of_step, streamed
+from ._model_like import M, ModelLike
 from ._states import States
 from ._structure import settled
 
@@ -24,10 +28,10 @@ class Seen(eqx.Module):
     """What `test_on_batch` has accumulated since `reset_metrics`."""
 
     logs: Logs
-    batches: Any
+    batches: ArrayLike
 
 
-def train(model: Any, batch: Batch) -> tuple[Any, Logs]:
+def train(model: M, batch: Batch) -> tuple[M, Logs]:
     """One training step: the model after it and the accumulators of this batch."""
     before = model.states
     inner = of_step(before)
@@ -39,7 +43,7 @@ def train(model: Any, batch: Batch) -> tuple[Any, Logs]:
     return with_states(model, after), Logs.of(lifted("train_step", logs, _size(batch)))
 
 
-def test(model: Any, batch: Batch, index: Any) -> tuple[Any, Logs]:
+def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, Logs]:
     """One evaluation step, the `index`-th of its run."""
     before = model.states
     inner = states_to_evaluate(before)
@@ -51,7 +55,7 @@ def test(model: Any, batch: Batch, index: Any) -> tuple[Any, Logs]:
     return with_states(model, settled("test_step", before, _trained_again(before, inner, after))), logs
 
 
-def predict(model: Any, x: Any, index: Any) -> tuple[Any, Any]:
+def predict(model: M, x: PyTree, index: ArrayLike) -> tuple[M, PyTree]:
     """One prediction step, the `index`-th of its run: the model after it and `y_pred`."""
     before = model.states
     inner = states_to_evaluate(before)
@@ -78,12 +82,12 @@ def _size(batch: Batch) -> int:
 # The programs behind the public methods: module-level, so that compiling one serves every model of the same structure.
 
 
-def train_on_batch(model: Any, batch: Batch) -> tuple[Any, Any]:
+def train_on_batch(model: M, batch: Batch) -> tuple[M, dict[str, Array]]:
     model, logs = train(model, batch)
     return model, logs.compute()
 
 
-def test_on_batch(model: Any, batch: Batch) -> tuple[Any, Any]:
+def test_on_batch(model: M, batch: Batch) -> tuple[M, dict[str, Array]]:
     seen: Seen = model.states.metrics_states
     model, logs = test(model, batch, seen.batches)
     names, known = sorted(logs.each), sorted(seen.logs.each)
@@ -96,11 +100,11 @@ def test_on_batch(model: Any, batch: Batch) -> tuple[Any, Any]:
     return with_states(model, model.states.update(metrics_states=seen)), seen.logs.compute()
 
 
-def predict_on_batch(model: Any, x: Any) -> Any:
+def predict_on_batch(model: ModelLike, x: PyTree) -> PyTree:
     return predict(model, x, 0)[1]
 
 
-def initialize(model: Any, kind: str, batch: Batch) -> States:
+def initialize(model: ModelLike, kind: str, batch: Batch) -> States:
     """The states after the step of this kind has run while `initializing`, with the root key that they had before."""
     before, given = model.states, _given(batch)
     states = streamed(before, INIT, 0)
@@ -114,9 +118,9 @@ def initialize(model: Any, kind: str, batch: Batch) -> States:
     return after if before.get("rng") is None else after.update(rng=before.rng)
 
 
-def test_logs(model: Any, batch: Batch) -> Logs:
+def test_logs(model: ModelLike, batch: Batch) -> Logs:
     return test(model, batch, jnp.zeros((), jnp.int32))[1]
 
 
-def train_logs(model: Any, batch: Batch) -> Logs:
+def train_logs(model: ModelLike, batch: Batch) -> Logs:
     return train(model, batch)[1]

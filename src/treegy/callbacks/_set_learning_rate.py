@@ -1,8 +1,7 @@
 """The learning rate in the state of an optimizer, for callbacks that change it."""
 
-from typing import Any
-
-from ..optimizers._hyperparameters import hyperparameters, replace_hyperparameter
+from .._steps._model_like import M, ModelLike
+from ..optimizers._hyperparameters import hyperparameters, with_hyperparameter
 
 _NAMES = ("lr", "learning_rate")
 
@@ -17,17 +16,19 @@ class Hyperparameter:
         """
         self._name = name
 
-    def check(self, model: Any) -> None:
+    def check(self, model: ModelLike) -> None:
         """**Raises:** `ValueError` unless it can be changed."""
-        replace_hyperparameter(model, self._found(model), self.read(model))
+        with_hyperparameter(model.states, self._found(model), self.read(model))
 
-    def read(self, model: Any) -> float:
+    def read(self, model: ModelLike) -> float:
         return hyperparameters(model.states).get(self._found(model), 0.0)
 
-    def replaced(self, model: Any, value: float) -> Any:
-        return replace_hyperparameter(model, self._found(model), value)
+    def replaced(self, model: M, value: float) -> M:
+        states = model.states
+        optimizer_states = with_hyperparameter(states, self._found(model), value)
+        return model.replace(states=states.update(optimizer_states=optimizer_states))
 
-    def _found(self, model: Any) -> str:
+    def _found(self, model: ModelLike) -> str:
         if self._name is not None:
             return self._name
         there = hyperparameters(model.states)

@@ -11,9 +11,11 @@ from .._data._batch import Batch
 from .._describe import is_arraylike, path_name
 from .._model._checks import check_can_train
 from .._steps._hashable import Static, hashable_combine, hashable_partition
-from .._steps._prepare import prepared, without_metrics
+from .._steps._model_like import ModelLike
+from .._steps._prepare import prepared
 from .._steps._run_step import train
 from .._terms._class_weight import as_table
+from .._types import PyTree
 from ._named_scopes import named
 from ._place import LOG
 from ._replay import Given, Replay
@@ -21,7 +23,7 @@ from ._report import Spoiled, Step, report
 
 
 def explain_nan(
-    model: Any, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+    model: ModelLike, x: PyTree = None, y: PyTree = None, sample_weight: PyTree = None, class_weight: PyTree = None
 ) -> str | None:
     """Replay one training step, operation by operation, and say where it is not finite first.
 
@@ -62,14 +64,15 @@ def explain_nan(
     table = as_table(class_weight)
     table = jax.tree.map(jnp.asarray, table)
     examples = Batch(named["x"], named["y"], named["sample_weight"], table)
-    return explain_step(without_metrics(prepared(model, "train", examples)), examples)
+    return explain_step(prepared(model, "train", examples), examples)
 
 
-def explain_step(model: Any, examples: Batch) -> str | None:
+def explain_step(model: ModelLike, examples: Batch) -> str | None:
     """The same for a model that is ready to be trained, and a batch."""
     arrays = hashable_partition(model)[0]
     try:
-        program = _traced(named(model), arrays, examples)
+        with named(model) as observed:
+            program = _traced(observed, arrays, examples)
     except Exception:  # Names must not disturb: without them, operations and lines are still right.
         program = _traced(model, arrays, examples)
     replay, names = Replay(), _names_of_states(model)
@@ -89,7 +92,7 @@ class _Program(NamedTuple):
     """The names of what it returns after the arrays of the model."""
 
 
-def _traced(model: Any, arrays: list[Any], examples: Batch) -> _Program:
+def _traced(model: ModelLike, arrays: list[Any], examples: Batch) -> _Program:
     frozen: Static = hashable_partition(model)[1]
     names: list[str] = []
 
@@ -107,7 +110,7 @@ def _traced(model: Any, arrays: list[Any], examples: Batch) -> _Program:
     return _Program(jax.make_jaxpr(step)(arrays, examples), names)
 
 
-def _names_of_states(model: Any) -> list[str]:
+def _names_of_states(model: ModelLike) -> list[str]:
     """What the arrays of a model are called: `module.layers[0].weight`, `states.optimizer_states[0].mu...`."""
     indices = _indices(model)
 
@@ -120,7 +123,7 @@ def _names_of_states(model: Any) -> list[str]:
     return [name(path, leaf) for path, leaf in leaves if hashable_partition(leaf)[0]]
 
 
-def _indices(model: Any) -> dict[int, str]:
+def _indices(model: ModelLike) -> dict[int, str]:
     """Where the index of an entry of the `eqx.nn.State` is in the module, by the ids of its arrays."""
     found: dict[int, str] = {}
     is_index = lambda n: isinstance(n, eqx.nn.StateIndex)  # noqa: E731

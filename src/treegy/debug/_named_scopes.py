@@ -1,6 +1,8 @@
 """A model whose step says in the names of its operations which part of it they belong to."""
 
+import contextlib
 import functools
+from collections.abc import Generator
 from typing import Any
 
 import jax
@@ -11,18 +13,30 @@ from jax.tree_util import tree_map_with_path
 from .._describe import path_name
 from .._inspect._layers import Path, observed
 from .._inspect._reads import type_name
+from .._steps._bind_self import watching
+from .._steps._model_like import M, ModelLike
 from ._place import GRADIENT, LAYER, OPTIMIZER
 
 
-def named(model: Any) -> Any:
-    """The same model, whose layers, optimizer and gradients have names.
+@contextlib.contextmanager
+def named(model: M) -> Generator[M]:
+    """Within this context, the same model, whose layers, optimizer and gradients have names.
 
-    It is one of a subclass, so that users' steps, too, find such a module in `self`; the states stay what they are.
+    It is one of a subclass, whose gradients are marked. The `self` of its steps, users' too, has such a module and
+    optimizer; the states stay what they are.
     """
-    new = object.__new__(_named_class(type(model)))
+    cls = _named_class(type(model))
+    new = object.__new__(cls)
     for name, value in vars(model).items():
         object.__setattr__(new, name, value)
-    return new
+
+    def prepare(bound: ModelLike) -> None:
+        if type(bound) is cls:
+            object.__setattr__(bound, "module", observed(bound.module, _Name, fields=True))
+            object.__setattr__(bound, "optimizer", _named_optimizer(bound.optimizer))
+
+    with watching(prepare):
+        yield new
 
 
 class _NoHook:
@@ -37,10 +51,6 @@ class _NoHook:
 def _named_class(cls: Any) -> Any:
     grad_step = cls.grad_step
 
-    def prepare(new: Any) -> None:
-        object.__setattr__(new, "module", observed(new.module, _Name, fields=True))
-        object.__setattr__(new, "optimizer", _named_optimizer(new.optimizer))
-
     def marking(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss, logs, states, grads = grad_step(self, *args, **kwargs)
         root = "states.net_params" if self.module is None else "module"
@@ -50,7 +60,6 @@ def _named_class(cls: Any) -> Any:
     namespace = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
-        "_prepare_bound": staticmethod(prepare),
         "grad_step": marking,
     }
     return type(cls)(cls.__name__, (_NoHook, cls), namespace)

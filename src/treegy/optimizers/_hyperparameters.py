@@ -9,15 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from .._describe import is_arraylike, listed
+from .._types import PyTree
 
 
-def _is_holder(node: Any) -> bool:
+def _is_holder(node: PyTree) -> bool:
     return isinstance(getattr(node, "hyperparams", None), Mapping)
 
 
-def _holders(states: Any) -> list[Any]:
+def _holders(states: PyTree) -> list[Any]:
     """The nodes with hyperparameters, also inside of each other."""
     found: list[Any] = []
     for node in jax.tree.leaves(states, is_leaf=_is_holder):
@@ -27,17 +29,17 @@ def _holders(states: Any) -> list[Any]:
     return found
 
 
-def _named(states: Any) -> list[tuple[str, Any]]:
-    states = states.get("optimizer_states")
-    return [(n, v) for h in _holders(states) for n, v in h.hyperparams.items() if is_arraylike(v) and v.ndim == 0]
+def _named(states: Mapping[str, PyTree]) -> list[tuple[str, Array]]:
+    holders = _holders(states.get("optimizer_states"))
+    return [(n, v) for h in holders for n, v in h.hyperparams.items() if is_arraylike(v) and v.ndim == 0]
 
 
-def has_hyperparameters(states: Any) -> bool:
+def has_hyperparameters(states: Mapping[str, PyTree]) -> bool:
     """Whether the states of a model hold any."""
     return bool(_named(states))
 
 
-def hyperparameters(states: Any) -> dict[str, float]:
+def hyperparameters(states: Mapping[str, PyTree]) -> dict[str, float]:
     """The numbers in the states of a model by their names; those that occur again have a number behind."""
     found: dict[str, float] = {}
     for name, value in _named(states):
@@ -49,12 +51,12 @@ def hyperparameters(states: Any) -> dict[str, float]:
     return found
 
 
-def free_hyperparameters(states: Any) -> dict[str, Any]:
+def free_hyperparameters(states: Mapping[str, PyTree]) -> dict[str, Array]:
     """The arrays in the states of a model that no schedule sets, by name; those that occur again have a number behind.
 
     They may be traced.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Array] = {}
     for holder in _holders(states.get("optimizer_states")):
         scheduled = getattr(holder, "hyperparams_states", None) or {}
         for name, value in holder.hyperparams.items():
@@ -63,12 +65,11 @@ def free_hyperparameters(states: Any) -> dict[str, Any]:
     return found
 
 
-def replace_hyperparameter(model: Any, name: str, value: float) -> Any:
-    """The model with another value of a hyperparameter.
+def with_hyperparameter(states: Mapping[str, PyTree], name: str, value: float) -> PyTree:
+    """The `optimizer_states` among the states of a model, with another value of a hyperparameter.
 
     **Raises:** `ValueError` if there is none of that name, or if it follows a schedule, which would set it back.
     """
-    states = model.states
     names = [n for n, _ in _named(states)]
     if name not in names:
         there = f"; there are {listed(names)}" if names else ""
@@ -77,7 +78,7 @@ def replace_hyperparameter(model: Any, name: str, value: float) -> Any:
             f"`optax.inject_hyperparams(optax.adam)(learning_rate=...)`, or with `tg.Optimizer`."
         )
 
-    def changed(node: Any) -> Any:
+    def changed(node: PyTree) -> PyTree:
         if not _is_holder(node):
             return node
         updates = {}
@@ -90,5 +91,4 @@ def replace_hyperparameter(model: Any, name: str, value: float) -> Any:
             updates["inner_state"] = jax.tree.map(changed, node.inner_state, is_leaf=_is_holder)
         return node._replace(**updates)
 
-    new = jax.tree.map(changed, states.optimizer_states, is_leaf=_is_holder)
-    return model.replace(states=states.update(optimizer_states=new))
+    return jax.tree.map(changed, states["optimizer_states"], is_leaf=_is_holder)

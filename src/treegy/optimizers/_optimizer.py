@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Int
 
 from .._describe import describe
+from .._types import PyTree
 
 
 class Optimizer(eqx.Module):
@@ -125,8 +126,8 @@ class ScheduleByEpoch(eqx.Module):
         return self.function(state.step)
 
 
-def at_epoch(model: Any, epoch: int, steps: int | None) -> Any:
-    """Return a model whose schedules by epoch are at the beginning of this one; where it is 0, they stay as they are.
+def at_epoch(optimizer_states: PyTree, epoch: int, steps: int | None) -> PyTree:
+    """Return states whose schedules by epoch are at the beginning of this one; where it is 0, the same ones.
 
     **Arguments:**
 
@@ -135,8 +136,7 @@ def at_epoch(model: Any, epoch: int, steps: int | None) -> Any:
 
     **Raises:** `ValueError` if that isn't what the optimizer was made for.
     """
-    # Not `model.states`, which takes the module apart.
-    held = jax.tree.leaves(model._carried.get("optimizer_states"), is_leaf=_is_epoch_state)
+    held = jax.tree.leaves(optimizer_states, is_leaf=_is_epoch_state)
     found = [state for state in held if _is_epoch_state(state)]
     for state in found:
         told = int(state.steps_per_epoch)
@@ -147,19 +147,16 @@ def at_epoch(model: Any, epoch: int, steps: int | None) -> Any:
                 f"`tg.Optimizer(..., steps_per_epoch={steps})`."
             )
     if not epoch or all(int(state.step) == epoch * int(state.steps_per_epoch) for state in found):
-        return model
+        return optimizer_states
 
-    def moved(node: Any) -> Any:
+    def moved(node: PyTree) -> PyTree:
         # A copy, since what training changes is donated.
         return node._replace(step=epoch * node.steps_per_epoch) if _is_epoch_state(node) else node
 
-    states = model.states
-    return model.replace(
-        states=states.update(optimizer_states=jax.tree.map(moved, states.optimizer_states, is_leaf=_is_epoch_state))
-    )
+    return jax.tree.map(moved, optimizer_states, is_leaf=_is_epoch_state)
 
 
-def _is_epoch_state(node: Any) -> bool:
+def _is_epoch_state(node: object) -> bool:
     return isinstance(node, EpochState)
 
 
