@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -433,7 +433,7 @@ def test_an_iterator_of_somebody_else_is_left_open():
     make_model().evaluate(Loader(), verbose=0)
     assert closed == ["made"] * 2
     with pytest.raises(ValueError, match="`verbose`"):
-        make_model().fit(Loader(), verbose=7)  # before it was iterated over
+        make_model().fit(Loader(), verbose=cast(Any, 7))  # before it was iterated over
     assert closed == ["made"] * 2
     failing = tg.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
     with pytest.raises(ZeroDivisionError):

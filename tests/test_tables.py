@@ -36,7 +36,8 @@ def classifier(module: Any = None) -> tg.Model[Any]:
 
 def given(x: Any, **arguments: Any) -> Any:
     """What reaches a module of such data."""
-    return tg.Model(lambda x: x).predict(x, **{"batch_size": 5, **arguments})
+    options: dict[str, Any] = {"batch_size": 5, **arguments}
+    return tg.Model(lambda x: x).predict(x, **options)
 
 
 # Hugging Face

@@ -1,7 +1,41 @@
-"""Names of types that Python and JAX have no name for."""
+"""Names of types that Python and JAX have no name for, and of what public methods take.
 
-from typing import Any, TypeAlias
+To type checkers, arguments are what their types say. At run time treegy checks what comes in, in words of its own,
+and not by whoever evaluates annotations (beartype, jaxtyping's import hook): to these, such arguments may be anything.
+"""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 # `jaxtyping.PyTree` says the same to readers, and is an unknown type to pyright's strict mode.
 PyTree: TypeAlias = Any
 """Any nest of containers and registered nodes, with arrays and other leaves in it."""
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Literal, Protocol
+
+    import numpy as np
+    from jax import Array
+
+    Verbose: TypeAlias = Literal["auto", 0, 1, 2] | bool
+    """How much `fit`, `evaluate` and `predict` show."""
+    ValidationData: TypeAlias = tuple[PyTree, ...] | Iterable[PyTree] | None
+    """What is validated on: `(x, y)`, `(x, y, sample_weight)`, `(x,)`, or something that gives such batches."""
+    ClassTable: TypeAlias = Mapping[int, float] | Sequence[float] | np.ndarray | Array
+    """The weight of each class."""
+    ClassWeight: TypeAlias = ClassTable | Mapping[str, ClassTable] | Sequence[ClassTable] | None
+    """The weight of each class; of several outputs a dict or list of these."""
+    Seed: TypeAlias = int | np.integer | np.ndarray | Array
+    """An integer or a PRNG key."""
+
+    class OptimizerLike(Protocol):
+        """What optimizes: a transformation of Optax's, a [`treegy.Optimizer`][], or what has the same two functions."""
+
+        @property
+        def init(self) -> Callable[..., PyTree]: ...
+        @property
+        def update(self) -> Callable[..., tuple[PyTree, PyTree]]: ...
+
+else:
+    OptimizerLike = Any
+    Verbose = ValidationData = ClassTable = ClassWeight = Seed = Any

@@ -20,10 +20,14 @@ from ._as_arrays import Arrays, batches_in, named_leaves
 from ._batch import Batch
 from ._chunk import Chunk, Placed, Stacked
 from ._in_32_bits import check_fits_32_bits, in_32_bits
+from ._pass import Pass
 from ._ring_buffer import Ring
 from ._shuffle import order
-from ._source import Feed, Source
+from ._source import Feed, LabelCheck, Source
 from ._table_rows import Rows
+
+# Those of `size` examples from the `start`-th of a pass on.
+Positions = Callable[[int, int], np.ndarray]
 
 # Up to so many examples the order of an epoch is computed at once.
 _WHOLE = 4_000_000
@@ -67,10 +71,10 @@ class ArraySource(Source):
     def counted(self, batches: int) -> str:
         return f"{batches} batches of {self.batch_size}"
 
-    def first(self) -> Batch:
+    def peek(self) -> Batch:
         return self.arrays.first(self.batch_size)
 
-    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+    def check_labels(self, check: LabelCheck) -> None:
         check(self.arrays.y, self.arrays.sample_weight)
 
     def next_pass(self) -> None: ...
@@ -87,8 +91,20 @@ class ArraySource(Source):
                 f"{_counted(self.state())}."
             )
 
-    def feed(self, steps: int, class_weight: Any = None) -> "ArrayFeed":
-        return ArrayFeed(self, steps, class_weight)
+    def feed(self, steps: int) -> "ArrayFeed":
+        return ArrayFeed(self, steps)
+
+    def split(self, fraction: float, batch_size: int | None) -> tuple["ArraySource", "ArraySource"]:
+        """Return the data without a fraction at its end, and that.
+
+        **Arguments:**
+
+        - `batch_size`: that of the second; the same by default.
+        """
+        arrays, rest = self.arrays.split(fraction)
+        kept = ArraySource(arrays, self.batch_size, self.remainder, self._continues)
+        kept.class_weight = self.class_weight
+        return kept, ArraySource(rest, batch_size or self.batch_size)
 
     @functools.cached_property
     def placed(self) -> list[Any] | None:
@@ -109,10 +125,10 @@ def _counted(state: Mapping[str, Any]) -> str:
 class ArrayFeed(Feed):
     """The batches of some arrays, a pass at a time."""
 
-    def __init__(self, source: ArraySource, steps: int, class_weight: Any):
+    def __init__(self, source: ArraySource, steps: int):
         self._source = source
         self.steps = steps
-        self._class_weight = jax.tree.map(jnp.asarray, class_weight)
+        self._class_weight = jax.tree.map(jnp.asarray, source.class_weight)
         self._length = source.arrays.length
         leaves, self._tree = jax.tree.flatten(source.arrays.examples)
         self._names = [name for name, _ in named_leaves(source.arrays.examples)]
@@ -124,55 +140,47 @@ class ArrayFeed(Feed):
         ]
         self._rings: dict[int, Ring] = {}
 
-    def epoch(
-        self,
-        *,
-        begin: int = 0,
-        words: Any = None,
-        before: int = 0,
-        start: int = 0,
-        stop: int | None = None,
-        most: Callable[[], int] | None = None,
-    ) -> Iterator[Chunk]:
+    def chunks(self, within: Pass) -> Iterator[Chunk]:
         length = self._source.batches
-        if stop is None:
-            yield from self._pass(self._positions(words, begin), start, length, most)
+        if within.stop is None:
+            positions = self._positions(within.key_data, within.first_step)
+            yield from self._chunks(positions, within.skip, length, within.room)
             return
-        done = start
-        while done < stop:
+        done = within.skip
+        while done < within.stop:
             # Every pass has as many batches, so where one began follows from how many there were.
-            passes, at = divmod(before + done, length)
-            positions = self._positions(words, begin + passes * length)
-            for chunk in self._pass(positions, at, min(length, at + stop - done), most):
+            passes, at = divmod(within.taken + done, length)
+            positions = self._positions(within.key_data, within.first_step + passes * length)
+            for chunk in self._chunks(positions, at, min(length, at + within.stop - done), within.room):
                 done += chunk.n
                 yield chunk
 
-    def _pass(
-        self, positions: Callable[[int, int], Any] | None, start: int, stop: int, most: Callable[[], int] | None
+    def _chunks(
+        self, positions: Positions | None, start: int, stop: int, room: Callable[[], int] | None
     ) -> Iterator[Chunk]:
         """The batches of one pass from `start` to before `stop`."""
         size = self._source.batch_size
         full, rest = divmod(self._length, size)
         done = start
         while done < min(full, stop):
-            n = min(self.steps, min(full, stop) - done, self.steps if most is None else most())
+            n = min(self.steps, min(full, stop) - done, self.steps if room is None else room())
             yield self._chunk(positions, done * size, n, self.steps, size)
             done += n
         if done < stop:
             yield self._chunk(positions, full * size, 1, 1, rest)
 
-    def _positions(self, words: Any, begin: int) -> Callable[[int, int], Any] | None:
-        """The positions from `start` on, `size` many, of the examples of a pass; `None` for the order they are in."""
+    def _positions(self, key_data: np.ndarray | None, step: int) -> Positions | None:
+        """Return the permutation of a pass that began at `step`; `None` for the order that examples are in."""
         length = self._length
-        if words is None:
+        if key_data is None:
             return None
         if length > _WHOLE:
-            return lambda start, size: order(words, begin, length, start, size, np)
+            return lambda start, size: order(key_data, step, length, start, size, np)
         # Asking for positions costs about as much for a chunk as for a whole epoch, unless that is very long.
-        whole = order(words, begin, length, 0, length, np)
+        whole = order(key_data, step, length, 0, length, np)
         return lambda start, size: whole[start : start + size]
 
-    def _chunk(self, order: Callable[[int, int], Any] | None, start: int, n: int, steps: int, size: int) -> Chunk:
+    def _chunk(self, order: Positions | None, start: int, n: int, steps: int, size: int) -> Chunk:
         picked = n * size
         if self._placed is not None:
             positions = np.zeros(steps * size, np.int32)

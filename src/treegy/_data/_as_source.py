@@ -4,6 +4,7 @@ from typing import Any
 
 from .._describe import describe
 from .._errors import DataError
+from .._types import PyTree
 from ._array_source import ArraySource
 from ._as_arrays import Arrays
 from ._iterable_source import BatchSource, gives_batches
@@ -18,6 +19,7 @@ def as_source(
     sample_weight: Any = None,
     *,
     batch_size: int | None,
+    class_weight: PyTree = None,
     remainder: bool = True,
     continues: bool = False,
 ) -> Source:
@@ -27,21 +29,40 @@ def as_source(
 
     - `x`, `y`, `sample_weight`: what the user passed.
     - `batch_size`: how many examples a batch has; 32 if `None`. What gives batches has its own.
+    - `class_weight`: the tables of class weights, which every batch has.
     - `remainder`: whether the last batch of arrays is used if it is smaller.
     - `continues`: whether epochs have a length of their own, and run on through the data.
 
     **Raises:** [`treegy.DataError`][] for what is neither.
     """
     if gives_batches(x):
-        refuse(
+        _refuse(
             x,
             y=y is not None,
             sample_weight=sample_weight is not None,
             batch_size=batch_size is not None,
             drop_remainder=not remainder,
         )
-        return BatchSource(x, "x", continues=continues)
-    return ArraySource(Arrays.of(x, y, sample_weight), batch_size or BATCH_SIZE, remainder, continues)
+        source: Source = BatchSource(x, "x", continues=continues)
+    else:
+        source = ArraySource(Arrays.of(x, y, sample_weight), batch_size or BATCH_SIZE, remainder, continues)
+    source.class_weight = class_weight
+    return source
+
+
+def split(source: Source, x: Any, fraction: float, batch_size: int | None) -> tuple[Source, Source]:
+    """Return data without a fraction at its end, and that to validate on.
+
+    **Arguments:**
+
+    - `x`: what the user passed.
+    - `batch_size`: that of validation; the same by default.
+
+    **Raises:** [`treegy.DataError`][] for data that isn't held in arrays.
+    """
+    if not isinstance(source, ArraySource):
+        raise refused(x, "validation_split")
+    return source.split(fraction, batch_size)
 
 
 def as_validation_source(data: Any, batch_size: int | None, default: int | None) -> Source | None:
@@ -72,8 +93,13 @@ def as_validation_source(data: Any, batch_size: int | None, default: int | None)
     return ArraySource(Arrays.of(*data, prefix="validation_data: "), batch_size or default or BATCH_SIZE)
 
 
-def refuse(x: Any, **given: bool) -> None:
-    """Raise for arguments that have no meaning where `x` gives batches."""
+def _refuse(x: Any, **given: bool) -> None:
+    for name in (n for n, there in given.items() if there):
+        raise refused(x, name)
+
+
+def refused(x: Any, name: str) -> DataError:
+    """Return the error for an argument that has no meaning where `x` gives batches."""
     mends = {
         "y": "labels come with the batches: let it give `(x, y)`",
         "sample_weight": "weights come with the batches: let it give `(x, y, sample_weight)`",
@@ -81,5 +107,4 @@ def refuse(x: Any, **given: bool) -> None:
         "drop_remainder": "which batches there are is decided where they are made",
         "validation_split": "what isn't held in arrays can't be split: pass `validation_data`",
     }
-    for name in (n for n, there in given.items() if there):
-        raise DataError(f"`{name}` is given, and `x` is {describe(x)}, which gives batches: {mends[name]}.")
+    return DataError(f"`{name}` is given, and `x` is {describe(x)}, which gives batches: {mends[name]}.")

@@ -5,17 +5,19 @@ filled: dispatch is asynchronous, so no thread is needed for that.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
 from .._describe import is_key
+from .._types import PyTree
 from ._as_arrays import named_leaves
 from ._batch import Batch
 from ._chunk import Chunk, Stacked
 from ._in_32_bits import check_fits_32_bits
+from ._pass import Pass
 from ._ring_buffer import Ring, Slot
 from ._source import Feed
 
@@ -29,7 +31,9 @@ _RINGS = 4
 class Given(Protocol):
     """What gives batches one by one, and takes one back."""
 
-    def first(self) -> Batch: ...
+    class_weight: PyTree
+
+    def peek(self) -> Batch: ...
     def take(self, stop: int | None, start: int = 0) -> Iterator[Batch]: ...
     def put_back(self, batch: Batch) -> None: ...
     def drop(self) -> None: ...
@@ -38,26 +42,17 @@ class Given(Protocol):
 class BatchFeed(Feed):
     """The batches of an iterable, a pass at a time."""
 
-    def __init__(self, source: Given, steps: int, class_weight: Any):
+    def __init__(self, source: Given, steps: int):
         self._source = source
         self.steps = steps
-        self._class_weight = jax.tree.map(jnp.asarray, class_weight)
+        self._class_weight = jax.tree.map(jnp.asarray, source.class_weight)
         # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
-        self._usual = _signature(source.first())
+        self._usual = _signature(source.peek())
         self._rings: dict[Any, Ring] = {}
 
-    def epoch(
-        self,
-        *,
-        begin: int = 0,
-        words: Any = None,
-        before: int = 0,
-        start: int = 0,
-        stop: int | None = None,
-        most: Callable[[], int] | None = None,
-    ) -> Iterator[Chunk]:
+    def chunks(self, within: Pass) -> Iterator[Chunk]:
         filling: _Filling | None = None
-        batches = self._source.take(stop, start)
+        batches = self._source.take(within.stop, within.skip)
         while True:
             try:
                 batch = next(batches, None)
@@ -73,11 +68,11 @@ class BatchFeed(Feed):
                 # A backup that is made meanwhile must not miss it.
                 self._source.put_back(batch)
                 yield filling.chunk(self._class_weight)
-                batch, filling = self._source.first(), None
+                batch, filling = self._source.peek(), None
                 self._source.drop()
             if filling is None:
                 room = self.steps if signature == self._usual else 1
-                limit = room if most is None else min(room, most())
+                limit = room if within.room is None else min(room, within.room())
                 filling = _Filling(batch, signature, self._ring(signature, batch, room).next(), room, limit)
             filling.add(batch)
             if filling.is_full:

@@ -8,7 +8,7 @@ import itertools
 import sys
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from ._explicit_mesh import refuse_explicit
 from ._iterable_feed import BatchFeed
 from ._loader_order import order_of, set_epoch, set_order, unresumable_order, warn_of_forked_workers
 from ._mappings import is_mapping
-from ._source import Source
+from ._source import LabelCheck, Source
 from ._table_rows import is_column, is_table
 
 _OVER: Any = object()
@@ -70,7 +70,7 @@ class BatchSource(Source):
         self._iterable = iterable
         self._name = name
         self._continues = continues
-        self._check: Callable[[Any, Any], None] | None = None
+        self._check: LabelCheck | None = None
         self._iterator: Iterator[Any] | None = None
         # Other iterators may be set to another place by whoever holds them.
         held = isinstance(iterable, Generator)
@@ -88,7 +88,7 @@ class BatchSource(Source):
         for batch in self._waiting:
             self._structure = jax.tree.structure(batch)
 
-    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+    def check_labels(self, check: LabelCheck) -> None:
         self._check = check
         for batch in self._waiting:
             check(batch.y_true, batch.sample_weight)
@@ -118,13 +118,13 @@ class BatchSource(Source):
 
     @property
     def bytes_per_batch(self) -> int:
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.first()))
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.peek()))
 
     @property
     def is_peekable(self) -> bool:
         return False
 
-    def first(self) -> Batch:
+    def peek(self) -> Batch:
         """Return the batch that the next pass begins with, or one that looks like it where a resumed pass is over.
 
         **Raises:** [`treegy.DataError`][] if there is none.
@@ -291,8 +291,8 @@ class BatchSource(Source):
         # A pass that has ended: whether another one begins is asked again, as it was then.
         return iter(self._iterable) if alone and self._has_ended else iterator
 
-    def feed(self, steps: int, class_weight: Any = None) -> "BatchFeed":
-        return BatchFeed(self, steps, class_weight)
+    def feed(self, steps: int) -> "BatchFeed":
+        return BatchFeed(self, steps)
 
     @property
     def over(self) -> str:

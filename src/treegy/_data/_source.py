@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._errors import DataError
+from .._types import PyTree
 from .._warn import warn
 from ._batch import Batch
 from ._chunk import Chunk
+from ._pass import Pass
+
+LabelCheck = Callable[[PyTree, PyTree], None]
 
 
 class Feed(abc.ABC):
@@ -21,31 +25,15 @@ class Feed(abc.ABC):
     """How many batches at most are in a chunk."""
 
     @abc.abstractmethod
-    def epoch(
-        self,
-        *,
-        begin: int = 0,
-        words: Any = None,
-        before: int = 0,
-        start: int = 0,
-        stop: int | None = None,
-        most: Callable[[], int] | None = None,
-    ) -> Iterator[Chunk]:
-        """One epoch: a pass, or so many batches. Batches of another size are in chunks of their own.
-
-        **Arguments:**
-
-        - `words`, `begin`: key data and the step at which the first pass began, from which the permutation of each
-            pass follows; without `words` examples come as they are. What gives batches has an order of its own.
-        - `before`: how many batches earlier epochs have taken since then, where epochs run on through the data.
-        - `start`: how many batches of this epoch to leave out.
-        - `stop`: after how many batches of this epoch, with these, to stop, if not at the end of the pass.
-        - `most`: how many batches the next chunk may have, if fewer than the feed's `steps`.
-        """
+    def chunks(self, within: Pass) -> Iterator[Chunk]:
+        """Yield the batches of an epoch. Those of another size are in chunks of their own."""
 
 
 class Source(abc.ABC):
     """Data that batches can be made of."""
+
+    class_weight: PyTree = None
+    """What every batch has besides its examples: the tables of class weights."""
 
     @property
     @abc.abstractmethod
@@ -82,12 +70,16 @@ class Source(abc.ABC):
     def counted(self, batches: int) -> str:
         return f"{batches} batches"
 
-    @abc.abstractmethod
     def first(self) -> Batch:
-        """A batch of which shapes are looked at. The next pass begins with it all the same."""
+        """Return a batch of which shapes are looked at. The next pass begins with it all the same."""
+        return self.peek()._replace(class_weight=self.class_weight)
 
     @abc.abstractmethod
-    def check_labels(self, check: Callable[[Any, Any], None]) -> None:
+    def peek(self) -> Batch:
+        """Return the examples of that batch, without class weights."""
+
+    @abc.abstractmethod
+    def check_labels(self, check: LabelCheck) -> None:
         """Call `check` with `y` and `sample_weight` of all examples now, or of each batch when it comes."""
 
     @abc.abstractmethod
@@ -110,11 +102,10 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def feed(self, steps: int, class_weight: Any = None) -> Feed:
+    def feed(self, steps: int) -> Feed:
         """**Arguments:**
 
         - `steps`: how many batches at most are in a chunk.
-        - `class_weight`: what every batch has besides its examples.
         """
 
 

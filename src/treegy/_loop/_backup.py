@@ -13,19 +13,18 @@ from .._saving._checkpoints import named_arrays, with_named_arrays
 from .._saving._documents import RUN, VERSIONS, checked
 from .._steps._assembly import with_states
 from ._fit import Run
+from ._position import Position
 
 _NONE = type(None)
 # What a document holds: a backup may come from anywhere.
 _TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("epoch", "done", "begin", "step", "start", "last"), (int,)),
-    **dict.fromkeys(("states", "validated", "history"), (dict,)),
-    **dict.fromkeys(("logs", "epochs", "validations", "callbacks"), (list,)),
-    "unsettled": (int, _NONE),
+    "epochs": (int,),
+    **dict.fromkeys(("position", "states", "validated", "history"), (dict,)),
+    **dict.fromkeys(("logs", "history_epochs", "validations", "callbacks"), (list,)),
     "steps_per_epoch": (int, _NONE),
-    "words": (list, _NONE),
+    "key_data": (list, _NONE),
     "stopped": (str, _NONE),
 }
-_NUMBERS = ("epoch", "done", "begin", "step", "start", "unsettled")
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -37,14 +36,14 @@ def document(run: Run) -> dict[str, Any]:
         "states": named_arrays(states),
         # The next chunk may be given these arrays, while they are still being written.
         "logs": [jnp.copy(leaf) for leaf in jax.tree.leaves(run.engine.logs)],
-        **{name: getattr(run, name) for name in _NUMBERS},
-        "last": run.schedule.epochs,
-        "steps_per_epoch": run.schedule.steps,
-        "words": None if run.words is None else run.words.tolist(),
+        "position": run.position._asdict(),
+        "epochs": run.epochs,
+        "steps_per_epoch": run.arguments.steps_per_epoch,
+        "key_data": None if run.key_data is None else run.key_data.tolist(),
         "stopped": run.callback_list.ended,
         "validated": run.validated,
         "history": run.history.history,
-        "epochs": run.history.epoch,
+        "history_epochs": run.history.epoch,
         "validations": [list(v) for v in run.history.validations],
         "data": run.source.state(),
         "validation": None if run.validation is None else run.validation.state(),
@@ -59,13 +58,12 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     """
     check_began_alike(run, document, directory)
     _check_is_alike(run, document, directory)
-    for name in _NUMBERS:
-        setattr(run, name, document[name])
-    run.since = run.step
-    run.words = None if document["words"] is None else np.array(document["words"], np.uint32)
+    run.position = Position(**document["position"])
+    run.process_start = run.step
+    run.key_data = None if document["key_data"] is None else np.array(document["key_data"], np.uint32)
     run.validated = _values(document["validated"])
     run.history.history = {name: [_value(v) for v in values] for name, values in document["history"].items()}
-    run.history.epoch = document["epochs"]
+    run.history.epoch = document["history_epochs"]
     run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
     # Before a batch is looked at, here or by the callbacks.
     run.resume_data(document["data"])
@@ -75,7 +73,7 @@ def resume(run: Run, document: Any, directory: Any) -> None:
             run.validation.resume(document["validation"])
     # Before an epoch begins, with which loggers start their runs; and after, since that may change what was restored.
     run.callback_list.restore(document["callbacks"])
-    if run.done:
+    if not run.position.between_epochs:
         # What callbacks set up for an epoch is there, and data of which they tell the epoch has been told.
         run.begin_epoch()
         run.callback_list.restore(document["callbacks"])
@@ -83,7 +81,7 @@ def resume(run: Run, document: Any, directory: Any) -> None:
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.engine.replace(with_states(model, states))
     run.engine.restore(document["logs"])
-    if not run.done:
+    if run.position.between_epochs:
         # A model that needs a batch to be initialized has looked at one before the data is told of its epoch.
         run.resume_data(document["data"])
     if document["stopped"] is not None:
@@ -102,21 +100,24 @@ def check_began_alike(run: Run, document: Any, directory: Any) -> None:
             raise CheckpointError(
                 f"The backup in '{directory}' is not what treegy writes: {name!r} is missing or wrong."
             )
+    position = document["position"]
+    if set(position) != set(Position._fields) or not all(type(v) in (int, _NONE) for v in position.values()):
+        raise CheckpointError(f"The backup in '{directory}' is not what treegy writes: 'position' is wrong.")
+    began, made = position["run_start"], position["step"]
     # The model with which it began, or one from its course: of Ctrl-C in a notebook, after which `fit` is called again.
-    going_on = document["epoch"] < document["last"] and document["stopped"] is None
-    if run.step != document["start"] and not (going_on and document["start"] < run.step <= document["step"]):
+    can_resume = position["epoch"] < document["epochs"] and document["stopped"] is None
+    if run.step != began and not (can_resume and began < run.step <= made):
         raise CheckpointError(
-            f"The backup in '{directory}' is of another run: that began at step {document['start']} of its model, "
-            f"and made {document['step'] - document['start']} steps; this one begins at step {run.step}. Give each run "
-            "a directory of its own."
+            f"The backup in '{directory}' is of another run: that began at step {began} of its model, and made "
+            f"{made - began} steps; this one begins at step {run.step}. Give each run a directory of its own."
         )
 
 
 def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
     """Raise if the arguments of a run are others than before."""
     changed = {
-        "shuffle": (document["words"] is not None, run.schedule.shuffle),
-        "steps_per_epoch": (document["steps_per_epoch"], run.schedule.steps),
+        "shuffle": (document["key_data"] is not None, run.arguments.shuffle),
+        "steps_per_epoch": (document["steps_per_epoch"], run.arguments.steps_per_epoch),
     }
     for name, (then, now) in changed.items():
         if then != now:

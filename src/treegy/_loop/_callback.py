@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .._describe import did_you_mean
+from ._training_run import TrainingRun
 
 Logs = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ class Callback:
     _current: Callable[[], Any] | None = None
     _replace: Callable[[Any], None] | None = None
     _stop: Callable[[str, bool], None] | None = None
-    _run: Any = None
+    _run: TrainingRun | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -62,6 +63,13 @@ class Callback:
         if self._replace is None:
             raise AttributeError("the model of a callback can be replaced while `fit` runs.")
         self._replace(model)
+
+    @property
+    def training_run(self) -> TrainingRun:
+        """What there is to know of the `fit` that this callback is used in: its epochs, its data, its history."""
+        if self._run is None:
+            raise AttributeError("a callback has a `training_run` while `fit` runs.")
+        return self._run
 
     def stop(self, reason: str | None = None, interrupt: bool = False) -> None:
         """End the run after this epoch, or sooner if called in a hook of batches or steps.

@@ -2,26 +2,36 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._describe import describe
-from .._steps._model_like import M
+from .._steps._model_like import M, ModelLike
 from .._warn import warn
 from ._callback import Callback
+from ._training_run import TrainingRun
+
+if TYPE_CHECKING:
+    Callbacks = Callback | Sequence[Callback] | None
+else:  # anything else is refused below, in words of its own
+    Callbacks = Any
 
 
 class CallbackList:
     """The callbacks of one run. The user's list is never changed."""
 
     def __init__(
-        self, callbacks: Any, current: Callable[[], Any], replace: Callable[[Any], None] | None = None, run: Any = None
+        self,
+        callbacks: Callbacks,
+        current: Callable[[], ModelLike],
+        replace: Callable[[ModelLike], None] | None = None,
+        run: TrainingRun | None = None,
     ):
         """**Arguments:**
 
         - `callbacks`: a callback, a sequence of them, or `None`.
         - `current`: gives the model as it is now.
         - `replace`: makes training continue with another one.
-        - `run`: the run, for the callbacks that belong to the loop.
+        - `run`: the `fit` that calls them; `None` in `evaluate` and `predict`.
 
         **Raises:** `TypeError` for what isn't a callback.
         """

@@ -1,6 +1,7 @@
 """One pass over data: evaluating and predicting."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import jax
@@ -8,19 +9,23 @@ import numpy as np
 
 from .._data._chunk import Chunk
 from .._data._mistaken_batches import dicts_explained
+from .._data._pass import Pass
 from .._data._source import Source, tell_if_short
 from .._describe import array_name, path_name
 from .._errors import DataError
 from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
+from .._steps._prepare import prepared
 from .._terms._logs import Logs
-from .._types import PyTree
-from ._callback_list import CallbackList
+from .._types import PyTree, Verbose
+from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import steps_in_chunk
 from ._chunks import PREDICT, TEST
 from ._engine import Engine
 from ._joined_predictions import Pieces
+from ._label_check import check_labels
 from ._progress import Progress
+from ._runtime_errors import as_written
 
 computed = jax.jit(Logs.compute)
 
@@ -31,16 +36,50 @@ def metric_values(logs: Logs) -> dict[str, Any]:
     return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
 
 
+@contextlib.contextmanager
+def _alone(
+    model: ModelLike, callbacks: Callbacks, verbose: Verbose, title: str
+) -> Generator[tuple[CallbackList, Progress]]:
+    """Callbacks and progress of a pass outside of `fit`."""
+    callback_list = CallbackList(callbacks, lambda: model)
+    progress = Progress(verbose, epochs=1, title=title)
+    try:
+        with as_written():
+            yield callback_list, progress
+    finally:
+        progress.close()
+        callback_list.close()
+
+
+def evaluate_alone(
+    model: ModelLike, source: Source, steps: int | None, callbacks: Callbacks, verbose: Verbose
+) -> dict[str, Any]:
+    """What [`treegy.Model.evaluate`][] does once its arguments are understood."""
+    first = source.first()
+    ready = prepared(model, "test", first)
+    check_labels(TEST, evaluated(ready, "test"), first, source)
+    with _alone(model, callbacks, verbose, "evaluate") as (callback_list, progress):
+        return evaluate(ready, source, steps, callback_list, progress)
+
+
+def predict_alone(
+    model: ModelLike, source: Source, steps: int | None, callbacks: Callbacks, verbose: Verbose
+) -> PyTree:
+    """What [`treegy.Model.predict`][] does once its arguments are understood."""
+    ready = prepared(model, "pred", source.first())
+    with _alone(model, callbacks, verbose, "predict") as (callback_list, progress):
+        return predict(ready, source, steps, callback_list, progress)
+
+
 def evaluate(
     model: ModelLike,
     source: Source,
-    class_weight: PyTree,
     steps: int | None,
     callback_list: CallbackList,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The metric values of `model` over the data, or over the first `steps` batches of it."""
-    first = source.first()._replace(class_weight=class_weight)
+    first = source.first()
     with dicts_explained(first):
         engine = Engine(evaluated(model, "test"), TEST, first)
     # Within `fit`, callbacks stop the run, and the validation is finished.
@@ -51,9 +90,7 @@ def evaluate(
         progress.begin_epoch(0, source.batches if steps is None else steps)
     done = 0
     # Who has stopped already gets one batch, of which there are metric values.
-    for chunk in _chunks(
-        engine, source, steps, every_batch or (alone and callback_list.stopped is not None), class_weight
-    ):
+    for chunk in _chunks(engine, source, steps, every_batch or (alone and callback_list.stopped is not None)):
         if every_batch:
             callback_list.call("on_test_batch_begin", done, {})
         _, marker = engine.run(chunk.data, chunk.n)
@@ -103,14 +140,12 @@ def predict(
     return pieces.joined()
 
 
-def _chunks(
-    engine: Engine, source: Source, steps: int | None, one_by_one: bool, class_weight: PyTree = None
-) -> Iterator[Chunk]:
+def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool) -> Iterator[Chunk]:
     """The chunks of one pass."""
     done, there_are = 0, source.batches if steps is None else steps
     one = one_by_one or engine.slow_in_loops
     most = 1 if one else steps_in_chunk("steps", "auto", source.bytes_per_batch, there_are)
-    for chunk in source.feed(most, class_weight).epoch(stop=steps):
+    for chunk in source.feed(most).chunks(Pass(stop=steps)):
         yield chunk
         done += chunk.n
     source.next_pass()

@@ -39,6 +39,30 @@ class Every:
         return f"Every(steps={self.steps})" if self.fraction is None else f"Every(fraction={self.fraction})"
 
 
+def next_multiple(step: int, every: int) -> int:
+    """Return the first multiple of `every` after `step`."""
+    return (step // every + 1) * every
+
+
+def steps_of(name: str, frequency: object, *, batch: bool = False) -> int | None:
+    """Return after how many steps something is due, each time; `None` for after each epoch.
+
+    **Arguments:**
+
+    - `frequency`: `"epoch"` or a number of steps; `"batch"` for each of them, where `batch` allows it.
+
+    **Raises:** `ValueError` for something else, which calls it `name`.
+    """
+    if frequency == "epoch":
+        return None
+    if batch and frequency == "batch":
+        return 1
+    if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
+        words = '"epoch", "batch"' if batch else '"epoch"'
+        raise ValueError(f"`{name}` is {frequency!r:.100}; {words} or a number of steps is expected.")
+    return frequency
+
+
 class ValidationFrequency:
     """When something is due."""
 
@@ -95,7 +119,7 @@ class ValidationFrequency:
         if self._every is None:
             return None
         if self._every.steps is not None:
-            return (step // self._every.steps + 1) * self._every.steps
+            return next_multiple(step, self._every.steps)
         later = [n for n in self._within(steps_per_epoch) if n > done]
         return step - done + later[0] if later else None
 

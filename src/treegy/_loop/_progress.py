@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._describe import array_name, describe
+from .._types import Verbose
 from ._compile_clock import CompileClock
 from ._progress_display import Line, Notebook, Terminal, can_live, in_notebook, print_line
 
@@ -23,7 +24,7 @@ class Progress:
 
     def __init__(
         self,
-        verbose: int | str,
+        verbose: Verbose,
         *,
         epochs: int,
         initial_epoch: int = 0,

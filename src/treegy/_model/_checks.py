@@ -7,11 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from .._describe import describe, is_key, is_traced
 from .._steps._defaults import no_optimizer
 from .._steps._dispatch import is_default
 from .._steps._model_like import ModelLike
+from .._types import OptimizerLike, Seed
 
 
 def check_module(module: Any, state: Any) -> None:
@@ -25,6 +27,11 @@ def check_module(module: Any, state: Any) -> None:
         )
     if state is not None and not isinstance(state, eqx.nn.State):
         raise TypeError(f"`state` is {describe(state)}; the `eqx.nn.State` of `eqx.nn.make_with_state` is expected.")
+
+
+def as_given(optimizer: OptimizerLike | None) -> Any:
+    """Return an optimizer as it is. As a converter, it tells type checkers what the constructor takes."""
+    return optimizer
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -82,17 +89,17 @@ def _is_filled(cell: Any) -> bool:
         return False
 
 
-def root_key(seed: Any) -> Any:
+def root_key(seed: Seed) -> Array:
     """The PRNG key that a `seed` stands for."""
-    if isinstance(seed, bool) or isinstance(seed, float | str) or seed is None:
+    if isinstance(seed, bool | float | str):
         raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
     if isinstance(seed, int | np.integer):
         if not -(2**31) <= seed < 2**32:
             raise ValueError(f"`seed` is {seed}; an integer of 32 bits is expected, or a PRNG key.")
         return jax.random.key(int(seed))
+    if isinstance(seed, jax.Array) and is_key(seed) and seed.ndim == 0:
+        return seed
     if isinstance(seed, jax.Array | np.ndarray):
-        if is_key(seed) and seed.ndim == 0:
-            return seed
         if seed.ndim == 0 and np.issubdtype(seed.dtype, np.integer):
             return jax.random.key(seed)
         if seed.ndim == 1 and seed.dtype == np.uint32:

@@ -4,47 +4,45 @@ Long, since the docstrings of all public methods are here; what the methods do i
 """
 
 import os
-from typing import TYPE_CHECKING, Any, Generic
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .. import _checks
-from .._data._array_source import ArraySource
-from .._data._as_arrays import as_arrays, common_length
-from .._data._as_source import as_source, as_validation_source, refuse
+from .._data._as_batch import as_batch, as_jax, as_shapes
+from .._data._as_source import as_source
 from .._data._batch import Batch
-from .._data._in_32_bits import in_32_bits
-from .._data._source import Source, check_steps
-from .._describe import describe, is_iterator, is_traced, path_name
+from .._data._source import check_steps
+from .._describe import describe, is_iterator
 from .._errors import DataError
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
-from .._loop._callback_list import CallbackList
-from .._loop._chunk_length import steps_in_chunk
+from .._loop._callback_list import Callbacks
 from .._loop._chunks import TEST, TRAIN
-from .._loop._evaluate import evaluate, predict
-from .._loop._every import ValidationFrequency
-from .._loop._fit import Schedule, fit
+from .._loop._evaluate import evaluate_alone, predict_alone
+from .._loop._every import Every
+from .._loop._fit import fit
+from .._loop._fit_arguments import FitArguments
 from .._loop._history import Fitted, History
 from .._loop._label_check import check_labels
-from .._loop._progress import Progress
-from .._loop._runtime_errors import as_written
 from .._saving import _load
 from .._saving._manifest import save_tree
 from .._steps import _defaults
 from .._steps._assembly import partitioned, states_of, with_states
 from .._steps._dispatch import install, jitted
-from .._steps._evaluated import evaluated, evaluated_parameters
+from .._steps._evaluated import evaluated_parameters
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
 from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
+from .._types import ClassWeight, PyTree, ValidationData, Verbose
 from ..optimizers._with_ema import averaged_states
-from ._checks import can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
+from ._checks import as_given, can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._dataclass_replace import keep_trained
 from ._discarded import keeps_model, tell_if_discarded
 from ._replace import replaced
@@ -93,23 +91,24 @@ class Model(eqx.Module, Generic[N]):
 
     module: N = eqx.field(default=None)
     """The network, as it is now: any PyTree, callable or not; `None` where the steps bring their own parameters."""
-    loss: Any = eqx.field(default=None, kw_only=True, converter=in_order)
+    loss: PyTree = eqx.field(default=None, kw_only=True, converter=in_order)
     """A loss, or a list, dict or nest of them: [`treegy.Loss`][]es or functions."""
-    metrics: Any = eqx.field(default=None, kw_only=True, converter=in_order)
+    metrics: PyTree = eqx.field(default=None, kw_only=True, converter=in_order)
     """A metric, or a list, dict or nest of them: [`treegy.Metric`][]s or functions."""
-    optimizer: Any = eqx.field(default=None, kw_only=True)
+    # To those who read it in a step of their own, it is there; the constructor takes an `OptimizerLike`.
+    optimizer: Any = eqx.field(default=None, kw_only=True, converter=as_given)
     """An optax transformation."""
-    state: Any = eqx.field(default=None, kw_only=True)
+    state: PyTree = eqx.field(default=None, kw_only=True)
     """The `eqx.nn.State` of the module, as it is now."""
-    trainable: Any = eqx.field(default=eqx.is_inexact_array, kw_only=True)
+    trainable: PyTree = eqx.field(default=eqx.is_inexact_array, kw_only=True)
     """Which of the module's arrays of floats are trained: a filter spec as in `eqx.partition`."""
     batched: bool | None = eqx.field(default=None, kw_only=True, static=True)
     """Whether the module takes a whole batch. `None`: if the annotation of an input begins with an axis `batch`."""
-    seed: Any = eqx.field(default=42, kw_only=True, converter=root_key)
+    seed: Array = eqx.field(default=42, kw_only=True, converter=root_key)
     """An integer or a PRNG key, from which everything random follows; kept as a key."""
     run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
-    _carried: Any = eqx.field(default=None, init=False)
+    _carried: States | None = eqx.field(default=None, init=False)
 
     if not TYPE_CHECKING:  # to type checkers, the constructor is what the fields say
 
@@ -136,7 +135,7 @@ class Model(eqx.Module, Generic[N]):
         return states_of(self)
 
     @property
-    def parameters(self) -> Any:
+    def parameters(self) -> PyTree:
         """What is trained: the trainable part of the module, or what the steps of a model without one put there."""
         return self.states.get("net_params")
 
@@ -164,25 +163,25 @@ class Model(eqx.Module, Generic[N]):
     @own_transfers
     def fit(
         self: M,
-        x: Any = None,
-        y: Any = None,
+        x: PyTree = None,
+        y: PyTree = None,
         *,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: Verbose = "auto",
+        callbacks: Callbacks = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: ValidationData = None,
         shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        class_weight: ClassWeight = None,
+        sample_weight: PyTree = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
+        validation_freq: int | Iterable[int] | Every = 1,
         drop_remainder: bool = False,
-        steps_per_execution: Any = "auto",
+        steps_per_execution: int | Literal["auto"] = "auto",
     ) -> Fitted[M]:
         """Train the model.
 
@@ -219,59 +218,48 @@ class Model(eqx.Module, Generic[N]):
         **Raises:** [`treegy.DataError`][] for data that can't be trained on, [`treegy.MissingOptimizer`][], and what
         the steps, the data and the callbacks raise. What had been trained until then, [`treegy.rescued`][] gives.
         """
-        epochs = _checks.positive("epochs", epochs, zero=True)
-        initial_epoch = _checks.positive("initial_epoch", initial_epoch, zero=True)
-        batch = _checks.optional("batch_size", batch_size)
-        split = _checks.fraction("validation_split", validation_split)
-        remainder = not _checks.flag("drop_remainder", drop_remainder)
-        shuffle = _checks.flag("shuffle", shuffle)
-        validation_steps = _checks.optional("validation_steps", validation_steps)
-        validation_batch = _checks.optional("validation_batch_size", validation_batch_size)
-        every = ValidationFrequency("validation_freq", validation_freq)
-        steps = _checks.optional("steps_per_epoch", steps_per_epoch)
-        if steps_per_execution != "auto":
-            steps_in_chunk("steps_per_execution", steps_per_execution, 1, None)
-
-        table = as_used_table(self.loss, class_weight)
-        source = as_source(x, y, sample_weight, batch_size=batch, remainder=remainder, continues=steps is not None)
-        validation = as_validation_source(validation_data, validation_batch, batch)
-        if split and validation is not None:
-            raise ValueError("`validation_split` and `validation_data` are both given: which is to be validated on?")
-        if split:
-            source, validation = _split(source, x, split, validation_batch)
-        check_steps("steps_per_epoch", steps, source)
+        arguments = FitArguments.checked(
+            self.loss,
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+            drop_remainder=drop_remainder,
+            steps_per_execution=steps_per_execution,
+        )
         refuse_traced("fit", self, "`train_on_batch`")
-        if epochs <= initial_epoch:
+        if arguments.epochs <= arguments.initial_epoch:
             return Fitted(self, History())
-        if validation is None:
-            of_validation = {
-                "validation_steps": validation_steps is not None,
-                "validation_batch_size": validation_batch_size is not None,
-                "validation_freq": not every.is_default,
-            }
-            for name in (n for n, given in of_validation.items() if given):
-                raise ValueError(f"`{name}` is given, and there is no `validation_data` or `validation_split`.")
-        else:
-            check_steps("validation_steps", validation_steps, validation)
         check_can_train(self)
         warn_of_shared(self.module, self.trainable)
         if not keeps_model(callbacks):
             tell_if_discarded(self, "model.fit(...)", "model, history = model.fit(...)")
-        schedule = Schedule(epochs, initial_epoch, steps, steps_per_execution, shuffle, validation_steps, every)
-        return fit(self, source, validation, table, schedule, callbacks, verbose)
+        return fit(self, arguments)
 
     @own_transfers
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: PyTree = None,
+        y: PyTree = None,
         *,
         batch_size: int | None = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
+        sample_weight: PyTree = None,
+        class_weight: ClassWeight = None,
         steps: int | None = None,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: Verbose = "auto",
+        callbacks: Callbacks = None,
     ) -> dict[str, Any]:
         """The metric values over all examples: the loss, its parts and the metrics.
 
@@ -284,30 +272,20 @@ class Model(eqx.Module, Generic[N]):
         batch = _checks.optional("batch_size", batch_size)
         steps = _checks.optional("steps", steps)
         table = as_used_table(self.loss, class_weight)
-        source = as_source(x, y, sample_weight, batch_size=batch)
+        source = as_source(x, y, sample_weight, batch_size=batch, class_weight=table)
         refuse_traced("evaluate", self, "`test_on_batch`")
         check_steps("steps", steps, source)
-        first = source.first()._replace(class_weight=table)
-        model = prepared(self, "test", first)
-        check_labels(TEST, evaluated(model, "test"), first, source)
-        hooks = CallbackList(callbacks, lambda: self)
-        progress = Progress(verbose, epochs=1, title="evaluate")
-        try:
-            with as_written():
-                return evaluate(model, source, table, steps, hooks, progress)
-        finally:
-            progress.close()
-            hooks.close()
+        return evaluate_alone(self, source, steps, callbacks, verbose)
 
     @own_transfers
     def predict(
         self,
-        x: Any = None,
+        x: PyTree = None,
         *,
         batch_size: int | None = None,
         steps: int | None = None,
-        verbose: Any = 0,
-        callbacks: Any = None,
+        verbose: Verbose = 0,
+        callbacks: Callbacks = None,
     ) -> Any:
         """What the model predicts.
 
@@ -322,25 +300,17 @@ class Model(eqx.Module, Generic[N]):
         source = as_source(x, batch_size=batch)
         refuse_traced("predict", self, "`predict_on_batch`")
         check_steps("steps", steps, source)
-        model = prepared(self, "pred", source.first())
-        hooks = CallbackList(callbacks, lambda: self)
-        progress = Progress(verbose, epochs=1, title="predict")
-        try:
-            with as_written():
-                return predict(model, source, steps, hooks, progress)
-        finally:
-            progress.close()
-            hooks.close()
+        return predict_alone(self, source, steps, callbacks, verbose)
 
     @own_transfers
     def init(
         self: M,
-        x: Any = None,
-        y: Any = None,
+        x: PyTree = None,
+        y: PyTree = None,
         *,
         batch_size: int | None = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
+        sample_weight: PyTree = None,
+        class_weight: ClassWeight = None,
     ) -> M:
         """Fill what steps need and is missing: parameters that steps create, states of the optimizer and of metrics.
 
@@ -358,13 +328,13 @@ class Model(eqx.Module, Generic[N]):
                 f"`x` is {describe(x)}, of which `init` would take the first batch away from `fit`: pass a batch."
             )
         table = as_used_table(self.loss, class_weight)
-        first = as_source(x, y, sample_weight, batch_size=batch).first()._replace(class_weight=table)
+        first = as_source(x, y, sample_weight, batch_size=batch, class_weight=table).first()
         model = prepared(self, "train", first, keep_metrics=True)
         return with_metrics(model, first) if first.y_true is not None and can_test(model) else model
 
     @own_transfers
     def train_on_batch(
-        self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+        self: M, x: PyTree = None, y: PyTree = None, sample_weight: PyTree = None, class_weight: ClassWeight = None
     ) -> tuple[M, dict[str, Any]]:
         """One training step. Pure: it can be called under `eqx.filter_jit`, `jax.vmap`, `jax.lax.scan` or `jax.grad`.
 
@@ -375,7 +345,7 @@ class Model(eqx.Module, Generic[N]):
         `(model, logs)`: the model after the step, and the metric values of this batch as jax arrays.
         """
         tell_if_discarded(self, "model.train_on_batch(...)", "model, logs = model.train_on_batch(...)")
-        examples = self._batch(x, y, sample_weight, class_weight)
+        examples = as_batch(x, y, sample_weight, as_used_table(self.loss, class_weight))
         check_can_train(self)
         model = prepared(self, "train", examples, keep_metrics=True)
         check_labels(TRAIN, model, examples)
@@ -384,7 +354,7 @@ class Model(eqx.Module, Generic[N]):
 
     @own_transfers
     def test_on_batch(
-        self: M, x: Any = None, y: Any = None, sample_weight: Any = None, class_weight: Any = None
+        self: M, x: PyTree = None, y: PyTree = None, sample_weight: PyTree = None, class_weight: ClassWeight = None
     ) -> tuple[M, dict[str, Any]]:
         """One evaluation step. Pure, as `train_on_batch`.
 
@@ -392,7 +362,7 @@ class Model(eqx.Module, Generic[N]):
 
         `(model, logs)`, where the logs are the metric values of all batches since `reset_metrics()`.
         """
-        examples = self._batch(x, y, sample_weight, class_weight)
+        examples = as_batch(x, y, sample_weight, as_used_table(self.loss, class_weight))
         # Prepared as for training, since it is returned: steps that train may follow.
         model = with_metrics(prepared(self, "train", examples, keep_metrics=True), examples)
         check_labels(TEST, without_metrics(model), examples)
@@ -400,12 +370,12 @@ class Model(eqx.Module, Generic[N]):
         return model, dict(logs)
 
     @own_transfers
-    def predict_on_batch(self, x: Any = None) -> Any:
+    def predict_on_batch(self, x: PyTree = None) -> Any:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
-        x = _as_jax(x, "x")
+        x = as_jax(x, "x")
         return jitted(self, predict_on_batch)(prepared(self, "pred", Batch(x)), x)
 
-    def __call__(self, x: Any = None) -> Any:
+    def __call__(self, x: PyTree = None) -> Any:
         """The same as `predict_on_batch`."""
         return self.predict_on_batch(x)
 
@@ -421,7 +391,7 @@ class Model(eqx.Module, Generic[N]):
 
     # Looking at a model
 
-    def check(self, x: Any = None, y: Any = None, sample_weight: Any = None) -> None:
+    def check(self, x: PyTree = None, y: PyTree = None, sample_weight: PyTree = None) -> None:
         """Check that data, module, losses and metrics fit together, without computing or compiling anything.
 
         A model that can be trained, since it has an optimizer or a `train_step` of its own, is checked for that too:
@@ -433,7 +403,7 @@ class Model(eqx.Module, Generic[N]):
 
         **Raises:** [`treegy.InjectionError`][], [`treegy.ContractError`][], and what the steps raise.
         """
-        examples = jax.tree.map(_as_shape, Batch(x, y, sample_weight))
+        examples = as_shapes(x, y, sample_weight)
         if can_test(self):
             model = self if self.initialized else eqx.filter_eval_shape(prepared, self, "test", examples)
             eqx.filter_eval_shape(test_logs, model, examples)
@@ -442,7 +412,7 @@ class Model(eqx.Module, Generic[N]):
             model = eqx.filter_eval_shape(prepared, self, "train", examples)
             eqx.filter_eval_shape(train_logs, model, examples)
 
-    def summary(self, x: Any = None, y: Any = None, *, depth: int = 2) -> Summary:
+    def summary(self, x: PyTree = None, y: PyTree = None, *, depth: int = 2) -> Summary:
         """A table of the layers, their outputs and parameters, and of what every loss and metric reads.
 
         Nothing is computed. Print it, or show it in a notebook.
@@ -570,43 +540,13 @@ class Model(eqx.Module, Generic[N]):
             optimizer_states=None,
         )
 
-    def jit_step(self, step: Any) -> Any:
+    def jit_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """Compile a step, or a chunk of them: a function of PyTrees. `eqx.filter_jit` by default."""
         return eqx.filter_jit(step)
-
-    # Getting ready
-
-    def _batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
-        table = as_used_table(self.loss, class_weight)
-        named = {n: _as_jax(v, n) for n, v in (("x", x), ("y", y), ("sample_weight", sample_weight))}
-        common_length(named)
-        return Batch(named["x"], named["y"], named["sample_weight"], jax.tree.map(jnp.asarray, table))
 
 
 install(Model, default=True)
 setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
-
-
-def _split(source: Source, x: Any, fraction: float, batch_size: int | None) -> tuple[Source, Source]:
-    if not isinstance(source, ArraySource):
-        refuse(x, validation_split=True)
-    assert isinstance(source, ArraySource)
-    train, validate = source.arrays.split(fraction)
-    return (
-        ArraySource(train, source.batch_size, source.remainder, source.continues),
-        ArraySource(validate, batch_size or source.batch_size),
-    )
-
-
-def _as_jax(value: Any, name: str) -> Any:
-    if is_traced(value):
-        return value
-    arrays = as_arrays(value, name)
-    return jax.tree_util.tree_map_with_path(lambda p, a: jnp.asarray(in_32_bits(a, name + path_name(p))), arrays)
-
-
-def _as_shape(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf)
 
 
 def _saved(states: States) -> dict[str, Any]:

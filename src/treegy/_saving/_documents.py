@@ -14,7 +14,7 @@ from .._describe import is_key
 from .._errors import CheckpointError
 
 MODEL, RUN = "treegy model", "treegy run"
-VERSIONS = {MODEL: 1, RUN: 2}
+VERSIONS = {MODEL: 1, RUN: 3}
 """The formats of documents, and the version of each that this treegy writes and reads."""
 
 _ARRAY, _TUPLE, _PAIRS = "@array", "@tuple", "@dict"

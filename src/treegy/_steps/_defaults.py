@@ -23,7 +23,7 @@ from .._injection._inject import request
 from .._terms._objective import evaluate
 from .._terms._term import Context
 from .._terms._weights import cleared_where_unweighted
-from .._types import PyTree
+from .._types import OptimizerLike, PyTree
 from ._dispatch import check_loss, is_default
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys
@@ -256,7 +256,7 @@ def _gradient(
 
 
 def _update(
-    optimizer: optax.GradientTransformation,
+    optimizer: OptimizerLike,
     grads: PyTree,
     optimizer_states: PyTree,
     params: PyTree,

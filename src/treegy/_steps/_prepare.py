@@ -5,12 +5,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from optax import GradientTransformation
 
 from .._data._batch import Batch
 from .._describe import describe
 from .._terms._logs import empty_logs
-from .._types import PyTree
+from .._types import OptimizerLike, PyTree
 from ._assembly import carried_by, with_states
 from ._dispatch import is_default, jitted, name_initializing
 from ._hashable import Static, hashable_combine, hashable_partition
@@ -35,7 +34,7 @@ def init_of(frozen: Static, arrays: list[Any]) -> PyTree:
     return optimizer.init(net_params)
 
 
-def init_optimizer(optimizer: GradientTransformation, net_params: PyTree) -> PyTree:
+def init_optimizer(optimizer: OptimizerLike, net_params: PyTree) -> PyTree:
     """The states of an optimizer before its first step."""
     arrays, frozen = hashable_partition((optimizer, net_params))
     return init_of(frozen, arrays)

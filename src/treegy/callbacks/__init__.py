@@ -2,6 +2,8 @@
 
 from ._backup_and_restore import BackupAndRestore as BackupAndRestore
 from .._loop._callback import Callback as Callback
+from .._loop._callback import Logs as Logs
+from .._loop._training_run import TrainingRun as TrainingRun
 from ._csv_logger import CSVLogger as CSVLogger
 from ._early_stopping import EarlyStopping as EarlyStopping
 from ._ema import EMA as EMA

@@ -7,6 +7,8 @@ from .._checks import flag
 from .._errors import CheckpointError
 from .._loop._backup import check_began_alike, document, resume
 from .._loop._callback import Callback, Logs
+from .._loop._every import next_multiple, steps_of
+from .._loop._fit import Run
 from .._paths import anywhere, is_local
 from .._saving._checkpoints import Checkpoints, DamagedCheckpoint
 from .._saving._documents import RUN
@@ -80,7 +82,7 @@ class BackupAndRestore(Callback):
         self._checkpoints: Checkpoints | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
-        run = self._run
+        run = self._of_fit()
         self._built: dict[str, float] | None = None
         self._checkpoints = Checkpoints(self._directory, keep=_KEEP, kind=RUN)
         there = self._checkpoints.steps
@@ -90,11 +92,11 @@ class BackupAndRestore(Callback):
             self._checkpoints.go_on_from(-1)
             return
         if backup is not None:
-            begins = run.step == backup["start"]
+            begins = run.step == backup["position"]["run_start"]
             resume(run, backup, self._directory)
             if begins:
                 self._compare_built(backup)
-        elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.start:
+        elif not there and self._path in _ENDED and _ENDED[self._path][0] != run.run_start:
             warn(
                 f"a run of this process has ended in '{self._directory}'. If the script is run again after an "
                 "interruption, that one will resume from this one's backup: give each a directory of its own.",
@@ -104,7 +106,7 @@ class BackupAndRestore(Callback):
 
     def _tell_what_cannot_resume(self) -> None:
         """Warn when the run begins, while something can be done about it."""
-        told = self._run.source.unresumable
+        told = self._of_fit().source.unresumable
         if told is not None:
             warn(f"{told}. A run that resumes from this backup within an epoch would see other batches, or none.")
 
@@ -128,7 +130,7 @@ class BackupAndRestore(Callback):
 
         **Raises:** [`treegy.CheckpointError`][] if that isn't wanted.
         """
-        run = self._run
+        run = self._of_fit()
         if backup is not None:
             try:
                 check_began_alike(run, backup, self._directory)
@@ -137,7 +139,7 @@ class BackupAndRestore(Callback):
                     raise
                 return True
         start, held = _ENDED.get(self._path, (None, None))
-        if run.start != start or held is None or run.held() is held():
+        if run.run_start != start or held is None or run.held() is held():
             return False
         if not self._overwrite:
             raise CheckpointError(
@@ -149,7 +151,7 @@ class BackupAndRestore(Callback):
 
     def _compare_built(self, backup: Any) -> None:
         """Warn of learning rates and the like with which the model was built otherwise than when the run began."""
-        then, now = backup.get("built"), self._run.built
+        then, now = backup.get("built"), self._of_fit().built
         if not isinstance(then, dict):
             return
         if differ := [f"`{n}` {then[n]!r:.30}, and now {b:.6g}" for n, b in now.items() if n in then and then[n] != b]:
@@ -162,7 +164,7 @@ class BackupAndRestore(Callback):
         self._built = then
 
     def next_step(self, step: int) -> int | None:
-        return None if self._every is None else (step // self._every + 1) * self._every
+        return None if self._every is None else next_multiple(step, self._every)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         self._save()
@@ -177,10 +179,11 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs: Logs) -> None:
         assert self._checkpoints is not None
-        if not self._run.interrupted:
-            _ENDED[self._path] = self._run.start, self._run.held
+        run = self._of_fit()
+        if not run.interrupted:
+            _ENDED[self._path] = run.run_start, run.held
             if self._delete:
-                with forgiven(self._run.over):
+                with forgiven(run.over):
                     self._checkpoints.delete_all()
 
     def close(self) -> None:
@@ -191,18 +194,16 @@ class BackupAndRestore(Callback):
 
     def _save(self) -> None:
         assert self._checkpoints is not None
-        with forgiven(self._run.over):
-            self._checkpoints.save(self._run.step, {**document(self._run), "built": self._built or self._run.built})
+        run = self._of_fit()
+        with forgiven(run.over):
+            self._checkpoints.save(run.step, {**document(run), "built": self._built or run.built})
+
+    def _of_fit(self) -> Run:
+        """Return the run, more of which is written down than callbacks get to see."""
+        run = self.training_run
+        assert isinstance(run, Run)
+        return run
 
     @property
     def _path(self) -> str:
         return os.path.realpath(self._directory) if is_local(self._directory) else str(self._directory)
-
-
-def steps_of(name: str, frequency: str | int) -> int | None:
-    """`None` for `"epoch"`, or a number of steps."""
-    if frequency == "epoch":
-        return None
-    if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
-        raise ValueError(f'`{name}` is {frequency!r}; "epoch" or a number of steps is expected.')
-    return frequency

@@ -77,10 +77,10 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._begin()
-        self._monitor.expect(self._run, type(self).__name__)
+        self._monitor.expect(self.training_run, type(self).__name__)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        value = self._monitor.read(logs, self._run, type(self).__name__)
+        value = self._monitor.read(logs, self.training_run, type(self).__name__)
         if value is None or epoch < self._start:
             return
         self._waited += 1
@@ -97,7 +97,7 @@ class EarlyStopping(Callback):
 
     def _keep(self, trained: Any) -> None:
         self.best_trained = trained
-        self.best_model = None if trained is None else measured(trained, self._run, self._monitor.name)
+        self.best_model = None if trained is None else measured(trained, self.training_run, self._monitor.name)
 
     def on_train_end(self, logs: Logs) -> None:
         if self._restores and self.best_trained is not None:

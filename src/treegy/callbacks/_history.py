@@ -23,4 +23,4 @@ class History(Callback):
         return self._metric_values.epoch
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._metric_values = self._run.history
+        self._metric_values = self.training_run.history

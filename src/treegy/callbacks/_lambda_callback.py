@@ -5,6 +5,7 @@ from typing import Any
 
 from .._checks import positive
 from .._loop._callback import HOOKS, Callback, no_such_hook
+from .._loop._every import next_multiple
 
 
 class LambdaCallback(Callback):
@@ -41,6 +42,6 @@ class LambdaCallback(Callback):
                 setattr(self, name, hook)
         if hooks.get("on_step_end") is not None:
             steps = 1 if every is None else positive("every", every)
-            setattr(self, "next_step", lambda step: (step // steps + 1) * steps)  # noqa: B010
+            setattr(self, "next_step", lambda step: next_multiple(step, steps))  # noqa: B010
         elif every is not None:
             raise TypeError("`every` says how often `on_step_end` is called, which isn't given.")

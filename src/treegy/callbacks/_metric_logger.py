@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from .._loop._callback import Callback, Logs
+from .._loop._every import next_multiple, steps_of
+from .._loop._training_run import TrainingRun
 from .._terms._naming import named_terms
 from ..optimizers._hyperparameters import hyperparameters
 from ._failures import Loss
@@ -35,15 +37,9 @@ class MetricLogger(Callback, abc.ABC):
     """
 
     def __init__(self, update_freq: str | int = "epoch", params: Mapping[str, Any] | None = None):
-        if update_freq == "batch":
-            update_freq = 1
-        if update_freq != "epoch" and (
-            isinstance(update_freq, bool) or not isinstance(update_freq, int) or update_freq < 1
-        ):
-            raise ValueError(f'`update_freq` is {update_freq!r}; "epoch", "batch" or a number of steps is expected.')
         if not isinstance(params, Mapping | None):
             raise TypeError(f"`params` is {params!r:.100}; a dict is expected.")
-        self._every = None if update_freq == "epoch" else int(update_freq)
+        self._every = steps_of("update_freq", update_freq, batch=True)
         self._params = dict(params or {})
         self._loss = Loss(type(self).__name__)
         self._is_open = self._in_fit = self._is_described = False
@@ -131,7 +127,7 @@ class MetricLogger(Callback, abc.ABC):
     # When it is done
 
     def next_step(self, step: int) -> int | None:
-        return None if self._every is None else (step // self._every + 1) * self._every
+        return None if self._every is None else next_multiple(step, self._every)
 
     def on_train_begin(self, logs: Logs) -> None:
         self._open()
@@ -143,7 +139,7 @@ class MetricLogger(Callback, abc.ABC):
             self.start()
         if not self._is_described:
             self._is_described = True
-            self._run.when_seen(self._describe)
+            self.training_run.when_seen(self._describe)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         if not self._loss.now:  # else it is tried again at the end of the epoch
@@ -184,8 +180,8 @@ class MetricLogger(Callback, abc.ABC):
 
     def _describe(self) -> None:
         with self._loss.of(_WRITE):
-            params = {**_hyperparameters(self._run), **self._params}
-            self.describe(params, str(self._run.engine.model.summary()))
+            run = self.training_run
+            self.describe({**_hyperparameters(run), **self._params}, str(run.model.summary()))
 
     def _write(self, values: Mapping[str, Any], axis: str, at: int, prefix: str = "") -> None:
         with self._loss.of(_WRITE):
@@ -216,14 +212,14 @@ def plain_params(params: Mapping[str, Any]) -> dict[str, bool | int | float | st
     return found
 
 
-def _hyperparameters(run: Any) -> dict[str, Any]:
+def _hyperparameters(run: TrainingRun) -> dict[str, Any]:
     """Return what a run is made with."""
-    model, schedule = run.engine.model, run.schedule
+    model = run.model
     losses, metrics = named_terms(model.loss, model.metrics)
     found = {
-        "epochs": schedule.epochs,
+        "epochs": run.epochs,
         "steps_per_epoch": run.steps_per_epoch,
-        "batch_size": getattr(run.source, "batch_size", None),
+        "batch_size": run.batch_size,
         "loss": _names(losses),
         "metrics": _names(metrics),
         "parameters": sum(np.size(leaf) for leaf in jax.tree.leaves(model.parameters)),

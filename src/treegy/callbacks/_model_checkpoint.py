@@ -9,12 +9,12 @@ from .._checks import flag, optional
 from .._describe import describe
 from .._errors import CheckpointError
 from .._loop._callback import Callback, Logs
+from .._loop._every import next_multiple, steps_of
 from .._paths import anywhere
 from .._saving._checkpoints import Checkpoints, named_arrays
 from .._saving._documents import MODEL, VERSIONS
 from .._steps._evaluated import evaluated_parameters
 from .._steps._states import States
-from ._backup_and_restore import steps_of
 from ._failures import forgiven
 from ._measured import measured
 from ._monitor import Monitor, check_mode
@@ -100,7 +100,7 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         if self._monitor is not None:
-            self._monitor.expect(self._run, type(self).__name__)
+            self._monitor.expect(self.training_run, type(self).__name__)
         best = None if self._monitor is None else self._monitor.mode
         self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best, kind=MODEL)
         self._values = self._checkpoints.values
@@ -114,22 +114,22 @@ class ModelCheckpoint(Callback):
         if self._looked:
             return
         assert self._checkpoints is not None
-        self._looked, run = True, self._run
-        later = [step for step in self._checkpoints.steps if step > run.since]
-        if later and run.since == run.start and not self._overwrite:
+        self._looked, run = True, self.training_run
+        later = [step for step in self._checkpoints.steps if step > run.process_start]
+        if later and run.process_start == run.run_start and not self._overwrite:
             raise CheckpointError(
                 f"'{self._path}' holds checkpoints of other runs, of step {', '.join(map(str, later[-3:]))}, and "
-                f"this one begins at step {run.start}. Choose another directory, remove that one, or pass "
+                f"this one begins at step {run.run_start}. Choose another directory, remove that one, or pass "
                 "`overwrite=True`."
             )
-        self._values = {step: value for step, value in self._values.items() if step <= run.since}
-        self._checkpoints.go_on_from(run.since)
+        self._values = {step: value for step, value in self._values.items() if step <= run.process_start}
+        self._checkpoints.go_on_from(run.process_start)
 
     def next_step(self, step: int) -> int | None:
-        return None if self._every is None else (step // self._every + 1) * self._every
+        return None if self._every is None else next_multiple(step, self._every)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
-        self._look({**logs, **self._run.validated})
+        self._look({**logs, **self.training_run.validated})
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self._every is None:
@@ -140,11 +140,11 @@ class ModelCheckpoint(Callback):
         assert self._checkpoints is not None
         value = None
         if self._monitor is not None:
-            value = self._monitor.read(logs, self._run, type(self).__name__)
+            value = self._monitor.read(logs, self.training_run, type(self).__name__)
             if value is None or not self._is_among_the_best(value):
                 return
         model = self.model
-        shown = measured(model, self._run, None if self._monitor is None else self._monitor.name)
+        shown = measured(model, self.training_run, None if self._monitor is None else self._monitor.name)
         trained: dict[str, Any] = named_arrays(model.states)
         others = {} if shown is model else named_arrays(shown.states)
         document = {
@@ -157,7 +157,7 @@ class ModelCheckpoint(Callback):
             "evaluated": named_arrays(States(net_params=evaluated_parameters(shown.states))),
         }
         step = int(model.states.step)
-        with forgiven(self._run.over):
+        with forgiven(self.training_run.over):
             self._checkpoints.save(step, document, value)
         if value is not None:
             self._values[step] = value

@@ -1,13 +1,15 @@
 """The metric value that a callback watches, and which of two values of it is better."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .._checks import number
 from .._describe import describe, did_you_mean
+from .._loop._callback import Logs
+from .._loop._training_run import TrainingRun
 
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),
@@ -44,7 +46,7 @@ class Monitor:
         # As Keras computes it, so that the same values are better by as much as `min_delta`.
         return value + self._min_delta < than if self.mode == "min" else value - self._min_delta > than
 
-    def expect(self, run: Any, who: str) -> None:
+    def expect(self, run: TrainingRun, who: str) -> None:
         """Before the first step: see whether there will be such a metric value.
 
         **Raises:** `KeyError` if neither training nor validation gives it, nor can a callback add it to the logs: now,
@@ -53,12 +55,12 @@ class Monitor:
 
         def check() -> None:
             names = run.names
-            if names is not None and self.name not in names and not run.callback_list.adds_to_logs:
+            if names is not None and self.name not in names and not run.adds_to_logs:
                 raise KeyError(self._missing(names, run, who))
 
         run.when_seen(check)
 
-    def read(self, logs: Mapping[str, Any], run: Any, who: str) -> float | None:
+    def read(self, logs: Logs, run: TrainingRun, who: str) -> float | None:
         """The metric value, or `None` where this epoch has none because validation wasn't due.
 
         **Raises:** `KeyError` where there never will be one.
@@ -70,14 +72,14 @@ class Monitor:
                     f"`{who}(monitor={self.name!r})`: the metric value is no scalar, but has shape {value.shape}."
                 )
             return float(value)
-        if self.name.startswith("val_") and run is not None and run.validation is not None and not run.validated:
+        if self.name.startswith("val_") and run.has_validation and not run.validated:
             return None
         raise KeyError(self._missing(logs, run, who))
 
-    def _missing(self, names: Iterable[str], run: Any, who: str) -> str:
+    def _missing(self, names: Iterable[str], run: TrainingRun, who: str) -> str:
         there = list(names)
         mend = did_you_mean(self.name, there, repr)
-        if self.name.startswith("val_") and run is not None and run.validation is None:
+        if self.name.startswith("val_") and not run.has_validation:
             mend = " There is no validation: pass `validation_data`."
         shown = ", ".join(f"{name:.60}" for name in there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
         return f"`{who}(monitor={self.name!r:.100})`: there is no such metric value, but {shown}.{mend}"

@@ -20,4 +20,4 @@ class ProgbarLogger(Callback):
         self._shown = None if show is None else tuple(show)
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._run.show(1, self._shown)
+        self.training_run.show(1, self._shown)

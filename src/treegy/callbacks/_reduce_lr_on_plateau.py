@@ -53,11 +53,11 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._begin()
-        self._monitor.expect(self._run, type(self).__name__)
+        self._monitor.expect(self.training_run, type(self).__name__)
         self._rate.check(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        value = self._monitor.read(logs, self._run, type(self).__name__)
+        value = self._monitor.read(logs, self.training_run, type(self).__name__)
         if value is None:
             return
         if self._cooling:

@@ -91,7 +91,7 @@ class TensorBoard(MetricLogger):
         if self._is_written("train", "summary/text_summary", 0):
             return  # before the run was interrupted
         hparams = importlib.import_module("tensorboardX.summary").hparams
-        names = self._run.names or ["loss"]
+        names = self.training_run.names or ["loss"]
         tags = {f"epoch_{name}": 0.0 for name in logged_names(n for n in names if not n.startswith("val_")).values()}
         experiment, begin, self._ending = hparams(plain_params(params), tags)
         writer = self._alive("train")

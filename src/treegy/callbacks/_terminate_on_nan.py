@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .._checks import flag
 from .._inspect._reads import first_line
 from .._loop._callback import Callback, Logs
+from .._loop._every import next_multiple
 
 
 class TerminateOnNaN(Callback):
@@ -50,7 +51,7 @@ class TerminateOnNaN(Callback):
         self._before = self.model
 
     def next_step(self, step: int) -> int:
-        return (step // self._every + 1) * self._every
+        return next_multiple(step, self._every)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         if not self._explain:
@@ -63,7 +64,7 @@ class TerminateOnNaN(Callback):
         from ..debug._explain_nan import explain_step
 
         try:
-            found = explain_step(self._before, self._run.last_batch)
+            found = explain_step(self._before, self.training_run.last_batch)
         except Exception as error:  # The model that was trained so far is worth more than the explanation.
             return f"It couldn't be explained: {first_line(error)}"
         return found or "Replayed operation by operation, it is finite."

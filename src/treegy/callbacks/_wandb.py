@@ -73,7 +73,7 @@ class WandB(MetricLogger):
         there = dict(self._logged.config)
         self._logged.config.update({n: v for n, v in plain_params(params).items() if n not in there})
         if self._earlier is None:
-            self.write_text("summary", summary, self._run.step)
+            self.write_text("summary", summary, self.training_run.step)
 
     def write(self, values: Mapping[str, Any], axis: str, at: int) -> None:
         for name in values:
