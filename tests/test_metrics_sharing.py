@@ -157,7 +157,7 @@ def test_figures_are_those_of_each_metric_alone(kind: str, metrics: Any, monkeyp
         if "bootstrap" not in name:  # whose draws are others
             np.testing.assert_allclose(figure, together[f"val_{name}"][0], rtol=1e-5, atol=1e-6)
 
-    monkeypatch.setattr(_objective, "_accumulates", lambda metric, term, batch: None)
+    monkeypatch.setattr(_objective, "_accumulates", lambda term, context: None)
     # Nested otherwise, so that it isn't served by the programs above.
     _, apart = make_model(kind, [metrics]).fit(x, y, validation_data=(x, y, weight), shuffle=False, **whole)
     assert list(together) == list(apart)

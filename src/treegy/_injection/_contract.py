@@ -69,14 +69,13 @@ def _collected(
     if not hints:
         return hints, arguments
     wanted = request(fn)
-    for name in wanted.collecting:
-        if name in hints:
-            if wanted.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
-                hints, values = {**hints, name: tuple[hints[name], ...]}, rest
-            else:
-                hints = {**hints, name: dict[str, hints[name]]}
-                values = {n: v for n, v in arguments.items() if n not in wanted.names and n != "return"}
-            arguments = {**arguments, name: values}
+    if wanted.args in hints:
+        hints = {**hints, wanted.args: tuple[hints[wanted.args], ...]}
+        arguments = {**arguments, wanted.args: rest}
+    if wanted.kwargs in hints:
+        others = {n: v for n, v in arguments.items() if n not in (*wanted.names, wanted.args, "return")}
+        hints = {**hints, wanted.kwargs: dict[str, hints[wanted.kwargs]]}
+        arguments = {**arguments, wanted.kwargs: others}
     return hints, arguments
 
 

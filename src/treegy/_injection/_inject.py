@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import equinox as eqx
@@ -23,22 +23,48 @@ _SHOWN = 16
 class Request(NamedTuple):
     """What a function asks for."""
 
-    signature: inspect.Signature
     names: tuple[str, ...]
     """The parameters that can be passed by name, in order."""
     required: frozenset[str]
     """Those of them that have no default."""
     positional: tuple[str, ...]
     """Those of them that can be passed by position."""
-    everything: bool
-    """Whether there is a `**kwargs` that takes whatever else there is."""
-    variadic: bool
-    """Whether there is an `*args`."""
-    collecting: tuple[str, ...]
-    """What `*args` and `**kwargs` are called, those that there are."""
+    only_positional: tuple[str, ...] = ()
+    """Those of these that can't be passed by name."""
+    args: str | None = None
+    """What `*args` is called, if there is one."""
+    kwargs: str | None = None
+    """What the `**kwargs` is called that takes whatever else there is."""
+    signature: inspect.Signature | None = None
+    """What all this was read from; `None` for what is said to be asked for, without a function that names it."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether there is a `**kwargs` that takes whatever else there is."""
+        return self.kwargs is not None
+
+    @property
+    def variadic(self) -> bool:
+        """Whether there is an `*args`."""
+        return self.args is not None
+
+    @property
+    def text(self) -> str:
+        """The signature without annotations, which are long and say nothing about names."""
+        if self.signature is None:
+            shown = [name if name in self.required else f"{name}=..." for name in self.names]
+            return cut(f"({', '.join(shown)})", 400)
+        parameters = [p.replace(annotation=p.empty) for p in self.signature.parameters.values()]
+        return cut(str(self.signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)), 400)
 
     def __contains__(self, name: object) -> bool:
         return self.everything or name in self.names
+
+    def joined(self, required: Iterable[str], optional: Iterable[str]) -> "Request":
+        """Return a request for these values as well, by name."""
+        added = dict.fromkeys(n for n in (*required, *optional) if n not in self.names)
+        newly = self.required | {n for n in required if n in added}
+        return Request((*self.names, *added), newly, self.positional, kwargs=self.kwargs)
 
 
 class Written(NamedTuple):
@@ -96,15 +122,15 @@ def request(fn: Callable[..., Any]) -> Request:
         ) from None
     parameters = signature.parameters.values()
     named = [p for p in parameters if p.kind in _NAMED]
-    kinds = {p.kind for p in parameters}
+    collecting = {p.kind: p.name for p in parameters}
     return Request(
-        signature,
         tuple(p.name for p in named),
         frozenset(p.name for p in named if p.default is p.empty),
         tuple(p.name for p in named if p.kind in _POSITIONAL),
-        inspect.Parameter.VAR_KEYWORD in kinds,
-        inspect.Parameter.VAR_POSITIONAL in kinds,
-        tuple(p.name for p in parameters if p.kind not in _NAMED),
+        tuple(p.name for p in named if p.kind is p.POSITIONAL_ONLY),
+        collecting.get(inspect.Parameter.VAR_POSITIONAL),
+        collecting.get(inspect.Parameter.VAR_KEYWORD),
+        signature,
     )
 
 
@@ -198,16 +224,33 @@ def bind(
     - `who`: how to call `fn` in an error.
     - `absent`: for names that are known but not available now, the reason.
     """
-    wanted = request(fn)
+    return taken(request(fn), places(fn), available, who, function_name(fn), absent)
+
+
+def taken(
+    wanted: Request,
+    places: Mapping[str, At],
+    available: Mapping[str, Any],
+    who: str,
+    label: str,
+    absent: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The arguments that are asked for, by name.
+
+    **Arguments:**
+
+    - `wanted`: what is asked for.
+    - `places`: which part of an argument is wanted, by its name.
+    - `available`, `who`, `absent`: as in `bind`.
+    - `label`: what is called.
+    """
     missing = [n for n in wanted.names if n in wanted.required and n not in available]
     if missing:
-        raise missing_argument(fn, missing[0], available, who, absent)
+        raise missing_argument(wanted, missing[0], available, who, label, absent)
+    arguments = {n: available[n] for n in wanted.names if n in available}
     if wanted.everything:
-        arguments = {n: available[n] for n in wanted.names if n in available}
         arguments.update({n: v for n, v in available.items() if n not in arguments})
-    else:
-        arguments = {n: available[n] for n in wanted.names if n in available}
-    for name, place in places(fn).items():
+    for name, place in places.items():
         if name in arguments:
             try:
                 arguments[name] = place(arguments[name], name)
@@ -218,23 +261,23 @@ def bind(
 
 def call(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call `fn` with arguments by name, of which positional-only ones are passed by position."""
-    signature = request(fn).signature
-    only_by_position = [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.POSITIONAL_ONLY]
+    only_by_position = request(fn).only_positional
     positional = [arguments[n] for n in only_by_position if n in arguments]
     named = {n: v for n, v in arguments.items() if n not in only_by_position}
     return fn(*positional, **named)
 
 
 def missing_argument(
-    fn: Callable[..., Any],
+    wanted: Request,
     name: str,
     available: Mapping[str, Any],
     who: str,
+    label: str,
     absent: Mapping[str, str] | None = None,
 ) -> InjectionError:
     """The error for a parameter that nothing is there for."""
     lines = [f"{who} asks for `{name}`, which is not available."]
-    lines.append(f"  signature: {function_name(fn)}{signature_text(fn)}")
+    lines.append(f"  signature: {label}{wanted.text}")
     if available:
         shown = [f"{cut(str(n), 60)} = {cut(describe(v), 120)}" for n, v in list(available.items())[:_SHOWN]]
         more = f" and {len(available) - _SHOWN} more" if len(available) > _SHOWN else ""
@@ -249,10 +292,3 @@ def missing_argument(
     else:
         lines.append("  Give it a default if it is optional.")
     return InjectionError("\n".join(lines))
-
-
-def signature_text(fn: Callable[..., Any]) -> str:
-    """The signature without annotations, which are long and say nothing about names."""
-    signature = request(fn).signature
-    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return cut(str(signature.replace(parameters=parameters, return_annotation=signature.empty)), 400)

@@ -6,7 +6,7 @@ import equinox as eqx
 
 from .._describe import describe
 from .._errors import InjectionError
-from .._injection._inject import function_name, places, request
+from .._injection._inject import function_name, request
 from .._steps._bind_self import bound_to
 from .._steps._defaults import for_module, for_terms
 from .._steps._dispatch import is_default
@@ -14,8 +14,8 @@ from .._steps._forward import inputs_of
 from .._steps._model_like import ModelLike
 from .._steps._states import States
 from .._terms._naming import named_terms
-from .._terms._read import reads
-from .._terms._term import INJECTED, Context, Term, make_term
+from .._terms._read import read
+from .._terms._term import INJECTED, Context, Term
 from .._types import PyTree
 
 # What the table says about these is that they are read; their shapes are in the table already, or are none.
@@ -64,9 +64,7 @@ def injections(model: ModelLike, states: States, x: PyTree, y: PyTree, notes: li
 
 def _terms(model: ModelLike) -> list[Term]:
     losses, metrics = named_terms(model.loss, model.metrics)
-    return [
-        make_term(kind, thing, name) for kind, group in (("loss", losses), ("metric", metrics)) for name, thing in group
-    ]
+    return [*losses, *metrics]
 
 
 def _of_module(module: Any, x: PyTree, provided: dict[str, Any]) -> Injection:
@@ -84,7 +82,7 @@ def _of_module(module: Any, x: PyTree, provided: dict[str, Any]) -> Injection:
 
 def _of_term(term: Term, available: dict[str, Any]) -> Injection:
     try:
-        values = reads(term, Context(available, 1))
+        values = read(term, Context(available, 1)).arguments
     except InjectionError as e:
         # Who it is stands in the same row already.
         return Injection(term.kind, term.name, {}, str(e).splitlines()[0].removeprefix(f"{term.who} "))
@@ -93,14 +91,14 @@ def _of_term(term: Term, available: dict[str, Any]) -> Injection:
 
 def _asked(term: Term) -> Injection:
     """What a term asks for, where no values are known."""
-    wanted = request(term.fn)
+    wanted = term.asking.request
     return Injection(term.kind, term.name, {_place(term, n): "" for n in wanted.names if n in INJECTED})
 
 
 def _place(term: Term, name: str) -> str:
     """A value as it would be spelled after `on=` and `tg.At`: `y_pred['logits']`."""
     path = [key for n, place in term.on if n == name for key in place.path]
-    inner = places(term.fn).get(name)
+    inner = term.asking.places.get(name)
     return name + "".join(f"[{key!r}]" for key in [*path, *(inner.path if inner is not None else ())])
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from .._injection._inject import request
 from .._terms._naming import named_terms
-from .._terms._term import make_term
 from ..optimizers._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
 from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default
@@ -50,5 +49,4 @@ def _reads_states(model: ModelLike, kind: str) -> bool:
     if kind == "pred":
         return False
     losses, metrics = named_terms(model.loss, model.metrics)
-    terms = [("loss", *named) for named in losses] + [("metric", *named) for named in metrics]
-    return any("states" in request(make_term(kind, thing, name).fn) for kind, name, thing in terms)
+    return any("states" in term.asking.request for term in (*losses, *metrics))

@@ -11,7 +11,7 @@ from .._describe import array_name, describe, is_arraylike, listed
 from .._errors import ContractError, InjectionError, MissingMethod
 from .._injection._contract import axes_of, check
 from .._injection._hints import Axis, first_axis
-from .._injection._inject import Request, annotations, call, function_name, missing_argument, request, signature_text
+from .._injection._inject import Request, annotations, call, function_name, missing_argument, request
 from .._terms._term import Available
 
 # What treegy provides by name; everything else that a module requires must come from `x`.
@@ -69,7 +69,7 @@ def inputs_of(module: Any, x: Any, stateful: bool) -> Inputs:
         return Inputs({}, (x,))
     raise InjectionError(
         f"{module_name(module)} takes no input, and `x` is {describe(x)}.\n"
-        f"  signature: {function_name(module)}{signature_text(module)}"
+        f"  signature: {function_name(module)}{request(module).text}"
     )
 
 
@@ -94,7 +94,7 @@ def _spread(module: Any, wanted: Request, x: tuple[Any, ...], stateful: bool) ->
             )
         raise InjectionError(
             f"{module_name(module)} takes {takes} input{'' if takes == '1' else 's'}, and `x` is a tuple of {len(x)}.\n"
-            f"  signature: {function_name(module)}{signature_text(module)}\n"
+            f"  signature: {function_name(module)}{request(module).text}\n"
             f"  x = {describe(x)}{also}"
         )
     return Inputs(dict(zip(places, x, strict=False)), ())
@@ -105,7 +105,10 @@ def takes_batch(module: Any, inputs: Inputs, batched: bool | None) -> bool:
     if batched is not None:
         return batched
     hints, wanted = annotations(module), request(module)
-    named = [*inputs.by_name, *(wanted.collecting if inputs.rest or wanted.everything else ())]
+    named = [
+        *inputs.by_name,
+        *(name for name in (wanted.args, wanted.kwargs) if name is not None and (inputs.rest or wanted.everything)),
+    ]
     return any(first_axis(hints[n]) == "batch" for n in named if n in hints)
 
 
@@ -158,7 +161,7 @@ def forward(
     if missing and not inputs.rest:
         given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
         absent = {missing[0]: _where_x_went(x, inputs), **_ABSENT}
-        raise missing_argument(module, missing[0], given, module_name(module), absent)
+        raise missing_argument(wanted, missing[0], given, module_name(module), function_name(module), absent)
     stateful = "state" in named
     if x is None or size is None or takes_batch(module, inputs, batched):
         return _call(module, inputs, named, stateful)

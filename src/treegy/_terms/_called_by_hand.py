@@ -1,6 +1,5 @@
 """A loss or metric that is called by hand, outside of a model: `loss(y_true=..., y_pred=...)`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,28 +8,25 @@ import jax.numpy as jnp
 
 from .._describe import did_you_mean, is_arraylike
 from .._errors import InjectionError
-from .._injection._inject import function_name, request
-from ._term import INJECTED
+from ._term import INJECTED, Asking
 
 
-def standing_alone(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def standing_alone(asking: Asking, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The values there are when a loss or metric is called by hand: positional ones go by the order of `call`.
 
     NumPy arrays become jax arrays, as they do in a step.
     """
-    names = request(fn).positional
+    wanted, label = asking.request, asking.label
+    names = wanted.positional
     if len(args) > len(names):
-        raise InjectionError(
-            f"`{function_name(fn)}` takes at most {len(names)} positional arguments, and got {len(args)}."
-        )
+        raise InjectionError(f"`{label}` takes at most {len(names)} positional arguments, and got {len(args)}.")
     twice = [n for n in names[: len(args)] if n in kwargs]
     if twice:
-        raise InjectionError(f"`{function_name(fn)}` got `{twice[0]}` twice, by position and by name.")
-    wanted = request(fn)
+        raise InjectionError(f"`{label}` got `{twice[0]}` twice, by position and by name.")
     unknown = [n for n in kwargs if n not in wanted and n not in INJECTED]
     if unknown:
         hint = did_you_mean(unknown[0], [*wanted.names, *INJECTED])
-        raise InjectionError(f"`{function_name(fn)}` doesn't ask for `{unknown[0]}`.{hint}")
+        raise InjectionError(f"`{label}` doesn't ask for `{unknown[0]}`.{hint}")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return {k: jax.tree.map(_as_jax, v) for k, v in given.items()}
 

@@ -4,19 +4,21 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError
-from .._injection._inject import request
+from .._types import PyTree
 from .._warn import warn
 from ._outcome import outcome, pieces
-from ._read import placed
+from ._read import Reading
 from ._term import OF_EXAMPLES, Context, Term
 from ._weights import Masked
 
 
-def elements_hint(term: Term, context: Context, values: Any, weight: Any) -> str:
-    labels: Any = _examples_of(term, context).get("y_true")
+def elements_hint(reading: Reading, weight: Any) -> str:
+    """Return how weights of single elements are used, if these may be some."""
+    labels: Any = reading.arguments.get("y_true")
     if not is_arraylike(labels) or weight is None or labels.shape != weight.shape:
         return ""
     return (
@@ -25,17 +27,10 @@ def elements_hint(term: Term, context: Context, values: Any, weight: Any) -> str
     )
 
 
-def _examples_of(term: Term, context: Context) -> dict[str, Any]:
-    """Return those of the examples' values that a term asks for."""
-    wanted = request(term.fn)
-    names = [name for name in OF_EXAMPLES if name in wanted and name in context.available]
-    return {name: placed(term, name, context.available[name]) for name in names}
-
-
-def check_is_per_example(term: Term, part: str, who: str, values: Any, context: Context) -> None:
+def check_is_per_example(term: Term, part: str, who: str, values: Array, context: Context, reading: Reading) -> None:
     """Raise unless the values have the batch as their first axis; warn where another one is the batch as well."""
     size = context.size
-    read = jax.tree.leaves(_examples_of(term, context))
+    read = jax.tree.leaves(reading.examples())
     elsewhere = {n for a in read if is_arraylike(a) for n in a.shape[1:]} | set(values.shape[1:])
     if values.shape[0] == size and size not in elsewhere:
         return
@@ -46,14 +41,14 @@ def check_is_per_example(term: Term, part: str, who: str, values: Any, context: 
     if values.shape[0] % size:
         raise ContractError(message)
     # Lengths that happen to be equal are told apart by a batch of another size; some functions take even ones alone.
-    larger, other = size + 1, _shape_at(term, part, context, size + 1)
+    larger, other = size + 1, _shape_at(term, part, context, reading, size + 1)
     if isinstance(other, Exception):
-        larger, other = 2 * size, _shape_at(term, part, context, 2 * size)
+        larger, other = 2 * size, _shape_at(term, part, context, reading, 2 * size)
     if isinstance(other, Exception):
         if _is_about_shapes(other):
             warn(
                 f"{who} returned values {array_name(values)}, and fails for batches of another size than {size}: is "
-                f"{_shapes_text(term, context)} broadcast along the wrong axis, which is as long? Its metric value is "
+                f"{_shapes_text(reading)} broadcast along the wrong axis, which is as long? Its metric value is "
                 "that of such a batch alone."
             )
         return
@@ -64,13 +59,13 @@ def check_is_per_example(term: Term, part: str, who: str, values: Any, context: 
     if any(a != b for a, b in zip(values.shape[1:], other[1:], strict=True)):
         warn(
             f"{who} returned values {array_name(values)}, which compare each of {size} examples with each: is "
-            f"{_shapes_text(term, context)} broadcast? Give both the same shape. If pairs are meant, its metric value "
+            f"{_shapes_text(reading)} broadcast? Give both the same shape. If pairs are meant, its metric value "
             "depends on how the examples are cut into batches."
         )
 
 
-def _shapes_text(term: Term, context: Context) -> str:
-    shown = [f"`{name}` {describe(value)}" for name, value in _examples_of(term, context).items() if value is not None]
+def _shapes_text(reading: Reading) -> str:
+    shown = [f"`{name}` {describe(value)}" for name, value in reading.examples().items() if value is not None]
     return " against ".join(shown) or "`x`"
 
 
@@ -79,7 +74,7 @@ def _is_about_shapes(error: Exception) -> bool:
     return isinstance(error, TypeError | ValueError) and not isinstance(error, jax.errors.JAXTypeError)
 
 
-def _shape_at(term: Term, part: str, context: Context, size: int) -> tuple[int, ...] | Exception:
+def _shape_at(term: Term, part: str, context: Context, reading: Reading, size: int) -> tuple[int, ...] | Exception:
     """Return the shape of the values for a batch of another size; the error if the function doesn't take one."""
 
     def resized(leaf: Any) -> Any:
@@ -87,14 +82,14 @@ def _shape_at(term: Term, part: str, context: Context, size: int) -> tuple[int, 
             return leaf
         return jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
 
-    names = [name for name in (*OF_EXAMPLES, "sample_weight") if name in context.available]
-    examples = jax.tree.map(resized, ({n: context.available[n] for n in names}, context.sample_weight))
+    names = [name for name in (*OF_EXAMPLES, "sample_weight") if name in reading.arguments]
+    examples = jax.tree.map(resized, ({n: reading.arguments[n] for n in names}, reading.weight))
     axes = {n: axis._replace(length=size) if n == "batch" else axis for n, axis in (context.vocabulary or {}).items()}
 
-    def values(examples: Any) -> Any:
-        available, weight = examples
-        resized = Context({**context.available, **available}, size, weight, axes)
-        found = pieces(outcome(term, resized).result)[part]
+    def values(examples: tuple[dict[str, Any], PyTree]) -> Any:
+        arguments, weight = examples
+        resized = context._replace(size=size, vocabulary=axes)
+        found = pieces(outcome(term, resized, Reading({**reading.arguments, **arguments}, weight)).result)[part]
         return found.values if isinstance(found, Masked) else found
 
     try:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike, is_traced
 from .._errors import ContractError, DataError
-from .._injection._inject import bind, request
 from ._naming import named_terms
-from ._read import placed, reads, weighted
-from ._term import Context, Term, make_term
+from ._read import Reading, arguments_of, placed
+from ._term import Context, Term
 from ._weights import lined_up
 
 _INDICES, _COLUMN, _ONE_HOT, _SEVERAL = "indices", "column", "one-hot", "several"
@@ -85,20 +85,19 @@ def _as_array(given: Any, table: Any, name: str) -> Any:
 # Under a trace
 
 
-def with_class_weight(term: Term, context: Context) -> tuple[Term, Context]:
-    """Return a batch whose weights include those of the classes, if the loss reads labels; and the loss to read them.
+def with_class_weight(term: Term, context: Context, reading: Reading) -> Reading:
+    """Return what a loss reads, with weights that include those of the classes, if it reads labels.
 
     A label that has no weight gets NaN, so that it can't go unnoticed where labels can't be looked at.
     """
     tables = context.available.get("class_weight")
-    if tables is None or "y_true" not in request(term.fn) or context.available.get("y_true") is None:
-        return term, context
+    if tables is None or reading.arguments.get("y_true") is None:
+        return reading
     table = placed(term, "class_weight", tables)
     if table is None:
-        return term, context
+        return reading
     _check_table(term, table)
-    weight = _class_weights(term, context, jnp.asarray(table))
-    given = placed(term, "sample_weight", context.sample_weight)
+    weight, given = _class_weights(term, reading, jnp.asarray(table)), reading.weight
     if given is not None:
         given = jnp.asarray(given)
         if given.ndim > weight.ndim:
@@ -107,7 +106,7 @@ def with_class_weight(term: Term, context: Context) -> tuple[Term, Context]:
             given = lined_up(given, weight, "sample_weight")
         # A weight of 0 removes the example, whatever its label is.
         weight = jnp.where(given == 0, jnp.zeros_like(weight), weight) * given.astype(weight.dtype)
-    return weighted(term, context, weight)
+    return reading.weighing(term, weight)
 
 
 def _check_table(term: Term, table: Any) -> None:
@@ -120,8 +119,8 @@ def _check_table(term: Term, table: Any) -> None:
         raise ContractError(f"`class_weight` is {array_name(table)}; one weight for each class is expected.")
 
 
-def _class_weights(term: Term, context: Context, table: Any) -> Any:
-    read = reads(term, context)
+def _class_weights(term: Term, reading: Reading, table: Array) -> Array:
+    read = arguments_of(term, reading)
     labels = read["y_true"]
     if not is_arraylike(labels):
         raise ContractError(
@@ -135,7 +134,7 @@ def _class_weights(term: Term, context: Context, table: Any) -> Any:
         found.append(Labelled(term, form))
     if not is_traced((labels, table)):
         # Run eagerly, nothing was traced before.
-        _check(term, form, labels, table, placed(term, "sample_weight", context.sample_weight))
+        _check(term, form, labels, table, reading.weight)
     if form == _SEVERAL:
         columns = jnp.arange(labels.shape[-1])
         return jnp.broadcast_to(_looked_up(table, columns, columns < table.shape[0]), labels.shape)
@@ -189,7 +188,7 @@ def as_used_table(loss: Any, class_weight: Any) -> Any:
     table = as_table(class_weight)
     if table is None:
         return None
-    asked = [request(make_term("loss", thing, name).fn) for name, thing in named_terms(loss, None)[0]]
+    asked = [term.asking.request for term in named_terms(loss, None)[0]]
     if asked and not any("y_true" in wanted or "class_weight" in wanted for wanted in asked):
         raise DataError("`class_weight` is given, and would be ignored: no loss asks for `y_true`.")
     return table
@@ -218,7 +217,8 @@ def _check_labels(labelled: Labelled, y: Any, sample_weight: Any, tables: Any) -
     table = placed(term, "class_weight", tables)
     if y is None or table is None:
         return
-    bound = bind(term.fn, {**dict.fromkeys(request(term.fn).names), "y_true": placed(term, "y_true", y)}, term.who)
+    anything = dict.fromkeys(term.asking.request.names)
+    bound = term.asking.take({**anything, "y_true": placed(term, "y_true", y)}, term.who)
     _check(term, form, bound["y_true"], table, placed(term, "sample_weight", sample_weight))
 
 

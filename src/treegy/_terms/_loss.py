@@ -1,7 +1,7 @@
 """`Loss`: the base class of losses."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -12,7 +12,7 @@ from ._accumulator import compute_all
 from ._called_by_hand import standing_alone
 from ._naming import default_name
 from ._reduce import parts, reducer, scaled, unreduced
-from ._term import REDUCTIONS, Context, make_term, size_of
+from ._term import REDUCTIONS, Asking, Context, make_term, size_of
 
 
 class Loss(eqx.Module):
@@ -80,9 +80,9 @@ class Loss(eqx.Module):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of each example. Takes whatever it names."""
 
-    def _function(self) -> Callable[..., Any]:
-        """What is called with the values that its signature names."""
-        return self.call
+    def _asking(self) -> Asking:
+        """Return what is asked for, and what is made of it: what `call` names, and what it returns."""
+        return Asking.of(self.call)
 
     def __call__(self, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
         """The reduced, weighted loss: a scalar, or a dict of them for a loss of several parts.
@@ -94,7 +94,7 @@ class Loss(eqx.Module):
         - `step`: where `weight` is a schedule, the step whose weight is meant.
         """
         term = make_term("loss", self, default_name("loss", self))
-        values = standing_alone(term.fn, args, {**kwargs, "sample_weight": sample_weight})
+        values = standing_alone(term.asking, args, {**kwargs, "sample_weight": sample_weight})
         context = Context(values, size_of(values), values["sample_weight"])
         if self.reduction == "none":
             return unreduced(term, context)

@@ -1,7 +1,7 @@
 """`Metric`: the base class of metrics."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -11,7 +11,7 @@ from ._accumulator import Mean
 from ._called_by_hand import standing_alone
 from ._naming import default_name
 from ._reduce import parts
-from ._term import Context, make_term, size_of
+from ._term import Asking, Context, make_term, size_of
 
 
 class Metric(eqx.Module):
@@ -60,9 +60,9 @@ class Metric(eqx.Module):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The value of each example, or an accumulator. Takes whatever it names."""
 
-    def _function(self) -> Callable[..., Any]:
-        """What is called with the values that its signature names."""
-        return self.call
+    def _asking(self) -> Asking:
+        """Return what is asked for, and what is made of it: what `call` names, and what it returns."""
+        return Asking.of(self.call)
 
     def __call__(self, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
         """This batch's [`treegy.Accumulator`][], or a dict of them for a metric of several parts.
@@ -73,6 +73,6 @@ class Metric(eqx.Module):
         - `sample_weight`: `(batch, ...)`, lining up with the leading axes of the values.
         """
         term = make_term("metric", self, default_name("metric", self))
-        values = standing_alone(term.fn, args, {**kwargs, "sample_weight": sample_weight})
+        values = standing_alone(term.asking, args, {**kwargs, "sample_weight": sample_weight})
         accumulators = parts(term, Context(values, size_of(values), values["sample_weight"]), Mean.of)
         return accumulators[""] if list(accumulators) == [""] else accumulators

@@ -3,32 +3,27 @@
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._injection._inject import written
+from .._types import PyTree
 from ._accumulator import unique
+from ._term import Kind, Term, is_term_object, make_term
 
 TOTAL = "loss"
 
 
-class Named(NamedTuple):
-    """A loss or metric of a model, and what it is called in the logs."""
-
-    name: str
-    thing: Any
-
-
-def named_terms(loss: Any, metrics: Any) -> tuple[list[Named], list[Named]]:
-    """The losses and the metrics of a model, by their names in the logs.
+def named_terms(loss: PyTree, metrics: PyTree) -> tuple[list[Term], list[Term]]:
+    """The losses and the metrics of a model, with their names in the logs.
 
     Keys of dicts become prefixes, positions in lists nothing. Names are unique over both; `loss` is the total.
     """
     taken = {TOTAL}
-    losses = [Named(unique_in(n, taken), thing) for n, thing in _flat("loss", loss, "")]
-    return losses, [Named(unique_in(n, taken), thing) for n, thing in _flat("metric", metrics, "")]
+    losses = [make_term("loss", thing, unique_in(n, taken)) for n, thing in _flat("loss", loss, "")]
+    return losses, [make_term("metric", thing, unique_in(n, taken)) for n, thing in _flat("metric", metrics, "")]
 
 
-def _flat(kind: str, nest: Any, prefix: str) -> list[tuple[str, Any]]:
+def _flat(kind: Kind, nest: Any, prefix: str) -> list[tuple[str, Any]]:
     if nest is None:
         return []
     if isinstance(nest, Mapping):
@@ -44,15 +39,15 @@ def unique_in(name: str, taken: set[str]) -> str:
     return found
 
 
-def default_name(kind: str, thing: Any) -> str:
+def default_name(kind: Kind, thing: Any) -> str:
     """The name of a loss or metric in the logs: what it was given, else made of the function's or class's name.
 
     `MSE` becomes `mse`, `MyMSELoss` `my_mse_loss`, `F1Score` `f1_score`. A loss ends in `_loss`, unless "loss" occurs
     in its name already.
     """
-    name = getattr(thing, "name", None) if hasattr(thing, "_function") else None
+    name = getattr(thing, "name", None) if is_term_object(thing) else None
     if name is None:
-        name = _class_name(thing) if hasattr(thing, "_function") else _function_name(thing)
+        name = _class_name(thing) if is_term_object(thing) else _function_name(thing)
         name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
         name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
     return f"{name}_loss" if kind == "loss" and "loss" not in name else name

@@ -1,7 +1,7 @@
 """A nest of losses and metrics -> the total, the logs, and which value each of them reads."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
@@ -11,9 +11,9 @@ from .._describe import cut, describe
 from ._accumulator import Accumulator, Mean, Total
 from ._class_weight import with_class_weight
 from ._naming import TOTAL, named_terms, unique_in
-from ._read import seen
+from ._read import read, seen
 from ._reduce import parts, reducer, scaled
-from ._term import Context, Term, make_term
+from ._term import Context, Term, is_term_object
 
 
 def in_order(nest: Any) -> Any:
@@ -35,7 +35,7 @@ def check_terms(kind: str, argument: str, nest: Any) -> None:
             raise TypeError(f"`{where}` is the string {thing!r}; {expected}.")
         if isinstance(thing, type):
             raise TypeError(f"`{where}` is the class `{thing.__name__}`; make an instance of it: `{thing.__name__}()`.")
-        if thing is None or not (callable(thing) or hasattr(thing, "_function")):
+        if thing is None or not (callable(thing) or is_term_object(thing)):
             raise TypeError(f"`{where}` is {describe(thing)}; {expected}.")
         if getattr(thing, "reduction", None) == "none":
             raise ValueError(
@@ -59,7 +59,7 @@ def evaluate(loss: Any, metrics: Any, context: Context) -> tuple[Any, dict[str, 
     **Arguments:**
 
     - `loss`, `metrics`: nests of losses and metrics.
-    - `batch`: the values there are.
+    - `context`: the values there are.
 
     **Returns:**
 
@@ -68,27 +68,27 @@ def evaluate(loss: Any, metrics: Any, context: Context) -> tuple[Any, dict[str, 
     """
     losses, others = named_terms(loss, metrics)
     entering: dict[str, Accumulator] = {}
-    for i, (name, thing) in enumerate(losses):
-        term, own = with_class_weight(make_term("loss", thing, name), context)
-        with jax.named_scope(f"loss {name}"):
-            found = parts(term, _with_key(own, i), reducer(term.reduction))
-            _add(entering, name, {k: scaled(term, v, own) for k, v in found.items()})
+    for i, term in enumerate(losses):
+        own = _with_key(context, i)
+        with jax.named_scope(f"loss {term.name}"):
+            reading = with_class_weight(term, own, read(term, own))
+            found = parts(term, own, reducer(term.reduction), reading)
+            _add(entering, term.name, {k: scaled(term, v, own) for k, v in found.items()})
     logs: dict[str, Accumulator] = OrderedDict()
     if entering:
         logs[TOTAL] = Total(entering.values())
         _add(logs, "", entering)
     known: dict[Any, Accumulator] = {}
-    for i, (name, thing) in enumerate(others):
-        term = make_term("metric", thing, name)
-        what = _accumulates(thing, term, context)
-        with jax.named_scope(f"metric {name}"):
+    for i, term in enumerate(others):
+        what = _accumulates(term, context)
+        with jax.named_scope(f"metric {term.name}"):
             if what in known:
-                found = {"": thing._metric_value(known[what])}
+                found = {"": term.thing._metric_value(known[what])}
             else:
                 found = parts(term, _with_key(context, len(losses) + i), Mean.of)
         if what is not None:
             known[what] = _accumulated(found[""])
-        _add(logs, name, found)
+        _add(logs, term.name, found)
     total = logs[TOTAL].compute() if entering else jnp.zeros(())
     return total, logs
 
@@ -108,12 +108,13 @@ def _add(logs: dict[str, Accumulator], name: str, found: Mapping[str, Accumulato
         logs[unique_in("/".join(p for p in (name, part) if p), taken)] = accumulator
 
 
-def _accumulates(metric: Any, term: Term, context: Context) -> Any:
+def _accumulates(term: Term, context: Context) -> Hashable:
     """What a metric accumulates, equal for those that accumulate the same; None if that is its own.
 
-    A metric may say so by two methods: `_accumulates(batch)` of the batch as it sees it, and `_figure(accumulated)`,
-    which makes its accumulator of what another has accumulated.
+    A metric may say so by two methods: `_accumulates(context)` of the batch as it sees it, and
+    `_metric_value(accumulated)`, which makes its accumulator of what another has accumulated.
     """
+    metric = term.thing
     what = metric._accumulates(seen(term, context)) if hasattr(metric, "_accumulates") else None
     try:
         hash(what)

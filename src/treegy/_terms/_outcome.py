@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from .._describe import is_arraylike
 from .._errors import ContractError
 from .._injection._contract import check
-from .._injection._inject import call
-from ._read import placed, reads
-from ._term import Context, OverBatch, Term
+from .._types import PyTree
+from ._read import Reading, arguments_of
+from ._term import Context, Term
 
 
 class Outcome(NamedTuple):
@@ -23,29 +23,26 @@ class Outcome(NamedTuple):
     values that the function averages itself."""
 
 
-def outcome(term: Term, context: Context) -> Outcome:
+def outcome(term: Term, context: Context, reading: Reading) -> Outcome:
     """Call a term's function, its arguments and result checked against their annotations."""
-    arguments = reads(term, context)
+    asking, arguments = term.asking, arguments_of(term, reading)
     vocabulary = context.vocabulary or {}
     if term.local_axes:
         vocabulary = {"batch": vocabulary["batch"]} if "batch" in vocabulary else {}
-    try:
-        check(term.fn, arguments, who=term.who, vocabulary=vocabulary)
-    except ContractError as e:
-        raise ContractError(f"{e}{_outputs_hint(term, arguments, str(e))}") from None
-    elements = weighted_elements(term, context, arguments)
+    if asking.fn is not None:
+        try:
+            check(asking.fn, arguments, who=term.who, vocabulary=vocabulary)
+        except ContractError as e:
+            raise ContractError(f"{e}{_outputs_hint(term, arguments, str(e))}") from None
+    elements = weighted_elements(term, arguments, reading.weight)
     called = arguments if elements is None else by_element(arguments)
     try:
-        if isinstance(term.fn, OverBatch):
-            weight = called.get("sample_weight")
-            result = term.fn.over(Context(called, context.size, weight, vocabulary))
-        else:
-            result = call(term.fn, called)
+        result = asking.run(Context(called, context.size, called.get("sample_weight"), vocabulary))
     except ContractError as e:
         # Raised by the mathematics, which doesn't know who called it.
         raise ContractError(f"{term.who}: {e}") from None
-    if elements is None:
-        check(term.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
+    if elements is None and asking.fn is not None and asking.returns_result:
+        check(asking.fn, {**arguments, "return": result}, who=term.who, vocabulary=vocabulary)
     return Outcome(result, elements)
 
 
@@ -62,10 +59,9 @@ def _outputs_hint(term: Term, arguments: Mapping[str, Any], message: str) -> str
     return ""
 
 
-def weighted_elements(term: Term, context: Context, arguments: Mapping[str, Any]) -> int | None:
+def weighted_elements(term: Term, arguments: Mapping[str, Any], weight: PyTree) -> int | None:
     """Return how many elements an example's mean is of, if there is a weight for each of them, else `None`."""
     labels: Any = arguments.get("y_true")
-    weight = placed(term, "sample_weight", context.sample_weight)
     if not term.elementwise or not is_arraylike(labels) or not is_arraylike(weight):
         return None
     return labels.shape[-1] if len(labels.shape) > 1 and tuple(weight.shape) == tuple(labels.shape) else None

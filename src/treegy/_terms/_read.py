@@ -1,13 +1,13 @@
 """What a loss or metric reads: the values that it asks for, of the part that `on=` selects, and its weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from .._describe import did_you_mean, is_arraylike, listed
 from .._errors import InjectionError
 from .._injection._at import Selection
-from .._injection._inject import Request, bind, request
+from .._types import PyTree
 from ._term import OF_EXAMPLES, Context, Term
 from ._weights import cleared
 
@@ -21,27 +21,54 @@ _ABSENT = {
 }
 
 
-def reads(term: Term, context: Context) -> dict[str, Any]:
-    """The values that a term asks for, as it gets them.
+class Reading(NamedTuple):
+    """What a term reads in one batch."""
+
+    arguments: dict[str, Any]
+    """The values that it asks for, by name."""
+    weight: PyTree
+    """The weights of the examples; `None` where there are none."""
+
+    def weighing(self, term: Term, weight: PyTree) -> "Reading":
+        """Return the same with other weights."""
+        # A `call` that names `sample_weight` sees all of it: what it makes an accumulator of isn't weighted afterwards.
+        seen = {**self.arguments, "sample_weight": weight} if "sample_weight" in term.asking.request else self.arguments
+        return Reading(seen, weight)
+
+    def examples(self) -> dict[str, Any]:
+        """Return those of the arguments that are about examples."""
+        return {name: self.arguments[name] for name in OF_EXAMPLES if name in self.arguments}
+
+
+def read(term: Term, context: Context) -> Reading:
+    """Return what a term reads in a batch.
+
+    **Raises:** [`treegy.InjectionError`][] for what isn't there.
+    """
+    _check_on(term)
+    arguments = term.asking.take(seen(term, context).available, term.who, _ABSENT)
+    return Reading(arguments, placed(term, "sample_weight", context.sample_weight))
+
+
+def arguments_of(term: Term, reading: Reading) -> dict[str, Any]:
+    """Return what a term is called with.
 
     A loss, which is differentiated, gets no examples that aren't finite where their weight is 0.
     """
-    _check_on(term, request(term.fn))
-    values = bind(term.fn, seen(term, context).available, term.who, _ABSENT)
-    weight = placed(term, "sample_weight", context.sample_weight)
-    if term.kind != "loss" or not is_arraylike(weight):
-        return values
-    return {k: cleared(v, jnp.asarray(weight)) if k in OF_EXAMPLES else v for k, v in values.items()}
+    if term.kind != "loss" or not is_arraylike(reading.weight):
+        return reading.arguments
+    weight = jnp.asarray(reading.weight)
+    return {k: cleared(v, weight) if k in OF_EXAMPLES else v for k, v in reading.arguments.items()}
 
 
 def seen(term: Term, context: Context) -> Context:
-    """A batch with the parts that `on=` says of what the term asks for."""
-    wanted = request(term.fn)
+    """Return a batch with the parts that `on=` selects of what the term asks for."""
+    wanted = term.asking.request
     available = {k: placed(term, k, v) if k in wanted else v for k, v in context.available.items()}
     return context._replace(available=available)
 
 
-def placed(term: Term, name: str, value: Any) -> Any:
+def placed(term: Term, name: str, value: PyTree) -> PyTree:
     """Return the part of a value that `on=` selects. Weights that weren't given have no parts.
 
     From weights by output, such as a dict of them, `on=` selects what it selects from the labels.
@@ -60,18 +87,11 @@ def placed(term: Term, name: str, value: Any) -> Any:
         raise InjectionError(f"{term.who} has `on={_on_text(term.on)}`, but {e}") from None
 
 
-def weighted(term: Term, context: Context, weight: Any) -> tuple[Term, Context]:
-    """A term, and a batch in which its weights are these, in place of those that `on=` says."""
-    # A `call` that names `sample_weight` sees all of it: what it makes an accumulator of isn't weighted afterwards.
-    available = {**context.available, "sample_weight": weight}
-    on = tuple(pair for pair in term.on if pair[0] != "sample_weight")
-    return term._replace(on=on), context._replace(sample_weight=weight, available=available)
-
-
-def _check_on(term: Term, wanted: Request) -> None:
+def _check_on(term: Term) -> None:
     """Refuse an `on={...}` about what the function doesn't ask for. Weights count without being asked for."""
     if _is_both(term.on):
         return
+    wanted = term.asking.request
     for name, _ in term.on:
         if name not in wanted and name != "sample_weight":
             raise InjectionError(

@@ -7,26 +7,30 @@ import jax.numpy as jnp
 
 from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError, InjectionError
-from .._injection._inject import request
 from ._accumulator import Accumulator, Mean, Scaled, Sum, is_accumulator
 from ._check_per_example import check_is_per_example, elements_hint
 from ._outcome import outcome, pieces
-from ._read import placed
+from ._read import Reading, read
 from ._term import OF_EXAMPLES, Context, Term
 from ._weights import Masked, as_summand, weigh
 
+Reduce = Callable[[Any, Any, Any], Accumulator]
+"""Makes an accumulator of values, their weights and their mask."""
 
-def parts(term: Term, context: Context, reduce: Callable[[Any, Any, Any], Accumulator]) -> dict[str, Accumulator]:
+
+def parts(term: Term, context: Context, reduce: Reduce, reading: Reading | None = None) -> dict[str, Accumulator]:
     """The accumulators of a term in one batch: by part for one that returns a dict, under `""` otherwise.
 
     **Arguments:**
 
     - `term`: the loss or metric.
-    - `batch`: what it is evaluated on.
+    - `context`: what it is evaluated on.
     - `reduce`: makes an accumulator of values, their weights and their mask.
+    - `reading`: what it reads there, if that isn't simply what the context has, but weighed otherwise.
     """
-    result, elements = outcome(term, context)
-    return {name: _part(term, name, v, elements, context, reduce) for name, v in pieces(result).items()}
+    reading = read(term, context) if reading is None else reading
+    result, elements = outcome(term, context, reading)
+    return {name: _part(term, name, v, elements, context, reading, reduce) for name, v in pieces(result).items()}
 
 
 def _part(
@@ -35,11 +39,12 @@ def _part(
     result: Any,
     elements: int | None,
     context: Context,
-    reduce: Callable[[Any, Any, Any], Accumulator],
+    reading: Reading,
+    reduce: Reduce,
 ) -> Accumulator:
-    wanted = request(term.fn)
+    wanted = term.asking.request
     of_examples = any(name in wanted for name in OF_EXAMPLES)
-    weight = placed(term, "sample_weight", context.sample_weight) if of_examples else None
+    weight = reading.weight if of_examples else None
     who = term.who + (f", part `{part}`," if part else "")
     if is_accumulator(result):
         if weight is not None and "sample_weight" not in wanted:
@@ -62,18 +67,18 @@ def _part(
             raise ContractError(f"{who} returned `Masked` values that are a scalar: return one value per example.")
         return _of_batch(values, context.size, of_examples, reduce)
     if of_examples and elements is None:
-        check_is_per_example(term, part, who, values, context)
+        check_is_per_example(term, part, who, values, context, reading)
     if elements is not None and isinstance(reduce(jnp.zeros(()), None, None), Sum):
         # The sum over examples of their means.
         values = values / elements
     try:
         return reduce(values, weight, mask)
     except ContractError as e:
-        hint = "" if term.elementwise or elements is not None else elements_hint(term, context, values, weight)
+        hint = "" if term.elementwise or elements is not None else elements_hint(reading, weight)
         raise ContractError(f"{who}: {e}{hint}") from None
 
 
-def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Callable[[Any, Any, Any], Accumulator]) -> Accumulator:
+def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Reduce) -> Accumulator:
     """A scalar: a metric value of the whole batch, counted once for each example."""
     probe = reduce(value, None, None)
     if isinstance(probe, Sum):
@@ -104,7 +109,7 @@ def as_weight(who: str, weight: Any) -> Any:
     )
 
 
-def reducer(reduction: str) -> Callable[[Any, Any, Any], Accumulator]:
+def reducer(reduction: str) -> Reduce:
     """How a reduction makes an accumulator of values, their weights and their mask."""
     if reduction == "sum_over_batch_size":
         return Mean.of_examples
@@ -115,12 +120,13 @@ def reducer(reduction: str) -> Callable[[Any, Any, Any], Accumulator]:
 
 def unreduced(term: Term, context: Context) -> Any:
     """The weighted values themselves, for `reduction="none"`."""
-    result, elements = outcome(term, context)
+    reading = read(term, context)
+    result, elements = outcome(term, context, reading)
     factor = _factor(term, context)
 
     def one(part: Any) -> Any:
         values, mask = (part.values, part.mask) if isinstance(part, Masked) else (part, None)
-        weighted = weigh(values, placed(term, "sample_weight", context.sample_weight), mask)[0]
+        weighted = weigh(values, reading.weight, mask)[0]
         weighted = weighted if elements is None else jnp.mean(weighted, axis=-1)
         return weighted if factor is None else weighted * factor.astype(weighted.dtype)
 

@@ -4,18 +4,18 @@ A loss and a metric are the same kind of thing, a function that asks for values 
 (or an `Accumulator`). What they have in common is here; how the values are then averaged differs.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import jax
 
 from .._describe import is_arraylike
-from .._injection._at import Selection
+from .._injection._at import At, Selection
 from .._injection._hints import Vocabulary
-from .._injection._inject import function_name, written
+from .._injection._inject import Request, call, function_name, places, request, taken, written
 
 Available = Mapping[str, Any]
+Kind = Literal["loss", "metric"]
 
 REDUCTIONS = ("sum_over_batch_size", "weighted_mean", "sum", "none")
 
@@ -51,29 +51,43 @@ class Context(NamedTuple):
     """The axes that mean the same in every loss and metric of a model; only `batch` where it is empty."""
 
 
-class OverBatch:
-    """A function of a whole `Context`: what metrics that wrap another one are, which pass it on.
+class Asking(NamedTuple):
+    """What a loss or metric asks for, and what is made of it."""
 
-    Its signature says which values it reads, `sample_weight` among them, so that these are checked to be there.
-    """
+    label: str
+    """How errors call what is called: `MSE.call`."""
+    request: Request
+    run: Callable[[Context], Any]
+    """Computes the result from a context whose values are those that were asked for."""
+    fn: Callable[..., Any] | None = None
+    """The function whose annotations say what its arguments are, if there is one."""
+    returns_result: bool = True
+    """Whether what that function returns is the result, which then fits its annotation."""
 
-    def __init__(self, who: str, parameters: Iterable[inspect.Parameter], over: Callable[[Context], Any]):
-        self.over = over
-        self.__qualname__ = who
-        self.__signature__ = inspect.Signature(list(parameters))
+    @classmethod
+    def of(cls, fn: Callable[..., Any]) -> "Asking":
+        """Return what a function asks for that is called with the values that its signature names."""
+        return cls(function_name(fn), request(fn), lambda context: call(fn, context.available), fn)
 
-    def __call__(self, **values: Any) -> Any:
-        return self.over(Context(values, size_of(values), values.get("sample_weight")))
+    @property
+    def places(self) -> Mapping[str, At]:
+        """Which parts of the values are wanted, by the annotations."""
+        return {} if self.fn is None else places(self.fn)
+
+    def take(self, available: Available, who: str, absent: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the values that are asked for, by name."""
+        return taken(self.request, self.places, available, who, self.label, absent)
 
 
 class Term(NamedTuple):
-    """A loss or a metric, or a plain function that stands for one."""
+    """A loss or a metric of a model, or a plain function that stands for one."""
 
-    kind: str
-    """`loss` or `metric`."""
+    kind: Kind
     name: str
-    fn: Callable[..., Any]
-    """What is called with the values that it asks for."""
+    """What it is called in the logs."""
+    thing: Any
+    """The object or function that the user wrote."""
+    asking: Asking
     on: Selection
     local_axes: bool
     weight: Any = 1.0
@@ -89,11 +103,16 @@ class Term(NamedTuple):
     @property
     def who(self) -> str:
         """How errors call it: its name in the logs, and what the user wrote."""
-        label = function_name(self.fn)
+        label = self.asking.label
         return f"{self.kind} `{self.name}`" + (f" ({label})" if label != self.name else "")
 
 
-def make_term(kind: str, thing: Any, name: str) -> Term:
+def is_term_object(thing: object) -> bool:
+    """Whether this is a `Loss` or a `Metric`, and no plain function."""
+    return hasattr(thing, "_asking")
+
+
+def make_term(kind: Kind, thing: Any, name: str) -> Term:
     """The term of a `Loss` or `Metric`, or of a plain function that is used as one.
 
     **Arguments:**
@@ -102,14 +121,15 @@ def make_term(kind: str, thing: Any, name: str) -> Term:
     - `thing`: the object or function.
     - `name`: what it is called in the logs.
     """
-    if not hasattr(thing, "_function"):
+    if not is_term_object(thing):
         # An attribute of the function, which decorators copy; partials don't.
         local_axes = getattr(thing, "local_axes", getattr(written(thing), "local_axes", False))
-        return Term(kind, name, thing, (), local_axes)
+        return Term(kind, name, thing, Asking.of(thing), (), local_axes)
     return Term(
         kind,
         name,
-        thing._function(),
+        thing,
+        thing._asking(),
         thing.on or (),
         thing.local_axes,
         getattr(thing, "weight", 1.0) if kind == "loss" else 1.0,

@@ -1,10 +1,10 @@
 """`LearningRateScheduler`: a learning rate for each epoch."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from .._describe import describe
+from .._injection._inject import request
 from .._loop._callback import Callback, Logs
 from ._set_learning_rate import Hyperparameter
 
@@ -26,7 +26,7 @@ class LearningRateScheduler(Callback):
         if not callable(schedule):
             raise TypeError(f"`schedule` is {describe(schedule)}; a function of the epoch is expected.")
         self._schedule = schedule
-        self._takes_rate = len(inspect.signature(schedule).parameters) > 1
+        self._takes_rate = len(request(schedule).names) > 1
         self._rate = Hyperparameter(name)
 
     def on_train_begin(self, logs: Logs) -> None:

@@ -11,6 +11,7 @@ from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple, steps_of
 from .._loop._training_run import TrainingRun
 from .._terms._naming import named_terms
+from .._terms._term import Term
 from ..optimizers._hyperparameters import hyperparameters
 from ._failures import Loss
 from ._logged_names import logged_names
@@ -228,8 +229,8 @@ def _hyperparameters(run: TrainingRun) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _names(terms: Iterable[Any]) -> str | None:
-    return ", ".join(name for name, *_ in terms)[:500] or None
+def _names(terms: Iterable[Term]) -> str | None:
+    return ", ".join(term.name for term in terms)[:500] or None
 
 
 def _one(name: str) -> str:

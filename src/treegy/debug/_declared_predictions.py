@@ -9,7 +9,8 @@ import equinox as eqx
 import numpy as np
 
 from .. import losses, metrics
-from .._injection._inject import request
+from .._injection._inject import all_arguments
+from .._terms._term import is_term_object
 
 MEANINGS = ("probabilities", "distributions", "logits", "scores", "margins", "indices", "rates")
 
@@ -26,9 +27,8 @@ def meant_by(thing: Any) -> Meant:
 
     **Raises:** `ValueError` where its class says what is none of the meanings.
     """
-    if not hasattr(thing, "_function"):
-        parameters = request(thing).signature.parameters.values()
-        options = {p.name: p.default for p in parameters if p.default is not p.empty}
+    if not is_term_object(thing):
+        options = all_arguments(thing, {})
         return Meant(_as_options_say(_said_by(_class_of(thing)), options), options)
     return Meant(_as_options_say(_said_by(type(thing)), vars(thing)), vars(thing))
 

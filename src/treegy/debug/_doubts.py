@@ -13,7 +13,7 @@ from .._model._model import Model
 from .._steps._defaults import for_terms
 from .._terms._accumulator import Mean
 from .._terms._naming import named_terms
-from .._terms._read import placed, reads
+from .._terms._read import arguments_of, read
 from .._terms._reduce import parts
 from .._terms._term import Context, Term, make_term, size_of
 from ..metrics._wrappers._wrapper import Wrapper
@@ -83,10 +83,7 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     available = for_terms({}, None, None, states, False, False, model.module)
     context = Context({**available, **given}, size_of(given), values["sample_weight"])
     return _about_weights(values["sample_weight"]) + [
-        doubt
-        for kind, terms in zip(("loss", "metric"), named_terms(model.loss, model.metrics), strict=True)
-        for name, thing in terms
-        for doubt in _doubts(kind, name, thing, context)
+        doubt for terms in named_terms(model.loss, model.metrics) for term in terms for doubt in _doubts(term, context)
     ]
 
 
@@ -100,14 +97,14 @@ def _about_weights(sample_weight: Any) -> list[str]:
     ]
 
 
-def _doubts(kind: str, name: str, thing: Any, context: Context) -> list[str]:
-    term = make_term(kind, thing, name)
-    read = reads(term, context)
-    weight = placed(term, "sample_weight", context.sample_weight)
-    if isinstance(thing, Wrapper):
-        return _doubts(kind, name, thing.metric, Context(read, context.size, weight))
-    seen = {name: seen_of(name, read.get(name), weight) for name in ("y_pred", "y_true")}
-    meant = meant_by(thing)
+def _doubts(term: Term, context: Context) -> list[str]:
+    reading = read(term, context)
+    arguments, weight = arguments_of(term, reading), reading.weight
+    if isinstance(term.thing, Wrapper):
+        inner = make_term(term.kind, term.thing.metric, term.name)
+        return _doubts(inner, Context(arguments, context.size, weight))
+    seen = {name: seen_of(name, arguments.get(name), weight) for name in ("y_pred", "y_true")}
+    meant = meant_by(term.thing)
     found = list(judged(meant, seen["y_pred"], seen["y_true"]))
     # What isn't meant at all needn't be told apart.
     found = found or list(coarse(meant, seen["y_pred"], seen["y_true"]))

@@ -1,6 +1,5 @@
 """`Optimizer`: an optimizer whose learning rate is seen, and can follow the epoch."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import optax
 from jaxtyping import Array, Int
 
 from .._describe import describe
+from .._injection._inject import request
 from .._types import PyTree
 
 
@@ -161,6 +161,5 @@ def _is_epoch_state(node: object) -> bool:
 
 
 def _positional(fn: Callable[..., Any]) -> int:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(fn).parameters.values()
-    return sum(p.kind in kinds and p.default is inspect.Parameter.empty for p in parameters)
+    wanted = request(fn)
+    return sum(name in wanted.required for name in wanted.positional)

@@ -10,13 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._describe import array_name, describe, is_arraylike, path_name
-from .._injection._inject import request
 from .._terms._accumulator import Accumulator, Mean, compute_all, is_accumulator, merge_all
 from .._terms._called_by_hand import standing_alone
 from .._terms._naming import default_name
 from .._terms._objective import check_terms
 from .._terms._reduce import parts, reducer, scaled
-from .._terms._term import OF_EXAMPLES, Context, Term, make_term
+from .._terms._term import OF_EXAMPLES, Context, Kind, Term, is_term_object, make_term
 
 FEWEST = 4
 """How many examples there must be at least: to be cut into three batches, some of them left out."""
@@ -77,7 +76,7 @@ def taken(examples: Any, which: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[which], examples)
 
 
-def make_subject(kind: str, thing: Any, values: dict[str, Any]) -> Subject:
+def make_subject(kind: Kind, thing: Any, values: dict[str, Any]) -> Subject:
     """The subject of a check.
 
     **Arguments:**
@@ -95,8 +94,8 @@ def make_subject(kind: str, thing: Any, values: dict[str, Any]) -> Subject:
     if "sample_weight" in values:
         raise TypeError("Don't pass `sample_weight`: the laws choose weights themselves.")
     term = make_term(kind, thing, default_name(kind, thing))
-    values = standing_alone(term.fn, (), values)
-    wanted = request(term.fn)
+    values = standing_alone(term.asking, (), values)
+    wanted = term.asking.request
     examples = {k: v for k, v in values.items() if k in OF_EXAMPLES and v is not None}
     _check_examples(examples)
     if not examples and any(name in wanted for name in OF_EXAMPLES):
@@ -114,7 +113,7 @@ def make_subject(kind: str, thing: Any, values: dict[str, Any]) -> Subject:
 
 def _options(thing: Any) -> Iterator[Any]:
     """What a loss or metric was made with, and what those were that it wraps."""
-    for option in vars(thing).values() if hasattr(thing, "_function") else ():
+    for option in vars(thing).values() if is_term_object(thing) else ():
         yield option
         yield from _options(option)
 

@@ -1,7 +1,6 @@
 """The largest and the smallest of any value."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -10,6 +9,7 @@ from jaxtyping import Array
 
 from ..._terms._accumulator import Accumulator
 from ..._terms._metric import Metric
+from ..._terms._term import Asking
 from ..._terms._weights import as_summand, weigh
 from ._of import Of, accumulated, asking_weights_too, check_of
 
@@ -70,7 +70,7 @@ class ExtremeValue(Metric):
         """The extremum of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, functools.partial(Extremum.of, largest=self.largest))
 
-    def _function(self) -> Callable[..., Any]:
+    def _asking(self) -> Asking:
         return asking_weights_too(self.of, type(self).__name__, self.call)
 
 

@@ -1,11 +1,11 @@
 """The mean of any value."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 
 from ..._terms._metric import Metric
+from ..._terms._term import Asking
 from ._of import Of, asking, check_of
 
 
@@ -38,5 +38,5 @@ class Mean(Metric):
         """The values as they are."""
         return values
 
-    def _function(self) -> Callable[..., Any]:
+    def _asking(self) -> Asking:
         return asking(self.of, "Mean")

@@ -1,6 +1,5 @@
 """The standard deviation of any value."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +8,7 @@ from jaxtyping import Array
 
 from ..._terms._metric import Metric
 from ..._terms._powers import times_power
+from ..._terms._term import Asking
 from .._accumulators._moments import Statistics
 from .._accumulators._value_of import ValueOf
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
@@ -43,7 +43,7 @@ class Std(Metric):
         """The standard deviation of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, _of)
 
-    def _function(self) -> Callable[..., Any]:
+    def _asking(self) -> Asking:
         return asking_weights_too(self.of, "Std", self.call)
 
 

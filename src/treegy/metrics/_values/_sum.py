@@ -1,6 +1,5 @@
 """The sum of any value."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 
 from ..._terms._accumulator import Sum as Summed
 from ..._terms._metric import Metric
+from ..._terms._term import Asking
 from ..._terms._weights import lined_up
 from .._accumulators._counting import sum_of_integers
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
@@ -45,7 +45,7 @@ class Sum(Metric):
         """The sum of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, _sum_of)
 
-    def _function(self) -> Callable[..., Any]:
+    def _asking(self) -> Asking:
         return asking_weights_too(self.of, "Sum", self.call)
 
 

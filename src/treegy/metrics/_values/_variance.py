@@ -1,6 +1,5 @@
 """The variance of any value."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +9,7 @@ from jaxtyping import Array
 from ..._terms._accumulator import safe_divide
 from ..._terms._metric import Metric
 from ..._terms._powers import times_power
+from ..._terms._term import Asking
 from ..._terms._weights import weigh
 from .._accumulators._moments import Moments, Statistics
 from .._accumulators._value_of import ValueOf
@@ -49,7 +49,7 @@ class Variance(Metric):
         """The variance of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, _of)
 
-    def _function(self) -> Callable[..., Any]:
+    def _asking(self) -> Asking:
         return asking_weights_too(self.of, "Variance", self.call)
 
 

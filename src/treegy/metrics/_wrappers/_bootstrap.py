@@ -1,6 +1,5 @@
 """How uncertain a metric is, by the bootstrap."""
 
-import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,13 @@ from jaxtyping import Array
 
 from ..._converters import integer
 from ..._describe import describe
+from ..._injection._inject import Request
 from ..._terms._accumulator import Accumulator
 from ..._terms._naming import default_name
 from ..._terms._term import Context
 from ..._terms._weights import as_summand
 from .._accumulators._stacked import Stacked
-from ._wrapper import Parameters, Wrapper, check_weighs, reweighted
+from ._wrapper import Wrapper, check_weighs, reweighted
 
 # P(X <= k) of a Poisson variable of mean 1, as far as a float32 tells them from 1.
 _CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(10)]).astype("float32")
@@ -118,8 +118,8 @@ class Bootstrap(Wrapper):
     def _wrapped_name(self) -> str:
         return f"{default_name('metric', self.metric)}_bootstrap"
 
-    def _asked(self) -> Parameters:
-        return (inspect.Parameter("key", inspect.Parameter.KEYWORD_ONLY),)
+    def _asked(self) -> Request:
+        return Request(("key",), frozenset(("key",)), ())
 
     def _over(self, context: Context) -> dict[str, Accumulator]:
         own, inner = jax.random.split(context.available["key"])

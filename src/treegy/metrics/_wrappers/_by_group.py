@@ -10,17 +10,17 @@ from jaxtyping import Array
 from ..._converters import flag, integer
 from ..._describe import array_name, describe, is_arraylike
 from ..._errors import ContractError
-from ..._injection._inject import inject, request
+from ..._injection._inject import Request
 from ..._terms._accumulator import Accumulator
 from ..._terms._naming import default_name
-from ..._terms._read import seen
+from ..._terms._read import read, seen
 from ..._terms._term import Context
 from ..._terms._weights import as_summand
 from .._accumulators._shared import Derived
 from .._accumulators._stacked import Stacked
 from .._values._extremum import Extremum
 from .._values._of import Of, asking, check_of
-from ._wrapper import Parameters, Wrapper, check_weighs, reweighted, weights_times
+from ._wrapper import Wrapper, check_weighs, reweighted, weights_times
 
 
 class Groups(Accumulator):
@@ -92,8 +92,8 @@ class ByGroup(Wrapper):
     def _wrapped_name(self) -> str:
         return f"{default_name('metric', self.metric)}_by_group"
 
-    def _asked(self) -> Parameters:
-        return request(asking(self.by, "ByGroup")).signature.parameters.values()
+    def _asked(self) -> Request:
+        return asking(self.by, "ByGroup").request
 
     def _over(self, context: Context) -> dict[str, Accumulator]:
         term, labels = self._term(), self._labels(context)
@@ -109,7 +109,9 @@ class ByGroup(Wrapper):
             shape = array_name(labels)
             raise ContractError(f"{e} These weights are those of a group, for each that `by` gives, {shape}.") from None
         astray = (labels < 0) | (labels >= self.num_groups)
-        outside = jnp.any(weights_times(term, context, astray) != 0) if self.check_bounds else jnp.zeros((), bool)
+        outside = (
+            jnp.any(weights_times(term, read(term, context), astray) != 0) if self.check_bounds else jnp.zeros((), bool)
+        )
         outside = Extremum(outside.astype(jnp.float32), largest=True)
         return {name: Groups(Stacked.of(one), outside) for name, one in found.items()}
 
@@ -122,7 +124,8 @@ class ByGroup(Wrapper):
         return Groups(Stacked.of(self.metric._metric_value(accumulated.groups.part.each)), accumulated.outside)
 
     def _labels(self, context: Context) -> Array:
-        labels = inject(asking(self.by, "ByGroup"), **context.available)
+        by = asking(self.by, "ByGroup")
+        labels = by.run(context._replace(available=by.take(context.available, "`by`")))
         if not is_arraylike(labels) or not (jnp.issubdtype(labels.dtype, jnp.integer) or labels.dtype == bool):
             raise ContractError(
                 f"`by` gives {describe(labels)}, and integers are expected, the group of each example. For one-hot "

@@ -1,24 +1,20 @@
 """What metrics that wrap another one have in common: they request its arguments, and forward the context to it."""
 
 import abc
-import inspect
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..._describe import describe
-from ..._injection._inject import request
+from ..._injection._inject import Request
 from ..._terms._accumulator import Accumulator, Mean
 from ..._terms._metric import Metric
 from ..._terms._naming import default_name
-from ..._terms._read import placed, weighted
+from ..._terms._read import Reading, read
 from ..._terms._reduce import as_weight, parts
-from ..._terms._term import OF_EXAMPLES, Context, OverBatch, Term, make_term
+from ..._terms._term import OF_EXAMPLES, Asking, Context, Term, is_term_object, make_term, size_of
 from ..._terms._weights import as_summand, lined_up
-
-Parameters = Iterable[inspect.Parameter]
 
 
 class Wrapper(Metric):
@@ -36,38 +32,44 @@ class Wrapper(Metric):
 
     def call(self, **values: Any) -> Any:
         """What is made of the wrapped metric: an accumulator, or a dict of them for one of several parts."""
-        return self._function()(**values)
+        return self._asking().run(Context(values, size_of(values), values.get("sample_weight")))
 
-    def _asked(self) -> Parameters:
+    def _asked(self) -> Request:
         """What is asked for besides what the wrapped metric asks for."""
-        return ()
+        return NOTHING
 
-    def _function(self) -> Callable[..., Any]:
-        def over(context: Context) -> Any:
+    def _asking(self) -> Asking:
+        def run(context: Context) -> Any:
             found = self._over(context)
             return found[""] if list(found) == [""] else found
 
-        return OverBatch(type(self).__name__, _joined(self._term().fn, self._asked()), over)
+        own, asked = self._term().asking.request, self._asked()
+        optional = (name for name in asked.names if name not in asked.required)
+        wanted = own.joined((), ("sample_weight",)).joined(asked.required, optional)
+        return Asking(type(self).__name__, wanted, run)
 
     def _term(self) -> Term:
         return make_term("metric", self.metric, default_name("metric", self.metric))
 
 
-def check_wrapped(who: str, metric: Any) -> None:
+NOTHING = Request((), frozenset(), ())
+
+
+def check_wrapped(who: str, metric: object) -> None:
     """Refuse what can't be a metric."""
     expected = "a metric such as `tg.metrics.MeanSquaredError()`, or a function, is expected"
     if isinstance(metric, type):
         raise TypeError(
             f"`{who}` got the class `{metric.__name__}`, and {expected}. Make an instance of it: `{metric.__name__}()`."
         )
-    if not (callable(metric) or hasattr(metric, "_function")):
+    if not (callable(metric) or is_term_object(metric)):
         raise TypeError(f"`{who}` got {describe(metric)}, and {expected}.")
 
 
 def check_weighs(who: str, metric: Any) -> None:
     """Refuse a metric that weights don't reach, since it isn't about examples."""
     check_wrapped(who, metric)
-    wanted = request(make_term("metric", metric, "").fn)
+    wanted = make_term("metric", metric, "").asking.request
     if not any(name in wanted for name in (*OF_EXAMPLES, "sample_weight")):
         raise ValueError(
             f"`{who}` weights examples, and its metric `{default_name('metric', metric)}` is about none: it asks for "
@@ -82,15 +84,16 @@ def parts_of(term: Term, context: Context) -> dict[str, Accumulator]:
 
 def reweighted(term: Term, context: Context, factor: Array) -> dict[str, Accumulator]:
     """The accumulators of the wrapped metric, with the weights times `factor`: 0 removes, as a weight of 0 does."""
-    return parts_of(*weighted(term, context, weights_times(term, context, factor)))
+    reading = read(term, context)
+    return parts(term, context, Mean.of, reading.weighing(term, weights_times(term, reading, factor)))
 
 
-def weights_times(term: Term, context: Context, factor: Array) -> Array:
+def weights_times(term: Term, reading: Reading, factor: Array) -> Array:
     """The weights that the wrapped metric reads, 1 where none were given, times `factor`.
 
     They line up with the leading axes of `factor`, or it with those of theirs.
     """
-    given = placed(term, "sample_weight", context.sample_weight)
+    given = reading.weight
     if given is None:
         return factor.astype(jnp.float32)
     # Booleans and integers, too, are multiplied as numbers.
@@ -101,19 +104,3 @@ def weights_times(term: Term, context: Context, factor: Array) -> Array:
     else:
         weight = lined_up(weight, factor, "sample_weight")
     return jnp.where(factor != 0, weight * factor, jnp.zeros_like(weight * factor))
-
-
-def _joined(fn: Callable[..., Any], asked: Parameters) -> list[inspect.Parameter]:
-    """What `fn` asks for, the weights, and what else is asked for; in this order, without annotations."""
-    own = request(fn).signature.parameters.values()
-    joined = [
-        p.replace(kind=p.POSITIONAL_OR_KEYWORD if p.kind is p.POSITIONAL_ONLY else p.kind, annotation=p.empty)
-        for p in own
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    weight = inspect.Parameter("sample_weight", inspect.Parameter.KEYWORD_ONLY, default=None)
-    for parameter in (weight, *asked):
-        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if not variadic and parameter.name not in [p.name for p in joined]:
-            joined.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=inspect.Parameter.empty))
-    return joined + [p for p in own if p.kind is p.VAR_KEYWORD]
