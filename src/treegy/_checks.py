@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._describe import describe, is_arraylike
+from ._types import PyTree
 
 
-def positive(name: str, value: Any, *, zero: bool = False) -> int:
+def positive(name: str, value: object, *, zero: bool = False) -> int:
     """`value` as an int that is at least 1, or 0 if `zero`."""
     least = 0 if zero else 1
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -23,12 +24,12 @@ def positive(name: str, value: Any, *, zero: bool = False) -> int:
     return int(value)
 
 
-def optional(name: str, value: Any) -> int | None:
+def optional(name: str, value: object) -> int | None:
     """`value` as an int of at least 1, or `None`."""
     return None if value is None else positive(name, value)
 
 
-def fraction(name: str, value: Any) -> float:
+def fraction(name: str, value: object) -> float:
     """`value` as a float in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError(f"`{name}` is {describe(value)}; a number from 0 to below 1 is expected.")
@@ -37,7 +38,7 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
-def number(name: str, value: Any) -> Any:
+def number(name: str, value: object) -> Any:
     """`value`, if it is a number, and not NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError(f"`{name}` is {describe(value)}; a number is expected.")
@@ -46,14 +47,14 @@ def number(name: str, value: Any) -> Any:
     return value
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """`value` as a bool."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"`{name}` is {describe(value)}; True or False is expected.")
     return bool(value)
 
 
-def check_number(name: str, value: Any, valid: Callable[[Any], bool], expected: str) -> None:
+def check_number(name: str, value: PyTree, valid: Callable[[Any], bool], expected: str) -> None:
     """Refuse what isn't a number, and a number that is out of range.
 
     Arrays of numbers are taken as they are, since they may be traced.

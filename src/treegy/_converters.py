@@ -57,7 +57,7 @@ def integers(name: str, expected: str) -> Callable[[Any], Any]:
 def flag(name: str) -> Callable[[bool], bool]:
     """A converter to a Python boolean, which raises `TypeError` for what isn't one."""
 
-    def convert(value: Any) -> bool:
+    def convert(value: object) -> bool:
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"`{name}` is True or False, and got {describe(value)}.")
         return bool(value)

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +9,8 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, keystr
+
+from ._types import KeyPath, PyTree
 
 _SHORT = {
     "float": "f",
@@ -20,7 +21,7 @@ _SHORT = {
 }
 
 
-def dtype_name(dtype: Any) -> str:
+def dtype_name(dtype: object) -> str:
     """The short name of a dtype: `f32`, `bf16`, `i32`, `bool`, `key<fry>`."""
     name = str(dtype)
     for long in ("bfloat", "float", "uint", "int", "complex"):
@@ -29,33 +30,33 @@ def dtype_name(dtype: Any) -> str:
     return name
 
 
-def array_name(value: Any) -> str:
+def array_name(value: PyTree) -> str:
     """`f32[32,1]` for anything that has a shape and a dtype."""
     shape = ",".join(str(n) for n in value.shape)
     return f"{dtype_name(value.dtype)}[{shape}]"
 
 
-def is_arraylike(value: Any) -> bool:
+def is_arraylike(value: object) -> bool:
     """Whether `value` has a shape and a dtype (arrays, tracers, shape structs, NumPy scalars)."""
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
-def is_traced(value: Any) -> bool:
+def is_traced(value: object) -> bool:
     """Whether any leaf of `value` is being traced by a jax transformation."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value, is_leaf=is_iterator))
 
 
-def is_iterator(value: Any) -> bool:
+def is_iterator(value: object) -> bool:
     """Whether `value` is a generator or the like, which jax warns of where it finds it in a PyTree."""
     return isinstance(value, Iterator)
 
 
-def is_key(value: Any) -> bool:
+def is_key(value: PyTree) -> bool:
     """Whether an array holds typed PRNG keys."""
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
-def describe(value: Any, limit: int = 6) -> str:
+def describe(value: object, limit: int = 6) -> str:
     """One line that says what `value` is: dtype and shape of arrays, the first items of containers."""
     if is_arraylike(value):
         return array_name(value)
@@ -89,7 +90,7 @@ def cut(text: str, length: int = 300) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def listed(names: Iterable[Any], most: int = 12) -> str:
+def listed(names: Iterable[object], most: int = 12) -> str:
     """Names for a sentence: `a, b, c`; of many the first ones, and how many more there are."""
     there = [str(name) for name in names]
     more = len(there) - most
@@ -109,7 +110,7 @@ def did_you_mean(name: str, names: Iterable[str], spelled: Callable[[str], str] 
     return f" Did you mean {spelled(near[0])}?" if near else ""
 
 
-def path_name(path: Any) -> str:
+def path_name(path: KeyPath) -> str:
     """A key path as one would write it in Python: `.layers[0].weight`, `['a']`.
 
     The private dictionary in which `States` holds its fields doesn't show: `.net_params`, not `._fields['net_params']`.
@@ -122,7 +123,7 @@ def path_name(path: Any) -> str:
     return keystr(tuple(k for k in keys if k is not None))
 
 
-def leaf_name(value: Any) -> str:
+def leaf_name(value: object) -> str:
     """What stands at a leaf: an array's dtype and shape, or the value itself."""
     if is_arraylike(value) and not isinstance(value, np.generic):
         return array_name(value)

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 
 
-def local(name: str, path: Any) -> Path:
+def local(name: str, path: object) -> Path:
     """The place of a file or directory of this machine: `~` is expanded, `file://` understood.
 
     **Arguments:**
@@ -38,7 +38,7 @@ def local(name: str, path: Any) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
-def anywhere(name: str, path: Any) -> Any:
+def anywhere(name: str, path: object) -> Any:
     """The place of a directory, of this machine or, as `gs://bucket/models`, of a store that `etils.epath` knows.
 
     **Raises:** as `local`; `ValueError` for a store that `etils.epath` doesn't know, `ImportError` without it.
@@ -63,7 +63,7 @@ def anywhere(name: str, path: Any) -> Any:
         ) from None
 
 
-def is_local(place: Any) -> bool:
+def is_local(place: object) -> bool:
     """Whether a place is of this machine."""
     return isinstance(place, Path)
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 
+from ._types import PyTree
+
 
 def default_device() -> Any:
     """The device of what isn't put anywhere in particular."""
@@ -14,7 +16,7 @@ def default_device() -> Any:
     return jax.local_devices(backend=device)[0] if isinstance(device, str) else device
 
 
-def placed_like(like: Any, array: Any) -> Any:
+def placed_like(like: PyTree, array: PyTree) -> PyTree:
     """`array` on the devices of `like`, spread over them in the same way, if somebody has put that there."""
     # Else it is put where it is needed: bound to one device it could not be used together with what is on several.
     return jax.device_put(array, like.sharding) if isinstance(like, jax.Array) and like.committed else array

@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import jax
 import numpy as np
 
 from ._describe import is_arraylike, is_iterator
+from ._types import PyTree
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,7 +31,7 @@ def own_transfers(method: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-def _are_on_device(given: Any) -> bool:
+def _are_on_device(given: PyTree) -> bool:
     try:
         leaves = jax.tree.leaves(given, is_leaf=is_iterator)
     except ValueError:  # dict keys that jax can't sort: whoever reads them says so

@@ -4,14 +4,23 @@ To type checkers, arguments are what their types say. At run time treegy checks 
 and not by whoever evaluates annotations (beartype, jaxtyping's import hook): to these, such arguments may be anything.
 """
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 # `jaxtyping.PyTree` says the same to readers, and is an unknown type to pyright's strict mode.
 PyTree: TypeAlias = Any
 """Any nest of containers and registered nodes, with arrays and other leaves in it."""
+Function: TypeAlias = Callable[..., Any]
+"""A function that is called with the values that its signature names."""
+Values: TypeAlias = Mapping[str, Any]
+"""Values by the names under which functions ask for them, and metric values by those that they have in the logs."""
+KeyPath: TypeAlias = tuple[Any, ...]
+"""Where a leaf is in a PyTree, as `jax.tree_util` tells it."""
+Hint: TypeAlias = Any
+"""An annotation, evaluated."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Literal, Protocol
 
     import numpy as np

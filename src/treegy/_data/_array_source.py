@@ -6,7 +6,7 @@ examples.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 from .._describe import is_key
 from .._errors import CheckpointError
 from .._placement import default_device
+from .._types import PyTree, Values
 from ._as_arrays import Arrays, batches_in, named_leaves
 from ._batch import Batch
 from ._chunk import Chunk, Placed, Stacked
@@ -84,7 +85,7 @@ class ArraySource(Source):
         # The position follows from the epoch and the step, and the order from the model's key.
         return {"examples": self.arrays.length, "batch_size": self.batch_size, "remainder": self.remainder}
 
-    def resume(self, state: Mapping[str, Any]) -> None:
+    def resume(self, state: Values) -> None:
         if dict(state) != self.state():
             raise CheckpointError(
                 f"The backup is of a run on other data: on {_counted(state)}, and now there are "
@@ -115,7 +116,7 @@ class ArraySource(Source):
         return [jnp.asarray(in_32_bits(leaf[:], name)) for name, leaf in named]
 
 
-def _counted(state: Mapping[str, Any]) -> str:
+def _counted(state: Values) -> str:
     if "examples" not in state:
         return "something that gives batches"
     without = "" if state["remainder"] else ", without the remainder"
@@ -218,7 +219,16 @@ def fits_on_device(arrays: Arrays) -> bool:
     return arrays.length * arrays.bytes_per_example <= free // 2
 
 
-def _gathered(name: str, leaf: Any, buffer: Any, positions: Any, start: int, picked: int, steps: int, size: int) -> Any:
+def _gathered(
+    name: str,
+    leaf: PyTree,
+    buffer: np.ndarray | None,
+    positions: np.ndarray | None,
+    start: int,
+    picked: int,
+    steps: int,
+    size: int,
+) -> Any:
     """Examples of one leaf in a buffer, as a jax array `(steps, batch, ...)`."""
     if buffer is None:
         part = leaf[start : start + picked] if positions is None else jnp.take(leaf, jnp.asarray(positions), axis=0)

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 
 from .._describe import array_name, describe, is_iterator, is_traced, listed, path_name
 from .._errors import DataError
+from .._types import PyTree
 from ._batch import Batch
 from ._explicit_mesh import refuse_explicit
 from ._frames import numbers_in
@@ -22,7 +23,7 @@ from ._table_rows import Rows, as_rows, check_is_one_table, columns, is_column, 
 _EXTENDED = {np.dtype(np.longdouble), np.dtype(np.clongdouble)} - {np.dtype(np.float64), np.dtype(np.complex128)}
 
 
-def as_arrays(value: Any, name: str) -> Any:
+def as_arrays(value: PyTree, name: str) -> PyTree:
     """`value` with arrays at its leaves, each with an axis of examples.
 
     Nothing is copied. Lists of numbers become NumPy arrays; lists of arrays stay PyTrees.
@@ -51,13 +52,13 @@ def as_arrays(value: Any, name: str) -> Any:
     return jax.tree_util.tree_unflatten(tree, arrays)
 
 
-def _is_numbers(value: Any) -> bool:
+def _is_numbers(value: object) -> bool:
     if isinstance(value, list):
         return len(value) > 0 and all(_is_numbers(v) for v in value)
     return isinstance(value, bool | int | float | np.number)
 
 
-def _as_numpy(value: Any, name: str) -> Any:
+def _as_numpy(value: object, name: str) -> Any:
     try:
         array = np.asarray(value)
     except ValueError:
@@ -70,7 +71,7 @@ def _as_numpy(value: Any, name: str) -> Any:
     return array
 
 
-def _numbers_in(value: Any) -> Iterator[Any]:
+def _numbers_in(value: PyTree) -> Iterator[Any]:
     for item in value:
         if isinstance(item, list):
             yield from _numbers_in(item)
@@ -78,7 +79,7 @@ def _numbers_in(value: Any) -> Iterator[Any]:
             yield item
 
 
-def _as_array(leaf: Any, name: str) -> Any:
+def _as_array(leaf: PyTree, name: str) -> Any:
     if is_traced(leaf):
         raise TypeError(
             f"`{name}` is traced ({array_name(leaf)}), and `fit`, `evaluate` and `predict` can't be: they run Python "
@@ -123,7 +124,7 @@ def _as_array(leaf: Any, name: str) -> Any:
     raise DataError(f"`{name}` is {describe(leaf)}; NumPy or jax arrays are expected, in any PyTree.{mend}")
 
 
-def _as_host(leaf: Any, name: str) -> Any:
+def _as_host(leaf: PyTree, name: str) -> Any:
     try:
         found = np.asarray(leaf)
         numbers = numbers_in(leaf) if found.dtype.kind == "O" else None
@@ -165,7 +166,7 @@ def _checked(array: Any, name: str) -> Any:
 _SHOWN = 6
 
 
-def lengths(named: dict[str, Any]) -> dict[str, int]:
+def lengths(named: Mapping[str, PyTree]) -> dict[str, int]:
     """The number of examples of every array, by its name."""
     return {
         name + path_name(path): leaf.shape[0]
@@ -174,7 +175,7 @@ def lengths(named: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def common_length(named: dict[str, Any]) -> int:
+def common_length(named: Mapping[str, PyTree]) -> int:
     """The number of examples that all arrays have.
 
     **Raises:** [`treegy.DataError`][] if they differ, or if there are none.
@@ -212,13 +213,13 @@ def _part(array: Any, start: int, stop: int) -> Any:
 class Arrays(NamedTuple):
     """A data set held in arrays."""
 
-    x: Any
-    y: Any
-    sample_weight: Any
+    x: PyTree
+    y: PyTree
+    sample_weight: PyTree
     length: int
 
     @staticmethod
-    def of(x: Any, y: Any = None, sample_weight: Any = None, prefix: str = "") -> "Arrays":
+    def of(x: PyTree, y: PyTree = None, sample_weight: PyTree = None, prefix: str = "") -> "Arrays":
         """**Arguments:**
 
         - `x`, `y`, `sample_weight`: PyTrees of arrays of the same length.

@@ -1,7 +1,5 @@
 """From what users pass as data to a source of batches."""
 
-from typing import Any
-
 from .._describe import describe
 from .._errors import DataError
 from .._types import PyTree
@@ -14,9 +12,9 @@ BATCH_SIZE = 32
 
 
 def as_source(
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    x: PyTree,
+    y: PyTree = None,
+    sample_weight: PyTree = None,
     *,
     batch_size: int | None,
     class_weight: PyTree = None,
@@ -50,7 +48,7 @@ def as_source(
     return source
 
 
-def split(source: Source, x: Any, fraction: float, batch_size: int | None) -> tuple[Source, Source]:
+def split(source: Source, x: PyTree, fraction: float, batch_size: int | None) -> tuple[Source, Source]:
     """Return data without a fraction at its end, and that to validate on.
 
     **Arguments:**
@@ -65,7 +63,7 @@ def split(source: Source, x: Any, fraction: float, batch_size: int | None) -> tu
     return source.split(fraction, batch_size)
 
 
-def as_validation_source(data: Any, batch_size: int | None, default: int | None) -> Source | None:
+def as_validation_source(data: PyTree, batch_size: int | None, default: int | None) -> Source | None:
     """What the user passed as `validation_data`.
 
     **Raises:** `TypeError` for what can't be validated on.
@@ -93,12 +91,12 @@ def as_validation_source(data: Any, batch_size: int | None, default: int | None)
     return ArraySource(Arrays.of(*data, prefix="validation_data: "), batch_size or default or BATCH_SIZE)
 
 
-def _refuse(x: Any, **given: bool) -> None:
+def _refuse(x: PyTree, **given: bool) -> None:
     for name in (n for n, there in given.items() if there):
         raise refused(x, name)
 
 
-def refused(x: Any, name: str) -> DataError:
+def refused(x: PyTree, name: str) -> DataError:
     """Return the error for an argument that has no meaning where `x` gives batches."""
     mends = {
         "y": "labels come with the batches: let it give `(x, y)`",

@@ -1,15 +1,18 @@
 """Chunks of batches, as the compiled programs get them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from .._describe import is_key
+from .._types import PyTree
 from ._batch import Batch
 
 
-def shapes_of(batch: Batch) -> Any:
+def shapes_of(batch: Batch) -> Hashable:
     """The shapes and dtypes of one batch, hashable."""
     leaves = jax.tree.leaves(batch._replace(class_weight=None))
     return tuple((a.shape, a.dtype if is_key(a) else jax.dtypes.canonicalize_dtype(a.dtype)) for a in leaves)
@@ -19,9 +22,9 @@ class Stacked(NamedTuple):
     """Batches of the same size, one after the other: leaves `(steps, batch, ...)`."""
 
     examples: Batch
-    class_weight: Any
+    class_weight: PyTree
 
-    def at(self, i: Any) -> Batch:
+    def at(self, i: ArrayLike) -> Batch:
         """The `i`-th batch."""
         return jax.tree.map(lambda a: a[i], self.examples)._replace(class_weight=self.class_weight)
 
@@ -32,7 +35,7 @@ class Stacked(NamedTuple):
         return shapes._replace(class_weight=self.class_weight)
 
     @property
-    def shapes(self) -> Any:
+    def shapes(self) -> Hashable:
         """The shapes and dtypes of one batch, hashable."""
         return tuple((a.shape[1:], a.dtype) for a in jax.tree.leaves(self.examples))
 
@@ -45,10 +48,10 @@ class Placed(NamedTuple):
     """All examples, where the device has them, and the positions `(steps, batch)` of those in each batch."""
 
     examples: Batch
-    positions: Any
-    class_weight: Any
+    positions: Array
+    class_weight: PyTree
 
-    def at(self, i: Any) -> Batch:
+    def at(self, i: ArrayLike) -> Batch:
         """The `i`-th batch."""
         where = self.positions[i]
 
@@ -66,7 +69,7 @@ class Placed(NamedTuple):
         return shapes._replace(class_weight=self.class_weight)
 
     @property
-    def shapes(self) -> Any:
+    def shapes(self) -> Hashable:
         """The shapes and dtypes of one batch, hashable."""
         size = self.positions.shape[1]
         return tuple(((size, *a.shape[1:]), a.dtype) for a in jax.tree.leaves(self.examples))
@@ -76,11 +79,13 @@ class Placed(NamedTuple):
         return self.positions.shape[0]
 
 
+Batches = Stacked | Placed
+
+
 class Chunk(NamedTuple):
     """What one compiled call works on."""
 
-    data: Any
-    """`Stacked` or `Placed` batches."""
+    data: Batches
     n: int
     """How many of its batches are filled."""
     size: int

@@ -1,15 +1,16 @@
 """Arrays whose examples lie on a mesh with explicit axes, which the loop can't cut into batches."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 from jax.sharding import AxisType, NamedSharding
 
 from .._describe import array_name, path_name
 from .._errors import DataError
+from .._types import PyTree
 
 
-def refuse_explicit(named: dict[str, Any]) -> None:
+def refuse_explicit(named: Mapping[str, PyTree]) -> None:
     """Raise for an array of which one device has other examples than another, by an axis that JAX calls explicit.
 
     To index into such an array, JAX wants to be told where the result goes.
@@ -29,7 +30,7 @@ def refuse_explicit(named: dict[str, Any]) -> None:
                 )
 
 
-def _explicit_axis(leaf: Any) -> str | None:
+def _explicit_axis(leaf: PyTree) -> str | None:
     sharding = getattr(leaf, "sharding", None)
     if not isinstance(sharding, NamedSharding) or not sharding.spec or sharding.spec[0] is None:
         return None

@@ -5,7 +5,7 @@ filled: dispatch is asynchronous, so no thread is needed for that.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -48,7 +48,7 @@ class BatchFeed(Feed):
         self._class_weight = jax.tree.map(jnp.asarray, source.class_weight)
         # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
         self._usual = _signature(source.peek())
-        self._rings: dict[Any, Ring] = {}
+        self._rings: dict[Hashable, Ring] = {}
 
     def chunks(self, within: Pass) -> Iterator[Chunk]:
         filling: _Filling | None = None
@@ -81,7 +81,7 @@ class BatchFeed(Feed):
         if filling is not None:
             yield filling.chunk(self._class_weight)
 
-    def _ring(self, signature: Any, batch: Batch, room: int) -> Ring:
+    def _ring(self, signature: Hashable, batch: Batch, room: int) -> Ring:
         ring = self._rings.pop(signature, None) or Ring(
             [None if _stays(a) else ((room, *a.shape), a.dtype) for a in jax.tree.leaves(batch)]
         )
@@ -94,7 +94,7 @@ class BatchFeed(Feed):
 class _Filling:
     """A chunk while batches are copied into it."""
 
-    def __init__(self, first: Batch, signature: Any, slot: Slot, room: int, limit: int):
+    def __init__(self, first: Batch, signature: Hashable, slot: Slot, room: int, limit: int):
         self.signature = signature
         self._slot = slot
         self._room = room
@@ -121,7 +121,7 @@ class _Filling:
             buffer[self._n] = leaf
         self._n += 1
 
-    def chunk(self, class_weight: Any) -> Chunk:
+    def chunk(self, class_weight: PyTree) -> Chunk:
         leaves = [
             # Room that isn't filled is never looked at.
             jnp.stack(staying + staying[-1:] * (self._room - self._n)) if buffer is None else jax.device_put(buffer)
@@ -131,10 +131,10 @@ class _Filling:
         return Chunk(data, self._n, self._size, self._slot.used)
 
 
-def _signature(batch: Batch) -> Any:
+def _signature(batch: Batch) -> Hashable:
     return tuple((a.shape, a.dtype) for a in jax.tree.leaves(batch))
 
 
-def _stays(leaf: Any) -> bool:
+def _stays(leaf: PyTree) -> bool:
     """Whether a leaf is better left where it is: on an accelerator; keys have no NumPy form."""
     return isinstance(leaf, jax.Array) and (is_key(leaf) or next(iter(leaf.devices())).platform != "cpu")

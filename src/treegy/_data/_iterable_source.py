@@ -15,6 +15,7 @@ import jax
 
 from .._describe import describe, is_arraylike
 from .._errors import CheckpointError, DataError
+from .._types import PyTree, Values
 from .._warn import warn
 from ._as_arrays import as_arrays, common_length
 from ._batch import Batch
@@ -36,7 +37,7 @@ _MANY, _LONG = 10_000, 600.0
 _UNUSED: weakref.WeakKeyDictionary[Any, list[Batch]] = weakref.WeakKeyDictionary()
 
 
-def gives_batches(value: Any) -> bool:
+def gives_batches(value: object) -> bool:
     """Whether `value` is something to iterate over for batches, and no PyTree of arrays."""
     if value is None or is_arraylike(value) or isinstance(value, str | bytes | set | frozenset | range):
         return False
@@ -220,7 +221,7 @@ class BatchSource(Source):
             "waiting": [jax.tree.leaves(batch) for batch in self._waiting],
         }
 
-    def resume(self, state: Mapping[str, Any]) -> None:
+    def resume(self, state: Values) -> None:
         if "position" not in state:
             raise CheckpointError("The backup is of a run on arrays, and now the data is something that gives batches.")
         self._let_go()
@@ -247,7 +248,7 @@ class BatchSource(Source):
         iterator: Any = iter(self._iterable) if numpy is None else numpy()
         return iterator if state is None else self._restored(iterator, state, known)
 
-    def _restored(self, iterator: Any, state: Mapping[str, Any], known: bool) -> Iterator[Any]:
+    def _restored(self, iterator: Any, state: Values, known: bool) -> Iterator[Any]:
         """Bring a new iterator to where an earlier process was.
 
         **Arguments:**
@@ -327,7 +328,7 @@ class BatchSource(Source):
         self._position += 1
         return batch
 
-    def _examples(self, raw: Any, checked: bool = True) -> Batch:
+    def _examples(self, raw: PyTree, checked: bool = True) -> Batch:
         """Return a batch with arrays at its leaves. Batches that look alike are checked once."""
         parts = raw if type(raw) in (tuple, list) else _of_named_tuple(raw, f"{self._name}: batch {self._given}")
         leaves, tree = jax.tree.flatten(parts)
@@ -342,7 +343,7 @@ class BatchSource(Source):
             self._check(batch.y_true, batch.sample_weight)
         return batch
 
-    def _checked(self, parts: Any) -> Batch:
+    def _checked(self, parts: PyTree) -> Batch:
         where = f"{self._name}: batch {self._given}"
         if not 1 <= len(parts) <= 3:
             raise DataError(
@@ -373,11 +374,11 @@ def _as_text(state: Any) -> Any:
     return {"base64": base64.b64encode(state).decode()} if isinstance(state, bytes) else {"plain": state}
 
 
-def _from_text(state: Mapping[str, Any]) -> Any:
+def _from_text(state: Values) -> Any:
     return base64.b64decode(state["base64"]) if "base64" in state else state["plain"]
 
 
-def _set_state(iterator: Any, state: Mapping[str, Any], name: str) -> None:
+def _set_state(iterator: Any, state: Values, name: str) -> None:
     try:
         iterator.set_state(_from_text(state))
     except Exception as error:  # Whatever another library raises for a state that isn't its own.
@@ -387,7 +388,7 @@ def _set_state(iterator: Any, state: Mapping[str, Any], name: str) -> None:
         ) from error
 
 
-def _of_named_tuple(value: Any, where: str) -> Any:
+def _of_named_tuple(value: object, where: str) -> Any:
     """Return the parts of a batch that isn't a plain tuple: itself alone, or those of a named tuple that names them.
 
     **Raises:** [`treegy.DataError`][] for a named tuple that may be one input, or a pair.

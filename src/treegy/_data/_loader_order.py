@@ -15,7 +15,7 @@ from .._warn import warn
 _HOLDERS = ("sampler", "batch_sampler", "dataset")
 
 
-def _parts(data: Any) -> Iterator[Any]:
+def _parts(data: object) -> Iterator[Any]:
     """Yield the loader, its samplers and its data set: whatever of it has a say in the order."""
     waiting, seen = [data], set[int]()
     while waiting:
@@ -28,7 +28,7 @@ def _parts(data: Any) -> Iterator[Any]:
             waiting += [getattr(part, name, None) for name in _HOLDERS]
 
 
-def set_epoch(data: Any, epoch: int) -> None:
+def set_epoch(data: object, epoch: int) -> None:
     """Tell the data which epoch begins, where it has a `set_epoch`, as PyTorch's and Hugging Face's samplers have."""
     for part in _parts(data):
         tell = getattr(part, "set_epoch", None)
@@ -36,7 +36,7 @@ def set_epoch(data: Any, epoch: int) -> None:
             tell(epoch)
 
 
-def order_of(data: Any) -> list[Any] | None:
+def order_of(data: object) -> list[Any] | None:
     """Return what the order of the next pass of a PyTorch loader follows from: the states of its generators."""
     found = _generators(data)
     return [np.asarray(generator.get_state()) for generator in found] or None
@@ -62,7 +62,7 @@ def set_order(data: Any, order: list[Any] | None, passes: int) -> bool:
     return True
 
 
-def unresumable_order(data: Any, iterator: Any) -> str | None:
+def unresumable_order(data: object, iterator: Any) -> str | None:
     """Say why another process can't be given the same order, as far as that can be seen; `None` if it may."""
     if _is_of_torch(data) and _draws_globally(data):
         return (
@@ -95,11 +95,11 @@ def warn_of_forked_workers(data: Any, name: str) -> None:
     )
 
 
-def _is_of_torch(data: Any) -> bool:
+def _is_of_torch(data: object) -> bool:
     return any(cls.__module__.startswith("torch.utils.data") for cls in type(data).__mro__)
 
 
-def _generators(data: Any) -> list[Any]:
+def _generators(data: object) -> list[Any]:
     if not _is_of_torch(data):
         return []
     found = [getattr(part, "generator", None) for part in _parts(data)]
@@ -107,7 +107,7 @@ def _generators(data: Any) -> list[Any]:
     return list({id(g): g for g in found}.values())
 
 
-def _draws_globally(data: Any) -> bool:
+def _draws_globally(data: object) -> bool:
     """Whether a sampler draws at random and has no generator of its own."""
     draws = ("RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler")
     return any(type(part).__name__ in draws and getattr(part, "generator", None) is None for part in _parts(data))

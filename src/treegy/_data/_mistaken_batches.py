@@ -8,10 +8,12 @@ import jax
 
 from .._describe import describe, is_arraylike, listed
 from .._errors import InjectionError
+from .._types import PyTree
+from ._batch import Batch
 
 
 @contextlib.contextmanager
-def batches_explained(name: str, x: Any, y: Any = None) -> Generator[None]:
+def batches_explained(name: str, x: PyTree, y: PyTree = None) -> Generator[None]:
     """Add a note to an error if `x` looks like a list of batches and there is no `y`, or like a list of rows.
 
     No more than a note, since a module may well take a list of arrays.
@@ -35,7 +37,7 @@ def batches_explained(name: str, x: Any, y: Any = None) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def dicts_explained(first: Any) -> Generator[None]:
+def dicts_explained(first: Batch) -> Generator[None]:
     """Add a note to the error that a value is missing, if batches are dicts, which may hold the labels as well."""
     try:
         yield
@@ -52,7 +54,7 @@ def _y_name(x: str) -> str:
     return f"{x.removesuffix('x')}y"
 
 
-def looks_like_rows(value: Any) -> bool:
+def looks_like_rows(value: object) -> bool:
     """Whether `value` is a list of several arrays of one shape and dtype, as examples are before they are stacked."""
     if type(value) is not list or len(value) < 2 or not all(is_arraylike(item) for item in value):
         return False

@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._types import PyTree
+
 _SLOTS = 3
 _ALIGNMENT = 64
 
@@ -23,7 +25,7 @@ class Slot:
         self.buffers = buffers
         self.marker: Any = None
 
-    def used(self, marker: Any) -> None:
+    def used(self, marker: PyTree) -> None:
         """Whoever took the buffers is done with them once the array `marker` is ready."""
         self.marker = marker
 

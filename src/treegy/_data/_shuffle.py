@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt32
 
+from .._types import PyTree
+
 # What sets the key of the orders apart from everything else that is drawn from the same root key.
 _ORDER = np.uint32(0x80000DE2)
 # With so few examples that most permutations will be seen, eight rounds give some of them more often than others;
@@ -107,7 +109,7 @@ def _mix(h: Any) -> Any:
     return h ^ (h >> np.uint32(16))
 
 
-def _modulo(x: Any, m: int) -> Any:
+def _modulo(x: PyTree, m: int) -> Any:
     # Several times faster than `%` in NumPy, which divides by a scalar with SIMD but takes remainders one by one.
     return x - x // np.uint32(m) * np.uint32(m)
 

@@ -5,11 +5,11 @@ by one (`_iterable_source.py`). Its feed is the data on its way: passes over it,
 """
 
 import abc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._errors import DataError
-from .._types import PyTree
+from .._types import PyTree, Values
 from .._warn import warn
 from ._batch import Batch
 from ._chunk import Chunk
@@ -95,7 +95,7 @@ class Source(abc.ABC):
         """Where the passes over the data are, for a backup."""
 
     @abc.abstractmethod
-    def resume(self, state: Mapping[str, Any]) -> None:
+    def resume(self, state: Values) -> None:
         """Resume from what `state` returned in an earlier process.
 
         **Raises:** [`treegy.CheckpointError`][] if it was of other data.

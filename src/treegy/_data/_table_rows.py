@@ -13,6 +13,7 @@ import numpy as np
 
 from .._describe import array_name
 from .._errors import DataError
+from .._types import PyTree
 
 # Formats whose values are arrays already, or whatever a transform makes of them.
 _OF_ARRAYS = ("numpy", "torch", "jax", "tensorflow", "custom")
@@ -55,7 +56,7 @@ class Rows:
         part._start, part._stop = self._start + start, min(self._start + stop, self._stop)
         return part
 
-    def read(self, positions: Any) -> Any:
+    def read(self, positions: np.ndarray) -> np.ndarray:
         """Return the examples at some positions.
 
         **Raises:** [`treegy.DataError`][] that names the array, if their shape or dtype is another one than that of the
@@ -67,7 +68,7 @@ class Rows:
             return found.astype(self.dtype, copy=False)
         return self._one_by_one(positions)
 
-    def _one_by_one(self, positions: Any) -> Any:
+    def _one_by_one(self, positions: np.ndarray) -> np.ndarray:
         """Read each row for itself, to say which of them differs."""
         rows: list[Any] = []
         for position in positions:
@@ -85,7 +86,7 @@ class Rows:
             rows.append(row.astype(self.dtype))
         return np.concatenate(rows)
 
-    def _array(self, positions: Any) -> Any:
+    def _array(self, positions: np.ndarray) -> np.ndarray:
         found = self._table[positions] if self._column is None else self._table.read(positions, self._column)
         return _stacked(found)
 
@@ -97,7 +98,7 @@ class Rows:
         return read if dtype is None else read.astype(dtype)
 
 
-def is_table(value: Any) -> bool:
+def is_table(value: object) -> bool:
     """Whether `value` is a data set of Hugging Face's with columns that can be read at any position.
 
     Not those that are streamed, which have no length, nor a dict of data sets.
@@ -105,12 +106,12 @@ def is_table(value: Any) -> bool:
     return _is_of_datasets(value) and hasattr(value, "column_names") and hasattr(value, "__len__")
 
 
-def is_column(value: Any) -> bool:
+def is_column(value: object) -> bool:
     """Whether `value` is a column of such a data set."""
     return _is_of_datasets(value) and not hasattr(value, "column_names") and hasattr(value, "__getitem__")
 
 
-def check_is_one_table(value: Any, name: str) -> None:
+def check_is_one_table(value: object, name: str) -> None:
     """**Raises:** [`treegy.DataError`][] for a dict of data sets, as Hugging Face's `load_dataset` returns."""
     if _is_of_datasets(value) and isinstance(value, Mapping):
         splits = [str(split) for split in cast(Mapping[Any, Any], value)]
@@ -155,7 +156,7 @@ class _Table:
     def __len__(self) -> int:
         return len(self._table)
 
-    def read(self, positions: Any, column: str) -> Any:
+    def read(self, positions: np.ndarray, column: str) -> PyTree:
         """Read what a column holds at some positions: again, if the column has been read there before."""
         key = positions.tobytes()
         if key != self._positions or column in self._taken:
@@ -169,7 +170,7 @@ class _Table:
         return list(self._table[np.array([0])]) if len(self) else []
 
 
-def _stacked(values: Any) -> Any:
+def _stacked(values: Any) -> np.ndarray:
     """Return what a table gives for some rows as one array; of objects where the rows differ."""
     if isinstance(values, list) and any(hasattr(value, "__array__") for value in cast(list[Any], values)):
         values = [np.asarray(value) for value in cast(list[Any], values)]
@@ -190,5 +191,5 @@ def _holds(dtype: np.dtype[Any], row: Any) -> bool:
     return bool(np.isfinite(row).all()) and bool((row.astype(dtype) == row).all()) if row.dtype.kind == "f" else False
 
 
-def _is_of_datasets(value: Any) -> bool:
+def _is_of_datasets(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "datasets"

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ForwardRef, Literal, NewType, TypeVar, Union,
 
 import jaxtyping
 
+from .._types import Function, Hint
 from .._warn import warn
 from ._scope import Scope, UnknownName
 
@@ -22,7 +23,7 @@ _PYTREE = type(jaxtyping.PyTree)
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def evaluated(fn: Any, cls: type | None = None) -> dict[str, Any]:
+def evaluated(fn: Function, cls: type | None = None) -> dict[str, Hint]:
     """The annotations of a Python function or a class, `return` among them.
 
     One that can't be evaluated is left out, and warned of once.
@@ -34,7 +35,7 @@ def evaluated(fn: Any, cls: type | None = None) -> dict[str, Any]:
     """
     if getattr(fn, "__no_type_check__", False):
         return {}
-    hints: dict[str, Any] = {}
+    hints: dict[str, Hint] = {}
     unknown: dict[str, tuple[str, UnknownName]] = {}
     for holder in reversed(fn.__mro__) if isinstance(fn, type) else [fn]:
         scope = Scope(holder, cls)
@@ -49,13 +50,13 @@ def evaluated(fn: Any, cls: type | None = None) -> dict[str, Any]:
     return hints
 
 
-def is_alias(hint: Any) -> bool:
+def is_alias(hint: Hint) -> bool:
     """Whether `hint` was made by a `type` statement. Only one that occurs in itself is left by `evaluated`."""
     # From Python 3.12 on it is in `typing`, and before in `typing_extensions`.
     return type(hint).__name__ == "TypeAliasType"
 
 
-def _message(fn: Any, unknown: Mapping[str, tuple[str, UnknownName]]) -> str:
+def _message(fn: Function, unknown: Mapping[str, tuple[str, UnknownName]]) -> str:
     several = len(unknown) > 1
     shown = [f"`{name}: {_short(text)}` ({_short(str(e))})" for name, (text, e) in list(unknown.items())[:3]]
     more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
@@ -71,7 +72,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def _as_written(holder: Any) -> dict[str, Any]:
+def _as_written(holder: object) -> dict[str, Hint]:
     try:
         found = holder.__annotations__
     except AttributeError:
@@ -83,7 +84,7 @@ def _as_written(holder: Any) -> dict[str, Any]:
     return dict(found)
 
 
-def _plain(hint: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
+def _plain(hint: Hint, scope: "Scope", within: tuple[Hint, ...]) -> Hint:
     """`hint` with everything evaluated, and without aliases and type variables.
 
     **Arguments:**
@@ -105,7 +106,7 @@ def _plain(hint: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
     return _of_parts(hint, scope, within)
 
 
-def _of_variable(variable: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
+def _of_variable(variable: Hint, scope: "Scope", within: tuple[Hint, ...]) -> Hint:
     try:
         allowed = variable.__constraints__ or (variable.__bound__,)
     except NameError as e:  # evaluated when it is asked for, where it is written in brackets
@@ -115,7 +116,7 @@ def _of_variable(variable: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
     return Union[tuple(_plain(each, scope, within) for each in allowed)]  # noqa: UP007
 
 
-def _pytree(hint: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
+def _pytree(hint: Hint, scope: "Scope", within: tuple[Hint, ...]) -> Hint:
     old = getattr(hint, "leaftype", None)
     new = None if old is None else _plain(old, scope, within)
     if new is old:
@@ -124,7 +125,7 @@ def _pytree(hint: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
     return jaxtyping.PyTree[new] if structure is None else jaxtyping.PyTree[new, structure]
 
 
-def _of_parts(hint: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
+def _of_parts(hint: Hint, scope: "Scope", within: tuple[Hint, ...]) -> Hint:
     origin, old = get_origin(hint), get_args(hint)
     if origin is None or origin is Literal or not old:
         return hint
@@ -140,7 +141,7 @@ def _of_parts(hint: Any, scope: "Scope", within: tuple[Any, ...]) -> Any:
     return hint if all(a is b for a, b in zip(old, new, strict=True)) else _with_parts(hint, new)
 
 
-def _substituted(hint: Any, values: Mapping[Any, Any]) -> Any:
+def _substituted(hint: Hint, values: Mapping[Any, Any]) -> Hint:
     """`hint` with other values for the type variables in it."""
     if isinstance(hint, TypeVar):
         return values.get(hint, hint)
@@ -151,7 +152,7 @@ def _substituted(hint: Any, values: Mapping[Any, Any]) -> Any:
     return _with_parts(hint, tuple(_substituted(part, values) for part in old)) if old else hint
 
 
-def _with_parts(hint: Any, parts: tuple[Any, ...]) -> Any:
+def _with_parts(hint: Hint, parts: tuple[Hint, ...]) -> Hint:
     origin: Any = get_origin(hint)
     if origin is Union or origin is types.UnionType:
         return Union[parts]  # noqa: UP007
@@ -162,7 +163,7 @@ def _with_parts(hint: Any, parts: tuple[Any, ...]) -> Any:
     return hint.copy_with(parts) if hasattr(hint, "copy_with") else hint
 
 
-def _is_hint(part: Any) -> bool:
+def _is_hint(part: object) -> bool:
     return part is not Ellipsis and not isinstance(part, list | tuple)  # these are in a `Callable` or a `ParamSpec`
 
 

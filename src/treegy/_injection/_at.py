@@ -1,10 +1,10 @@
 """Which part of `y_true`, `y_pred`, ... a loss or metric reads: `on=` and `tg.At`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from .._describe import describe, listed
 from .._errors import InjectionError
+from .._types import PyTree
 
 
 class At:
@@ -48,7 +48,7 @@ class At:
     def __hash__(self) -> int:
         return hash((At, self.path))
 
-    def __call__(self, value: Any, name: str = "value") -> Any:
+    def __call__(self, value: PyTree, name: str = "value") -> PyTree:
         """The part of `value` at this place. Raises [`treegy.InjectionError`][] where there is none."""
         part = value
         for i, key in enumerate(self.path):
@@ -69,7 +69,7 @@ class At:
 Selection = tuple[tuple[str, At], ...]
 
 
-def selection(on: Any) -> Selection:
+def selection(on: object) -> Selection:
     """What `on=` means: pairs of an injected name and the place to read in it.
 
     A key, an index or a path of them is a place in both `y_true` and `y_pred`; a mapping says it for each name.
@@ -86,7 +86,7 @@ def selection(on: Any) -> Selection:
     return (("y_true", place), ("y_pred", place))
 
 
-def _place(path: Any) -> At:
+def _place(path: object) -> At:
     if isinstance(path, At):
         return path
     if isinstance(path, str | int):
@@ -99,7 +99,7 @@ def _place(path: Any) -> At:
     )
 
 
-def _keys(value: Any) -> str:
+def _keys(value: PyTree) -> str:
     if isinstance(value, Mapping):
         return listed(repr(k) for k in value) or "none"
     if hasattr(value, "_fields"):

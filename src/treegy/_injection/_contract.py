@@ -17,6 +17,7 @@ from jaxtyping import AnnotationError, Shaped, jaxtyped
 
 from .._describe import path_name
 from .._errors import ContractError
+from .._types import Function, Hint, Values
 from ._annotations import is_alias
 from ._contract_report import report
 from ._hints import Axis, Fault, Vocabulary, axes_in, bearable, fits, is_pytree, mentions_arrays
@@ -24,8 +25,8 @@ from ._inject import all_arguments, annotations, request
 
 
 def check(
-    fn: Callable[..., Any],
-    arguments: Mapping[str, Any],
+    fn: Function,
+    arguments: Values,
     *,
     who: str,
     vocabulary: Vocabulary | None = None,
@@ -63,8 +64,8 @@ def check(
 
 
 def _collected(
-    fn: Any, hints: dict[str, Any], arguments: Mapping[str, Any], rest: tuple[Any, ...]
-) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    fn: Function, hints: dict[str, Hint], arguments: Values, rest: tuple[Any, ...]
+) -> tuple[dict[str, Hint], Values]:
     """The annotations and arguments with those of `*args` and `**kwargs` as one tuple and one dict."""
     if not hints:
         return hints, arguments
@@ -81,7 +82,7 @@ def _collected(
 
 @no_type_check
 def _what_is_wrong(
-    who: str, hints: Mapping[str, Any], arguments: Mapping[str, Any], known: Vocabulary, scope: Mapping[str, Any]
+    who: str, hints: Mapping[str, Hint], arguments: Values, known: Vocabulary, scope: Values
 ) -> str | Exception | None:
     """What to say of the first argument that doesn't fit; the exception where an annotation itself is wrong."""
     axes = dict(known)
@@ -103,7 +104,7 @@ def _what_is_wrong(
 
 
 @no_type_check
-def _in_scope(run: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+def _in_scope(run: Callable[[], Any], arguments: Values) -> Any:
     """Call `run` where axis names are bound afresh, and `{...}` in annotations reads these arguments."""
     # jaxtyping evaluates `{self.size}` among the arguments of the function that it decorates. A lambda, since its
     # import hook would give another function a scope of its own.
@@ -114,7 +115,7 @@ def _in_scope(run: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
     return jaxtyped(called, typechecker=None)(**{name: arguments[name] for name in names})
 
 
-def axes_of(hint: Any, value: Any, leading: int = 0) -> dict[str, int]:
+def axes_of(hint: Hint, value: object, leading: int = 0) -> dict[str, int]:
     """The lengths of the named axes of `hint` in a value, whose first `leading` axes the hint doesn't speak of.
 
     Only of axes that stand for themselves: not of `*several`, `#broadcast`, `a+1` or `_`.
@@ -131,7 +132,7 @@ def _bind(name: str, length: int) -> None:
 
 
 @no_type_check
-def _first_fault(hint: Any, value: Any, where: str) -> Fault | None:
+def _first_fault(hint: Hint, value: object, where: str) -> Fault | None:
     """The first place at which `value` doesn't fit `hint`.
 
     Containers are walked, since beartype looks at one item of each only.
@@ -172,7 +173,7 @@ def _first_fault(hint: Any, value: Any, where: str) -> Fault | None:
 
 
 @no_type_check
-def _fault_in_leaves(hint: Any, value: Any, where: str) -> Fault | None:
+def _fault_in_leaves(hint: Hint, value: object, where: str) -> Fault | None:
     """The leaf at which `value` doesn't fit a `PyTree[...]`, if it is a leaf."""
     if not is_pytree(hint) or not mentions_arrays(hint.leaftype):
         return None
@@ -185,7 +186,7 @@ def _fault_in_leaves(hint: Any, value: Any, where: str) -> Fault | None:
 
 
 @no_type_check
-def _fault_in_tuple(hint: Any, args: tuple[Any, ...], value: Any, where: str) -> Fault | None:
+def _fault_in_tuple(hint: Hint, args: tuple[Any, ...], value: object, where: str) -> Fault | None:
     if not isinstance(value, tuple):
         return Fault(where, hint, value)
     if len(args) == 2 and args[1] is Ellipsis:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import AbstractArray, Shaped
 
 from .._describe import array_name, cut, describe, is_arraylike
+from .._types import Hint, PyTree, Values
 from ._hints import Axis, Fault, Vocabulary, axes_in, first_axis, fits, hint_text
 
 # How many arguments an error shows beside the one that is wrong.
@@ -19,11 +20,11 @@ def report(
     who: str,
     name: str,
     fault: Fault,
-    hints: Mapping[str, Any],
-    arguments: Mapping[str, Any],
+    hints: Mapping[str, Hint],
+    arguments: Values,
     axes: Mapping[str, Axis],
     vocabulary: Vocabulary,
-    scope: Mapping[str, Any],
+    scope: Values,
 ) -> str:
     result = name == "return"
     head = (
@@ -48,7 +49,7 @@ def report(
 
 
 @no_type_check
-def _why(spelled: str, fault: Fault, axes: Mapping[str, Axis], vocabulary: Vocabulary, scope: Mapping[str, Any]) -> str:
+def _why(spelled: str, fault: Fault, axes: Mapping[str, Axis], vocabulary: Vocabulary, scope: Values) -> str:
     hint, value = fault.hint, fault.value
     if value is None:
         return f"{spelled} is None. Add `| None` to the annotation if that is meant."
@@ -85,7 +86,7 @@ def _why(spelled: str, fault: Fault, axes: Mapping[str, Axis], vocabulary: Vocab
     return f"{spelled} is {array_name(value)}, and the axes expected are `{hint.dim_str}`.{filled}"
 
 
-def _filled(axis: str, scope: Mapping[str, Any]) -> str:
+def _filled(axis: str, scope: Values) -> str:
     """An axis with the arguments in place of `{...}`, where that is easily said."""
     try:
         return axis.format(**scope)
@@ -105,7 +106,7 @@ def _axes_count(n: int) -> str:
     return f"{n} axis" if n == 1 else f"{n} axes"
 
 
-def _mend_of_axes(spelled: str, hint: Any, value: Any) -> str:
+def _mend_of_axes(spelled: str, hint: Hint, value: PyTree) -> str:
     """What to do about too many or too few axes."""
     expected, shape = len(hint.dim_str.split()), tuple(value.shape)
     if spelled.startswith("the result"):

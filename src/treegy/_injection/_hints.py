@@ -8,10 +8,11 @@ import jax
 from jaxtyping import AbstractArray, PyTree
 
 from .._describe import is_arraylike
+from .._types import Hint
 from ._annotations import is_alias
 
 
-def mentions_arrays(hint: Any) -> bool:
+def mentions_arrays(hint: Hint) -> bool:
     """Whether a jaxtyping type occurs in `hint`."""
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         return True
@@ -20,7 +21,7 @@ def mentions_arrays(hint: Any) -> bool:
     return any(mentions_arrays(arg) for arg in get_args(hint) if not isinstance(arg, str | bytes))
 
 
-def first_axis(hint: Any) -> str | None:
+def first_axis(hint: Hint) -> str | None:
     """The name of the first axis of an array annotation, in the first array type that has one.
 
     Without what jaxtyping takes before and after a name: it is `batch` in `#batch`, `?batch`, `_batch` and `batch=8`.
@@ -38,7 +39,7 @@ def first_axis(hint: Any) -> str | None:
     return None
 
 
-def hint_text(hint: Any) -> str:
+def hint_text(hint: Hint) -> str:
     """An annotation as its author wrote it, as nearly as can be known."""
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         # jax's array type calls itself `jaxlib._jax.Array`.
@@ -69,16 +70,16 @@ def hint_text(hint: Any) -> str:
 
 
 @no_type_check
-def fits(value: Any, hint: Any) -> bool:
+def fits(value: object, hint: Hint) -> bool:
     return isinstance(value, hint)
 
 
-def is_pytree(hint: Any) -> bool:
+def is_pytree(hint: Hint) -> bool:
     return hint is PyTree or (isinstance(hint, type) and type(hint) is type(PyTree))
 
 
 @no_type_check
-def bearable(value: Any, hint: Any) -> bool:
+def bearable(value: object, hint: Hint) -> bool:
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         return isinstance(value, hint)
     # It takes a while to import, and most annotations are arrays.
@@ -100,11 +101,11 @@ class Axis(NamedTuple):
 
 class Fault(NamedTuple):
     where: str
-    hint: Any
-    value: Any
+    hint: Hint
+    value: object
 
 
-def axes_in(hint: Any, value: Any, leading: int = 0) -> list[tuple[str, int]]:
+def axes_in(hint: Hint, value: Any, leading: int = 0) -> list[tuple[str, int]]:
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         if not is_arraylike(value):
             return []

@@ -2,13 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import equinox as eqx
 
 from .._describe import cut, describe, did_you_mean
 from .._errors import InjectionError
+from .._types import Function, Hint, Values
 from ._annotations import evaluated
 from ._at import At
 
@@ -70,13 +71,13 @@ class Request(NamedTuple):
 class Written(NamedTuple):
     """A Python function as its author wrote it, and what is bound to it already."""
 
-    fn: Any
+    fn: Function
     args: tuple[Any, ...]
     """The arguments by position, of which the first is the `self` of a method."""
     keywords: dict[str, Any]
 
 
-def written(fn: Any) -> Any:
+def written(fn: Function) -> Any:
     """The Python function as its author wrote it: under bound methods, decorators, partials and callable objects."""
     return _unwrapped(fn).fn
 
@@ -100,13 +101,13 @@ def _unwrapped(fn: Any) -> Written:
             return Written(fn, args, keywords)
 
 
-def _is_written_call(cls: Any) -> bool:
+def _is_written_call(cls: object) -> bool:
     """Whether instances of `cls` are called by a function in Python, as opposed to one in C."""
     method = inspect.getattr_static(cls, "__call__", None)
     return inspect.isfunction(method) or hasattr(method, "__wrapped__")
 
 
-def request(fn: Callable[..., Any]) -> Request:
+def request(fn: Function) -> Request:
     """What `fn` asks for, read from its signature under any decorator.
 
     **Raises:** [`treegy.InjectionError`][] if it has none, as some functions written in C.
@@ -134,7 +135,7 @@ def request(fn: Callable[..., Any]) -> Request:
     )
 
 
-def function_name(fn: Any) -> str:
+def function_name(fn: Function) -> str:
     """What to call `fn` in an error: its own name, else that of its class.
 
     A method is one of the object's class, as users spell it, also where it is inherited.
@@ -148,7 +149,7 @@ def function_name(fn: Any) -> str:
     return name.split("<locals>.")[-1]
 
 
-def annotations(fn: Any) -> dict[str, Any]:
+def annotations(fn: Function) -> dict[str, Hint]:
     """The annotations of `fn`, with those written as strings evaluated; `return` among them.
 
     One that can't be evaluated is left out, with a warning.
@@ -157,7 +158,7 @@ def annotations(fn: Any) -> dict[str, Any]:
     return evaluated(fn, type(args[0]) if args else None)
 
 
-def all_arguments(fn: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def all_arguments(fn: Function, arguments: Values) -> dict[str, Any]:
     """What all parameters of `fn` are when it is called with `arguments`: `self` and defaults among them."""
     fn, args, keywords = _unwrapped(fn)
     try:
@@ -169,7 +170,7 @@ def all_arguments(fn: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, **keywords, **arguments}
 
 
-def places(fn: Any) -> dict[str, At]:
+def places(fn: Function) -> dict[str, At]:
     """The `tg.At` of each annotation that has one."""
     found: dict[str, At] = {}
     for name, hint in annotations(fn).items():
@@ -180,7 +181,7 @@ def places(fn: Any) -> dict[str, At]:
     return found
 
 
-def inject(fn: Callable[..., Any], /, **available: Any) -> Any:
+def inject(fn: Function, /, **available: Any) -> Any:
     """Call `fn` with those of `available` that its signature names.
 
     A parameter with a default is optional; `**kwargs` takes everything that is left. An annotation may say which part
@@ -212,9 +213,7 @@ def inject(fn: Callable[..., Any], /, **available: Any) -> Any:
     return call(fn, arguments)
 
 
-def bind(
-    fn: Callable[..., Any], available: Mapping[str, Any], who: str, absent: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def bind(fn: Function, available: Values, who: str, absent: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The arguments that `fn` asks for, by name.
 
     **Arguments:**
@@ -230,7 +229,7 @@ def bind(
 def taken(
     wanted: Request,
     places: Mapping[str, At],
-    available: Mapping[str, Any],
+    available: Values,
     who: str,
     label: str,
     absent: Mapping[str, str] | None = None,
@@ -259,7 +258,7 @@ def taken(
     return arguments
 
 
-def call(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+def call(fn: Function, arguments: Values) -> Any:
     """Call `fn` with arguments by name, of which positional-only ones are passed by position."""
     only_by_position = request(fn).only_positional
     positional = [arguments[n] for n in only_by_position if n in arguments]
@@ -270,7 +269,7 @@ def call(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
 def missing_argument(
     wanted: Request,
     name: str,
-    available: Mapping[str, Any],
+    available: Values,
     who: str,
     label: str,
     absent: Mapping[str, str] | None = None,

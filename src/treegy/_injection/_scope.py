@@ -6,8 +6,10 @@ import importlib
 import importlib.util
 import linecache
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from .._types import Function, Hint
 
 
 class Scope:
@@ -19,13 +21,13 @@ class Scope:
         module = sys.modules.get(getattr(holder, "__module__", None) or "")
         self._globals: dict[str, Any] = getattr(holder, "__globals__", None) or getattr(module, "__dict__", {})
 
-    def evaluate(self, text: str) -> Any:
+    def evaluate(self, text: str) -> Hint:
         try:
             return eval(text.strip(), self._globals, _Lookup(self._find))
         except Exception as e:  # whatever evaluating somebody's string may raise
             raise UnknownName(f"{type(e).__name__}: {e}") from None
 
-    def value_of(self, alias: Any) -> Any:
+    def value_of(self, alias: Hint) -> Hint:
         """What a `type` statement says."""
         try:
             return alias.__value__
@@ -37,7 +39,7 @@ class Scope:
             except KeyError:
                 raise UnknownName(f"of `type {alias.__name__}`: {type(e).__name__}: {e}") from None
 
-    def _find(self, name: str) -> Any:
+    def _find(self, name: str) -> object:
         for names in self._scopes():
             if name in names:
                 return names[name]
@@ -52,7 +54,7 @@ class Scope:
         parts = self._holder.__qualname__.split(".<locals>")[:-1]
         return [part.removeprefix(".") for part in parts]
 
-    def _scopes(self) -> Iterator[Mapping[str, Any]]:
+    def _scopes(self) -> Iterator[Mapping[str, object]]:
         """The names of inner scopes, from the inside out."""
         yield _type_parameters(self._holder)
         yield _closure(self._holder)
@@ -73,7 +75,7 @@ class Scope:
 class _Lookup(Mapping[str, Any]):
     """Names that are looked up when they are asked for."""
 
-    def __init__(self, find: Any):
+    def __init__(self, find: Callable[[str], object]):
         self._find = find
 
     def __getitem__(self, name: str) -> Any:
@@ -86,11 +88,11 @@ class _Lookup(Mapping[str, Any]):
         return 0
 
 
-def _type_parameters(thing: Any) -> dict[str, Any]:
+def _type_parameters(thing: object) -> dict[str, object]:
     return {variable.__name__: variable for variable in getattr(thing, "__type_params__", ())}
 
 
-def _closure(fn: Any) -> dict[str, Any]:
+def _closure(fn: Function) -> dict[str, object]:
     code = getattr(fn, "__code__", None)
     found: dict[str, Any] = {}
     for name, cell in zip(getattr(code, "co_freevars", ()), getattr(fn, "__closure__", None) or (), strict=False):
@@ -101,17 +103,17 @@ def _closure(fn: Any) -> dict[str, Any]:
     return found
 
 
-def classes_of(fn: Any, cls: type | None) -> list[type]:
+def classes_of(fn: Function, cls: type | None) -> list[type]:
     """The class in whose body `fn` was written, if it is known."""
     within = fn.__qualname__.rpartition(".")[0]
     return [c for c in getattr(cls, "__mro__", ()) if c.__qualname__ == within and c.__module__ == fn.__module__]
 
 
-def _file_of(module: Any, default: str) -> str:
+def _file_of(module: object, default: str) -> str:
     return getattr(module, "__file__", None) or default
 
 
-def _declared(names: dict[str, Any], file: str, name: str, around: list[str] | None = None) -> Any:
+def _declared(names: dict[str, Any], file: str, name: str, around: list[str] | None = None) -> object:
     """What a name is by the source of a module: imported for type checkers, or an alias within a function.
 
     **Raises:** `KeyError` if the source doesn't say, or it is of a module that hasn't been imported.
@@ -139,7 +141,7 @@ def _declared(names: dict[str, Any], file: str, name: str, around: list[str] | N
     raise KeyError(name)
 
 
-def _declared_or_there(names: dict[str, Any], file: str, around: list[str] | None, name: str) -> Any:
+def _declared_or_there(names: dict[str, Any], file: str, around: list[str] | None, name: str) -> object:
     return names[name] if name in names else _declared(names, file, name, around)
 
 

@@ -1,6 +1,5 @@
 """A run as a document of `Checkpoints`, and a run that resumes from one."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ from .._errors import CheckpointError
 from .._saving._checkpoints import named_arrays, with_named_arrays
 from .._saving._documents import RUN, VERSIONS, checked
 from .._steps._assembly import with_states
+from .._types import PyTree, Values
 from ._fit import Run
 from ._position import Position
 
@@ -51,7 +51,7 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def resume(run: Run, document: Any, directory: Any) -> None:
+def resume(run: Run, document: Values, directory: object) -> None:
     """Have a run that has not begun resume from a document, which comes from a directory.
 
     **Raises:** [`treegy.CheckpointError`][] if it is of another run.
@@ -89,7 +89,7 @@ def resume(run: Run, document: Any, directory: Any) -> None:
         run.ended = True
 
 
-def check_began_alike(run: Run, document: Any, directory: Any) -> None:
+def check_began_alike(run: Run, document: Values, directory: object) -> None:
     """Raise unless a document is of a run that began at the step at which this one does.
 
     **Raises:** [`treegy.CheckpointError`][]
@@ -113,7 +113,7 @@ def check_began_alike(run: Run, document: Any, directory: Any) -> None:
         )
 
 
-def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
+def _check_is_alike(run: Run, document: Values, directory: object) -> None:
     """Raise if the arguments of a run are others than before."""
     changed = {
         "shuffle": (document["key_data"] is not None, run.arguments.shuffle),
@@ -124,11 +124,11 @@ def _check_is_alike(run: Run, document: Any, directory: Any) -> None:
             raise CheckpointError(f"The backup in '{directory}' is of a run with `{name}={then}`, and now it is {now}.")
 
 
-def _values(stored: Mapping[str, Any]) -> dict[str, Any]:
+def _values(stored: Values) -> dict[str, PyTree]:
     # Not by `jax.tree.map`, which would sort the names.
     return {name: _value(value) for name, value in stored.items()}
 
 
-def _value(stored: Any) -> Any:
+def _value(stored: PyTree) -> PyTree:
     """A metric value as a history has it: those that aren't scalars are NumPy arrays."""
     return np.asarray(stored) if isinstance(stored, jax.Array) else stored

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .._describe import did_you_mean
+from .._types import Values
 from ._training_run import TrainingRun
 
 Logs = Mapping[str, Any]
@@ -93,7 +94,7 @@ class Callback:
         """
         return {}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         """Resume from what `state` returned.
 
         Where a run resumes in the middle of an epoch, it is called before `on_epoch_begin` of that epoch, and after it.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._describe import describe
 from .._steps._model_like import M, ModelLike
+from .._types import Values
 from .._warn import warn
 from ._callback import Callback
 from ._training_run import TrainingRun
@@ -143,7 +144,7 @@ class CallbackList:
                 stack.callback(self._release, callback, outer)
 
     @staticmethod
-    def _release(callback: Callback, outer: dict[str, Any]) -> None:
+    def _release(callback: Callback, outer: Values) -> None:
         within = outer["_current"] is not None
         try:
             # In a run within a run, what is open is that of the outer one.
@@ -157,7 +158,7 @@ class CallbackList:
 _OF_RUN = ("_current", "_replace", "_stop", "_run")
 
 
-def _set(callback: Callback, values: dict[str, Any]) -> None:
+def _set(callback: Callback, values: Values) -> None:
     for name in _OF_RUN:
         setattr(callback, name, values[name])
 
@@ -166,5 +167,5 @@ def _overrides(callback: Callback, hook: str) -> bool:
     return getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback)
 
 
-def _made(callback: Any) -> str:
+def _made(callback: object) -> str:
     return f" Make an instance of it: `{callback.__name__}()`." if isinstance(callback, type) else ""

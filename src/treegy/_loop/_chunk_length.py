@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from .._checks import positive
+from .._types import PyTree
 
 # More steps in a compiled call, or larger buffers for their batches, make nothing faster.
 _STEPS, _BYTES = 32, 8_000_000
@@ -34,7 +35,7 @@ class ChunkLength:
         """How many steps the next chunk has."""
         return self._steps
 
-    def ran(self, n: int, marker: Any) -> None:
+    def ran(self, n: int, marker: PyTree) -> None:
         """A chunk of `n` steps is on its way. If somebody looks, waits for the one before it, and so tells its time.
 
         **Arguments:**
@@ -55,7 +56,7 @@ class ChunkLength:
         self._before = n, marker
 
 
-def steps_in_chunk(name: str, value: Any, batch_bytes: int, steps: int | None) -> int:
+def steps_in_chunk(name: str, value: object, batch_bytes: int, steps: int | None) -> int:
     """How many steps one compiled call makes: so many that Python's share is small, in little memory."""
     if isinstance(value, str) and value != "auto":
         raise TypeError(f'`{name}` is {value!r}; an integer of at least 1 or "auto" is expected.')

@@ -15,47 +15,56 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from .._data._batch import Batch
+from .._data._chunk import Batches
 from .._describe import array_name, path_name
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
-from .._steps._model_like import M
+from .._steps._model_like import M, ModelLike
 from .._steps._run_step import predict, test, train
 from .._terms._class_weight import Labelled, noted_labels
 from .._terms._logs import Logs
-from .._types import PyTree
+from .._types import Function, PyTree
 from ._convolutions import channels_last, slow_in_loops
 from ._retrace import note_model
+
+StepFunction = Callable[..., tuple[list[PyTree], PyTree]]
+"""A step over a model's arrays, with its batch: those of the model after it, and its logs or predictions."""
+Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike], tuple[Any, PyTree]]
+"""Many steps: of a model, the results so far, batches, the first step, and how many."""
 
 # One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
 # it logs, and building a chunk of it, all share one trace of the user's code.
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def train_step(frozen: Static, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
+def train_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], Logs]:
     model, logs = train(hashable_combine(arrays, frozen), examples)
     return hashable_partition(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def test_step(frozen: Static, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Logs]:
+def test_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], Logs]:
     model, logs = test(hashable_combine(arrays, frozen), examples, index)
     return hashable_partition(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def predict_step(frozen: Static, arrays: list[Any], examples: Batch, index: Any) -> tuple[list[Any], Any]:
+def predict_step(
+    frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike
+) -> tuple[list[PyTree], PyTree]:
     model, y_pred = predict(hashable_combine(arrays, frozen), examples.x, index)
     return hashable_partition(model)[0], y_pred
 
 
-_NAMES: dict[Any, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
+_NAMES: dict[StepFunction, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
 
 
 class Traced(NamedTuple):
     """What a trace of a step tells."""
 
-    results: Any
+    results: PyTree
     """The shapes of what it returns, `(arrays, result)`."""
     changed: tuple[bool, ...]
     """Which of the model's arrays it changes."""
@@ -76,18 +85,18 @@ def traced(step: Any, frozen: Static, shapes: Shapes) -> Traced:
 
 
 @functools.lru_cache(maxsize=256)
-def empty(step: Any, frozen: Static, shapes: Shapes) -> Logs:
+def empty(step: StepFunction, frozen: Static, shapes: Shapes) -> Logs:
     found = traced(step, frozen, shapes).results[1]
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
 
 
 @functools.lru_cache(maxsize=256)
-def slow_in_loops_of(step: Any, frozen: Static, shapes: Shapes) -> bool:
+def slow_in_loops_of(step: StepFunction, frozen: Static, shapes: Shapes) -> bool:
     arrays, examples = shapes.values
     return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
 
 
-def _known(cached: Any, step: Any, frozen: Static, arrays: list[Any], examples: Batch) -> Any:
+def _known(cached: Function, step: StepFunction, frozen: Static, arrays: list[PyTree], examples: Batch) -> PyTree:
     """What one of these caches holds for a step; it keeps none of the arrays alive."""
     shapes = Shapes((arrays, examples))
     try:
@@ -96,13 +105,21 @@ def _known(cached: Any, step: Any, frozen: Static, arrays: list[Any], examples: 
         shapes.forget()
 
 
-def _looped(step: Any, fold: Any, model: M, result: Any, data: Any, start: Any, n: Any) -> tuple[M, Any]:
+def _looped(
+    step: StepFunction,
+    fold: Callable[[PyTree, PyTree, ArrayLike], PyTree],
+    model: M,
+    result: PyTree,
+    data: Batches,
+    start: ArrayLike,
+    n: ArrayLike,
+) -> tuple[M, PyTree]:
     """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
     arrays, frozen = hashable_partition(model)
     changed = _known(traced, step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
 
-    def body(i: Any, carry: Any) -> Any:
+    def body(i: ArrayLike, carry: PyTree) -> PyTree:
         carried, result = carry
         after, new = run(filled(arrays, carried, changed), data.at(i), start + i)
         return picked(after, changed), fold(result, new, i)
@@ -113,18 +130,18 @@ def _looped(step: Any, fold: Any, model: M, result: Any, data: Any, start: Any, 
     return hashable_combine(filled(arrays, carried, changed), frozen), result
 
 
-def picked(arrays: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
+def picked(arrays: Sequence[PyTree], changed: Sequence[bool]) -> list[PyTree]:
     """Those arrays that a step changes: what is carried."""
     return [a for a, c in zip(arrays, changed, strict=True) if c]
 
 
-def filled(arrays: Sequence[Any], carried: Sequence[Any], changed: Sequence[bool]) -> list[Any]:
+def filled(arrays: Sequence[PyTree], carried: Sequence[PyTree], changed: Sequence[bool]) -> list[PyTree]:
     """All arrays, with what was carried in its places."""
     source = iter(carried)
     return [next(source) if c else a for a, c in zip(arrays, changed, strict=True)]
 
 
-def merged(old: Logs, new: Logs, i: Any = None) -> Logs:
+def merged(old: Logs, new: Logs, i: ArrayLike | None = None) -> Logs:
     """Accumulators after another batch, of the dtypes that they had: or the loop would not be one."""
     merged = old.merge(new)
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old.each), jax.tree.leaves(merged.each), strict=True):
@@ -136,22 +153,22 @@ def merged(old: Logs, new: Logs, i: Any = None) -> Logs:
     return jax.tree.map(lambda a, b: jnp.asarray(b, a.dtype), old, merged)
 
 
-def _written(stacked: Any, y_pred: Any, i: Any) -> Any:
+def _written(stacked: PyTree, y_pred: PyTree, i: ArrayLike) -> PyTree:
     """Predictions with those of the `i`-th step written into their place."""
     return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, y_pred)
 
 
-def train_chunk(model: M, logs: Logs, data: Any, start: Any, n: Any) -> tuple[M, Logs]:
+def train_chunk(model: M, logs: Logs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, Logs]:
     """`n` training steps: the model after them, and the logs with theirs merged in."""
     return _looped(train_step, merged, model, logs, data, start, n)
 
 
-def test_chunk(model: M, logs: Logs, data: Any, start: Any, n: Any) -> tuple[M, Logs]:
+def test_chunk(model: M, logs: Logs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, Logs]:
     """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
     return _looped(test_step, merged, model, logs, data, start, n)
 
 
-def predict_chunk(model: M, y_pred: Any, data: Any, start: Any, n: Any) -> tuple[M, PyTree]:
+def predict_chunk(model: M, y_pred: PyTree, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, PyTree]:
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = hashable_partition(model)
@@ -163,9 +180,9 @@ def predict_chunk(model: M, y_pred: Any, data: Any, start: Any, n: Any) -> tuple
 class Kind(NamedTuple):
     """What distinguishes training, evaluating and predicting, and what is known of the step before it has run."""
 
-    chunk: Callable[[Any, Any, Any, Any, Any], tuple[Any, Any]]
-    step: Any
-    eager: Callable[[Any, Batch, Any], tuple[Any, Any]]
+    chunk: Chunked
+    step: StepFunction
+    eager: Callable[[ModelLike, Batch, ArrayLike], tuple[ModelLike, PyTree]]
     """The same step without being compiled."""
     trains: bool = False
     """Whether the model is what is wanted, so that its buffers can be used for the next one."""
@@ -175,19 +192,19 @@ class Kind(NamedTuple):
     def name(self) -> str:
         return _NAMES[self.step]
 
-    def changed(self, frozen: Static, arrays: list[Any], examples: Batch) -> tuple[bool, ...]:
+    def changed(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> tuple[bool, ...]:
         """Which arrays of the model a step changes: the others are no part of the loop."""
         return _known(traced, self.step, frozen, arrays, examples).changed
 
-    def labelled(self, frozen: Static, arrays: list[Any], examples: Batch) -> list[Labelled]:
+    def labelled(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> list[Labelled]:
         """The losses that class weights reach, and what their labels are."""
         return _known(traced, self.step, frozen, arrays, examples).labelled
 
-    def empty(self, frozen: Static, arrays: list[Any], examples: Batch) -> Logs:
+    def empty(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> Logs:
         """The logs of no examples."""
         return _known(empty, self.step, frozen, arrays, examples)
 
-    def slow_in_loops(self, frozen: Static, arrays: list[Any], examples: Batch) -> bool:
+    def slow_in_loops(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> bool:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
         return _known(slow_in_loops_of, self.step, frozen, arrays, examples)
 

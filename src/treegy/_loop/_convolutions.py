@@ -7,13 +7,14 @@ slower than one. Here the traced program is given that order before it is compil
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import jax
 import jax.extend.core as jex
 
 from .._placement import default_device
+from .._types import Function, PyTree
 from .._warn import warn
 
 _conv_p = jex.primitives.conv_general_dilated_p
@@ -31,7 +32,7 @@ def _on_cpu() -> bool:
     return default_device().platform == "cpu"
 
 
-def channels_last(fn: Callable[..., Any]) -> Callable[..., Any]:
+def channels_last(fn: Function) -> Function:
     """`fn` with its convolutions as the CPU wants them in loops; on other backends, `fn` itself.
 
     To be called where a loop's body is traced, around what is already differentiated: gradients of convolutions are
@@ -65,7 +66,7 @@ def channels_last(fn: Callable[..., Any]) -> Callable[..., Any]:
     return rewritten
 
 
-def slow_in_loops(fn: Callable[..., Any], *args: Any) -> bool:
+def slow_in_loops(fn: Function, *args: Any) -> bool:
     """Whether `fn`, even after `channels_last`, has convolutions that are slower in a loop than a step at a time."""
     if not _on_cpu():
         return False
@@ -109,7 +110,7 @@ def _numbers(ndim: int) -> jax.lax.ConvDimensionNumbers:
     return jax.lax.ConvDimensionNumbers(data, (ndim - 1, ndim - 2, *(d - 1 for d in space)), data)
 
 
-def _rewritten(value: Any, done: dict[int, Any]) -> Any:
+def _rewritten(value: PyTree, done: dict[int, Any]) -> Any:
     """A jaxpr, open or closed, or a tuple in which there may be some, rewritten; anything else, and what has nothing
     to rewrite, as the same object. A jaxpr that is used in many places stays one jaxpr, to be lowered once."""
     if id(value) in done:

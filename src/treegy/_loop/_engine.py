@@ -5,35 +5,38 @@ given away: what they hold is copied once, before the first chunk.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from .._data._batch import Batch
-from .._data._chunk import shapes_of
+from .._data._chunk import Batches, shapes_of
 from .._errors import CheckpointError
 from .._steps._dispatch import is_default_jit
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
 from .._steps._model_like import ModelLike
 from .._terms._logs import Logs
-from ._chunks import Kind, filled, merged, picked
+from .._types import Function, PyTree
+from ._chunks import Chunked, Kind, filled, merged, picked
 from ._retrace import note_batch
 
 
 def _flat(
-    chunk: Any,
+    chunk: Chunked,
     frozen: Static,
     changed: tuple[bool, ...],
-    carried: list[Any],
-    result: Any,
-    kept: list[Any],
-    data: Any,
-    start: Any,
-    n: Any,
-) -> tuple[list[Any], Any, Any]:
+    carried: list[PyTree],
+    result: PyTree,
+    kept: list[PyTree],
+    data: Batches,
+    start: ArrayLike,
+    n: ArrayLike,
+) -> tuple[list[PyTree], PyTree, PyTree]:
     others = iter(kept)
     arrays = [None if c else next(others) for c in changed]
     model, result = chunk(hashable_combine(filled(arrays, carried, changed), frozen), result, data, start, n)
@@ -57,13 +60,13 @@ _OPTIONS: dict[str, Any] = {
 
 
 @functools.lru_cache(maxsize=1024)
-def program(donates: bool, chunk: Any, frozen: Static, changed: tuple[bool, ...]) -> Any:
+def program(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[bool, ...]) -> Any:
     # One function for each model, and no static arguments: JAX has caches of these that can't be cleared.
     flat = functools.partial(_flat, chunk, frozen, changed)
     return jax.jit(flat, donate_argnums=(0,) if donates else (), compiler_options=dict(_OPTIONS) or None)
 
 
-def _run(donates: bool, chunk: Any, frozen: Static, changed: tuple[bool, ...], *args: Any) -> Any:
+def _run(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[bool, ...], *args: Any) -> Any:
     """`_flat`, compiled."""
     try:
         return program(donates, chunk, frozen, changed)(*args)
@@ -79,11 +82,11 @@ def _run(donates: bool, chunk: Any, frozen: Static, changed: tuple[bool, ...], *
 
 
 @jax.jit
-def _copied(arrays: list[Any]) -> list[Any]:
+def _copied(arrays: list[PyTree]) -> list[PyTree]:
     return [jnp.copy(a) for a in arrays]
 
 
-def _owned(arrays: list[Any], held: ModelLike | None) -> list[bool]:
+def _owned(arrays: list[PyTree], held: ModelLike | None) -> list[bool]:
     """Which arrays are nobody else's: not among those held, and each but once."""
     others = {id(leaf) for leaf in jax.tree.leaves(held)}
     owned: list[bool] = []
@@ -120,13 +123,13 @@ class Engine:
             self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
         self._owned = _owned(self._arrays, model if held is None else held)
         self._index = 0
-        self._changed: dict[Any, tuple[bool, ...]] = {}
+        self._changed: dict[Hashable, tuple[bool, ...]] = {}
         self._explained = False
-        self._empty: Any = None
+        self._empty: Logs | None = None
         if self._compiled is not None:
             self._arrays = _copied(self._arrays)
         self._first: Batch | None = None
-        self._restored: list[Any] = []
+        self._restored: list[Array] = []
         self.reset()
         if first is not None:
             self.see(first)
@@ -147,7 +150,7 @@ class Engine:
         if self._restored:
             self._restore(self._restored)
 
-    def _of_step(self, known: Callable[..., Any], examples: Batch) -> Any:
+    def _of_step(self, known: Function, examples: Batch) -> PyTree:
         return known(self._frozen, self._arrays, examples)
 
     @functools.cached_property
@@ -161,9 +164,9 @@ class Engine:
     def reset(self) -> None:
         """Accumulate from scratch, as at the start of an epoch."""
         # What users compile may donate it.
-        self._results: Any = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
+        self._results: PyTree = self._empty if self._compiled is None else jax.tree.map(jnp.copy, self._empty)
 
-    def run(self, data: Any, n: int) -> Any:
+    def run(self, data: Batches, n: int) -> tuple[PyTree, PyTree]:
         """Run `n` steps over batches.
 
         **Returns:**
@@ -184,7 +187,7 @@ class Engine:
             self._results = result
         return result, marker
 
-    def _run_compiled(self, data: Any, start: int, n: int) -> Any:
+    def _run_compiled(self, data: Batches, start: int, n: int) -> tuple[PyTree, PyTree]:
         changed = self._changes(data)
         if self._kind.trains:
             # The one copy of what the user holds, which is never donated.
@@ -208,7 +211,7 @@ class Engine:
         self._arrays = filled(self._arrays, carried, changed)
         return result, marker
 
-    def _changes(self, data: Any) -> tuple[bool, ...]:
+    def _changes(self, data: Batches) -> tuple[bool, ...]:
         """Which arrays a step over such batches changes."""
         shapes = data.shapes
         if shapes not in self._changed:
@@ -220,7 +223,7 @@ class Engine:
                 note_batch(self._kind.name, self._first, data.batch)
         return self._changed[shapes]
 
-    def _run_eagerly(self, data: Any, start: int, n: int) -> Any:
+    def _run_eagerly(self, data: Batches, start: int, n: int) -> PyTree:
         model, predictions, logs = self.model, [], self._results
         for i in range(n):
             model, result = self._kind.eager(model, data.at(i), start + i)
@@ -254,7 +257,7 @@ class Engine:
             )
         self._arrays, self._owned = arrays, [False] * len(arrays)
 
-    def restore(self, leaves: list[Any]) -> None:
+    def restore(self, leaves: list[Array]) -> None:
         """Resume from the arrays of the logs that were accumulated in another process, before `see` is called, or now.
 
         **Raises:** [`treegy.CheckpointError`][] if they are those of other logs.
@@ -264,7 +267,7 @@ class Engine:
         else:
             self._restored = leaves
 
-    def _restore(self, leaves: list[Any]) -> None:
+    def _restore(self, leaves: list[Array]) -> None:
         empty = self._empty
         if empty is None:
             assert self._first is not None

@@ -17,7 +17,7 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._terms._logs import Logs
-from .._types import PyTree, Verbose
+from .._types import KeyPath, PyTree, Verbose
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import steps_in_chunk
 from ._chunks import PREDICT, TEST
@@ -115,7 +115,7 @@ def predict(
     steps: int | None,
     callback_list: CallbackList,
     progress: Progress,
-) -> Any:
+) -> PyTree:
     """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
     engine = Engine(evaluated(model, "pred"), PREDICT, source.first())
     every_batch = callback_list.listens("on_predict_batch_begin", "on_predict_batch_end")
@@ -155,7 +155,7 @@ def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool)
         tell_if_short(source, done)
 
 
-def _flattened(path: Any, y_pred: Any, chunk: Any) -> Any:
+def _flattened(path: KeyPath, y_pred: PyTree, chunk: Chunk) -> PyTree:
     """Stacked predictions `(steps, batch, ...)` one after the other, without the steps that were not run."""
     if y_pred.ndim < 2 or y_pred.shape[1] != chunk.size:
         got = array_name(jax.ShapeDtypeStruct(y_pred.shape[1:], y_pred.dtype))

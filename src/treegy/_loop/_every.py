@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from .._checks import positive
 
@@ -66,7 +65,7 @@ def steps_of(name: str, frequency: object, *, batch: bool = False) -> int | None
 class ValidationFrequency:
     """When something is due."""
 
-    def __init__(self, name: str, value: Any):
+    def __init__(self, name: str, value: object):
         """**Arguments:**
 
         - `name`: what errors call it.

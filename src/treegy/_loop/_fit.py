@@ -5,7 +5,7 @@ Long, since a run is one thing: its epochs, in the order in which they happen, a
 
 import functools
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -26,7 +26,7 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import first_states, needs_batch, prepared
 from .._terms._logs import Logs
-from .._types import Verbose
+from .._types import Values, Verbose
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from ..optimizers._optimizer import at_epoch
@@ -218,7 +218,7 @@ class Run(TrainingRun):
             self._first = self.source.first()
         return self._first
 
-    def resume_data(self, state: Mapping[str, Any]) -> None:
+    def resume_data(self, state: Values) -> None:
         """Have the data resume from what its `state` returned in an earlier process, when a batch is looked at next."""
         self._first = None
         self.source.resume(state)

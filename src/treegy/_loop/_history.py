@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from .._describe import did_you_mean, listed
+from .._types import PyTree, Values
 
 M = TypeVar("M")
 
@@ -50,7 +51,7 @@ class History(Mapping[str, list[Any]]):
         self.validations = []
         self.stopped = None
 
-    def append(self, epoch: int, logs: Mapping[str, Any]) -> None:
+    def append(self, epoch: int, logs: Values) -> None:
         """Add the metric values of one more epoch.
 
         **Arguments:**
@@ -157,12 +158,12 @@ class History(Mapping[str, list[Any]]):
         return {title: group for title, group in groups.items() if group}
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> PyTree:
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array
 
 
-def _is_scalar(values: list[Any]) -> bool:
+def _is_scalar(values: list[PyTree]) -> bool:
     return all(isinstance(value, float) for value in values)
 
 

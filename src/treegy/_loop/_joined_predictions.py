@@ -1,12 +1,12 @@
 """Predictions of many batches, put together along their first axis."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .._describe import array_name, path_name
 from .._errors import DataError
+from .._types import KeyPath, PyTree
 
 # So many arrays are put together at once. XLA compiles a program for each number of arrays and their shapes, which
 # takes longer the more there are: there are few such programs if most have this number.
@@ -18,9 +18,9 @@ class Pieces:
 
     def __init__(self):
         # Of each level, at most `_WIDTH` pieces, which consist of `_WIDTH` times as many as those of the level before.
-        self._levels: list[list[Any]] = []
+        self._levels: list[list[PyTree]] = []
 
-    def append(self, piece: Any) -> None:
+    def append(self, piece: PyTree) -> None:
         """Add a piece behind the others."""
         level = 0
         while True:
@@ -32,7 +32,7 @@ class Pieces:
             piece, self._levels[level] = _joined(self._levels[level]), []
             level += 1
 
-    def joined(self) -> Any:
+    def joined(self) -> PyTree:
         """All pieces, as one.
 
         **Raises:** [`treegy.DataError`][] if their other axes differ.
@@ -42,13 +42,13 @@ class Pieces:
         return _joined(pieces)
 
 
-def _joined(pieces: list[Any]) -> Any:
+def _joined(pieces: list[PyTree]) -> PyTree:
     if len(pieces) == 1:
         return pieces[0]
     return jax.tree_util.tree_map_with_path(_concatenated, *pieces)
 
 
-def _concatenated(path: Any, *arrays: Any) -> Any:
+def _concatenated(path: KeyPath, *arrays: Array) -> Array:
     kinds = {(a.shape[1:], a.dtype): a for a in arrays}
     if len(kinds) > 1:
         a, b = list(kinds.values())[:2]

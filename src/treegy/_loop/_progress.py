@@ -1,13 +1,13 @@
 """What is shown of a run while it runs."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._describe import array_name, describe
-from .._types import Verbose
+from .._types import Values, Verbose
 from ._compile_clock import CompileClock
 from ._progress_display import Line, Notebook, Terminal, can_live, in_notebook, print_line
 
@@ -97,7 +97,7 @@ class Progress:
         if self._screen is not None and now >= self._next_draw:
             self._draw()
 
-    def update(self, step: int, logs: Callable[[], Mapping[str, Any]]) -> None:
+    def update(self, step: int, logs: Callable[[], Values]) -> None:
         """Some steps were done.
 
         **Arguments:**
@@ -119,7 +119,7 @@ class Progress:
         if self._screen is not None and self._screen.is_live:
             self._draw()
 
-    def end_epoch(self, logs: Mapping[str, Any]) -> None:
+    def end_epoch(self, logs: Values) -> None:
         """An epoch has ended.
 
         **Arguments:**
@@ -141,7 +141,7 @@ class Progress:
         # One line, however long: a file has no width.
         print_line("  ".join([*self._head(), *count, *times, *self._metric_values]), self._file)
 
-    def _chosen(self, logs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _chosen(self, logs: Values) -> Values:
         return logs if self._names is None else {name: logs[name] for name in self._names if name in logs}
 
     def close(self) -> None:
@@ -183,11 +183,11 @@ class Progress:
 # What a line says
 
 
-def _metric_values(logs: Mapping[str, Any]) -> list[str]:
+def _metric_values(logs: Values) -> list[str]:
     return [f"{name} {_metric_value(value)}" for name, value in logs.items()]
 
 
-def _metric_value(value: Any) -> str:
+def _metric_value(value: object) -> str:
     array = np.asarray(value)
     if array.ndim == 0:
         return f"{float(array):.4g}"

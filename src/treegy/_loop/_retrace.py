@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +11,7 @@ import jax
 from .._describe import array_name, describe, listed, path_name
 from .._errors import RetraceWarning
 from .._steps._hashable import Static, hashable_combine
+from .._types import KeyPath, PyTree
 from .._warn import warn
 
 # Two different models of the same shapes are nothing to talk about. When a third comes, something makes them.
@@ -31,7 +32,7 @@ class _Known:
 _known: OrderedDict[Any, _Known] = OrderedDict()
 
 
-def note_model(step: str, frozen: Static, arrays: list[Any], shapes: Any) -> None:
+def note_model(step: str, frozen: Static, arrays: list[PyTree], shapes: Hashable) -> None:
     """A step was traced for a model. Warns if it is the third of the same classes and shapes.
 
     **Arguments:**
@@ -61,7 +62,7 @@ def note_model(step: str, frozen: Static, arrays: list[Any], shapes: Any) -> Non
     )
 
 
-def note_batch(step: str, old: Any, new: Any) -> None:
+def note_batch(step: str, old: PyTree, new: PyTree) -> None:
     """Warn that a batch has other shapes than those before it.
 
     **Arguments:**
@@ -81,17 +82,17 @@ def note_batch(step: str, old: Any, new: Any) -> None:
     )
 
 
-def _argument(path: Any) -> str:
+def _argument(path: KeyPath) -> str:
     name = path_name(path).lstrip(".")
     return "y" + name.removeprefix("y_true") if name.startswith("y_true") else name
 
 
-def _skeleton(frozen: Static, arrays: list[Any]) -> Any:
+def _skeleton(frozen: Static, arrays: list[PyTree]) -> PyTree:
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays]
     return hashable_combine(shapes, frozen)
 
 
-def _difference(old: Any, new: Any, path: str) -> tuple[str, Any, Any] | None:
+def _difference(old: PyTree, new: PyTree, path: str) -> tuple[str, PyTree, PyTree] | None:
     """The first place in which two trees differ, without their arrays."""
     if isinstance(old, jax.ShapeDtypeStruct) and isinstance(new, jax.ShapeDtypeStruct):
         return None
@@ -119,7 +120,7 @@ def _difference(old: Any, new: Any, path: str) -> tuple[str, Any, Any] | None:
     return None
 
 
-def _avoidable(old: Any, new: Any) -> bool:
+def _avoidable(old: PyTree, new: PyTree) -> bool:
     """Whether one program could have served both: numbers could be arrays, and a function made again be kept."""
     if _is_number(old) and _is_number(new):
         return True
@@ -127,16 +128,16 @@ def _avoidable(old: Any, new: Any) -> bool:
     return callable(old) and callable(new) and names[0] == names[1] != (None, None)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float | complex) and not isinstance(value, bool)
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: object) -> str:
     name = getattr(value, "__qualname__", None)
     return describe(value) if name is None else f"`{name}` at {id(value):#x}"
 
 
-def _mend(where: str, new: Any) -> str:
+def _mend(where: str, new: PyTree) -> str:
     if where.startswith("model.optimizer"):
         return (
             "Models share a program if they have the same optimizer object: make it once, and what changes a part of "

@@ -1,6 +1,7 @@
 """What a model may be made of, and the words for what it may not."""
 
 import inspect
+from types import CellType
 from typing import Any
 
 import equinox as eqx
@@ -13,10 +14,10 @@ from .._describe import describe, is_key, is_traced
 from .._steps._defaults import no_optimizer
 from .._steps._dispatch import is_default
 from .._steps._model_like import ModelLike
-from .._types import OptimizerLike, Seed
+from .._types import OptimizerLike, PyTree, Seed
 
 
-def check_module(module: Any, state: Any) -> None:
+def check_module(module: PyTree, state: PyTree) -> None:
     """Raise for a `module` or `state` that is something else."""
     if isinstance(module, type):
         raise TypeError(f"`module` is the class `{module.__name__}`; make an instance of it: `{module.__name__}(...)`.")
@@ -56,7 +57,7 @@ def check_optimizer(optimizer: Any) -> None:
         )
 
 
-def _called_by_mistake(value: Any, seen: set[int]) -> Any:
+def _called_by_mistake(value: object, seen: set[int]) -> object:
     """The module of labels or booleans that a transformation holds, which optax takes for a function to make them.
 
     Transformations are functions, or methods of objects, that hold what they were made with.
@@ -82,7 +83,7 @@ def _called_by_mistake(value: Any, seen: set[int]) -> Any:
     return next((found for part in inner if (found := _called_by_mistake(part, seen)) is not None), None)
 
 
-def _is_filled(cell: Any) -> bool:
+def _is_filled(cell: CellType) -> bool:
     try:
         return cell.cell_contents is not cell
     except ValueError:  # of a name that is assigned later

@@ -4,11 +4,12 @@ import dataclasses
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import equinox as eqx
 import jaxtyping
 
+from .._steps._model_like import ModelLike
+from .._types import PyTree
 from ._replace import replaced
 
 # `dataclasses.replace` of Python 3.13 leaves the work to another function, as does `copy.replace`.
@@ -19,7 +20,7 @@ _CODES = [
 _BETWEEN = (__file__, str(Path(eqx.__file__).parent), str(Path(jaxtyping.__file__).parent), "<@beartype")
 
 
-def keep_trained(new: Any) -> None:
+def keep_trained(new: ModelLike) -> None:
     """Make `new`, a model whose constructor is about to end, what `model.replace` gives, where it is to replace one.
 
     Dataclasses are replaced by calling the constructor with the fields that it takes. What a model carries besides is
@@ -28,7 +29,7 @@ def keep_trained(new: Any) -> None:
     frame = _caller()
     if frame is None or frame.f_code not in _CODES:
         return
-    old: Any = frame.f_locals.get("obj", frame.f_locals.get("self"))
+    old: PyTree = frame.f_locals.get("obj", frame.f_locals.get("self"))
     if type(old) is not type(new) or not old.initialized:
         return
     given = frame.f_locals["changes"]

@@ -3,7 +3,6 @@
 import dis
 import sys
 from types import FrameType
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -19,7 +18,7 @@ _POP_TOP, _CACHE = dis.opmap["POP_TOP"], dis.opmap.get("CACHE", 0)
 _TOLD: set[tuple[str, int]] = set()
 
 
-def keeps_model(callbacks: Any) -> bool:
+def keeps_model(callbacks: object) -> bool:
     """Whether a callback writes models, or is the user's own, which may do anything with them."""
     there = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     return any(

@@ -4,7 +4,7 @@ Long, since the docstrings of all public methods are here; what the methods do i
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import equinox as eqx
@@ -20,6 +20,7 @@ from .._describe import describe, is_iterator
 from .._errors import DataError
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
+from .._inspect._summary_tables import Entry
 from .._loop._callback_list import Callbacks
 from .._loop._chunks import TEST, TRAIN
 from .._loop._evaluate import evaluate_alone, predict_alone
@@ -40,7 +41,7 @@ from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
-from .._types import ClassWeight, PyTree, ValidationData, Verbose
+from .._types import ClassWeight, Function, PyTree, ValidationData, Verbose
 from ..optimizers._with_ema import averaged_states
 from ._checks import as_given, can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._dataclass_replace import keep_trained
@@ -286,7 +287,7 @@ class Model(eqx.Module, Generic[N]):
         steps: int | None = None,
         verbose: Verbose = 0,
         callbacks: Callbacks = None,
-    ) -> Any:
+    ) -> PyTree:
         """What the model predicts.
 
         **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are predicted, all by default.
@@ -370,12 +371,12 @@ class Model(eqx.Module, Generic[N]):
         return model, dict(logs)
 
     @own_transfers
-    def predict_on_batch(self, x: PyTree = None) -> Any:
+    def predict_on_batch(self, x: PyTree = None) -> PyTree:
         """What the model predicts for one batch. Pure, as `train_on_batch`."""
         x = as_jax(x, "x")
         return jitted(self, predict_on_batch)(prepared(self, "pred", Batch(x)), x)
 
-    def __call__(self, x: PyTree = None) -> Any:
+    def __call__(self, x: PyTree = None) -> PyTree:
         """The same as `predict_on_batch`."""
         return self.predict_on_batch(x)
 
@@ -479,7 +480,7 @@ class Model(eqx.Module, Generic[N]):
 
     # Steps: every one of them can be overridden, asking for its arguments by name
 
-    def call_pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
+    def call_pred_step(self, *args: Any, **kwargs: Any) -> tuple[PyTree, States]:
         """What `predict` calls: `pred_step`."""
         return self.pred_step(*args, **kwargs)
 
@@ -495,11 +496,11 @@ class Model(eqx.Module, Generic[N]):
         """What `init` calls: `init_step`."""
         return self.init_step(*args, **kwargs)
 
-    def call_summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
+    def call_summary_step(self, *args: Any, **kwargs: Any) -> list[Entry]:
         """What `summary` calls: `summary_step`."""
         return self.summary_step(*args, **kwargs)
 
-    def pred_step(self, *args: Any, **kwargs: Any) -> tuple[Any, States]:
+    def pred_step(self, *args: Any, **kwargs: Any) -> tuple[PyTree, States]:
         """`(x, states, initializing, training)` → `(y_pred, states)`: calls the module."""
         return _defaults.pred_step(self, *args, **kwargs)
 
@@ -511,7 +512,7 @@ class Model(eqx.Module, Generic[N]):
         """
         return _defaults.test_step(self, *args, **kwargs)
 
-    def grad_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States, Any]:
+    def grad_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States, PyTree]:
         """As `test_step` → `(loss, logs, states, grads)`: differentiates `test_step` by `states.net_params`."""
         return _defaults.grad_step(self, *args, **kwargs)
 
@@ -523,7 +524,7 @@ class Model(eqx.Module, Generic[N]):
         """`(x, y_true, sample_weight, class_weight, states)` → `states`: calls `train_step` while initializing."""
         return _defaults.init_step(self, *args, **kwargs)
 
-    def summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
+    def summary_step(self, *args: Any, **kwargs: Any) -> list[Entry]:
         """`(x, states)` → the rows of the summary."""
         return summary_step(self, *args, **kwargs)
 
@@ -540,7 +541,7 @@ class Model(eqx.Module, Generic[N]):
             optimizer_states=None,
         )
 
-    def jit_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def jit_step(self, step: Function) -> Function:
         """Compile a step, or a chunk of them: a function of PyTrees. `eqx.filter_jit` by default."""
         return eqx.filter_jit(step)
 
@@ -549,7 +550,7 @@ install(Model, default=True)
 setattr(Model.jit_step, "is_default_jit", True)  # noqa: B010
 
 
-def _saved(states: States) -> dict[str, Any]:
+def _saved(states: States) -> dict[str, PyTree]:
     saved = {n: v for n, v in states.items() if n != "metrics_states"}
     evaluated = evaluated_parameters(states)
     return saved if evaluated is None else {**saved, _load.EVALUATED: evaluated}

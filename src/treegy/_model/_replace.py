@@ -1,7 +1,7 @@
 """A model with other fields, or with other states."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,9 +12,10 @@ from .._steps._dispatch import is_default
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import init_optimizer
 from .._steps._states import States
+from .._types import KeyPath, PyTree
 
 
-def replaced(model: M, fields: dict[str, Any]) -> M:
+def replaced(model: M, fields: dict[str, PyTree]) -> M:
     """What [`treegy.Model.replace`][] does."""
     names = [f.name for f in dataclasses.fields(model) if f.init]
     unknown = [n for n in fields if n not in (*names, "states")]
@@ -69,15 +70,15 @@ _OF_SCHEDULES: dict[str, tuple[str, ...]] = {
 class _Held(NamedTuple):
     """An array in the states of an optimizer, and the named tuple that it is a field of."""
 
-    leaf: Any
+    leaf: PyTree
     owner: str
     field: str
 
 
-def _held(node: Any, path: Any = ()) -> dict[str, _Held]:
+def _held(node: PyTree, path: KeyPath = ()) -> dict[str, _Held]:
     """Return the arrays in the states of an optimizer by their paths."""
 
-    def is_named(child: Any) -> bool:
+    def is_named(child: object) -> bool:
         return isinstance(child, tuple) and hasattr(child, "_fields")
 
     found: dict[str, _Held] = {}
@@ -91,13 +92,13 @@ def _held(node: Any, path: Any = ()) -> dict[str, _Held]:
     return found
 
 
-def _with_optimizer_states_of(model: M, old: Any, other_optimizer: bool) -> M:
+def _with_optimizer_states_of(model: M, old: PyTree, other_optimizer: bool) -> M:
     if model.optimizer is None or not jax.tree.leaves(model.parameters):
         return carrying(model, carried_by(model).update(optimizer_states=None))
     fresh = init_optimizer(model.optimizer, model.parameters)
     before, here = _held(old), _held(fresh)
 
-    def kept(path: Any, leaf: Any) -> Any:
+    def kept(path: KeyPath, leaf: PyTree) -> PyTree:
         name = path_name(path)
         held, new = before.get(name), here[name]
         if held is None or held.owner != new.owner:
@@ -131,6 +132,6 @@ def _check_fit(before: ModelLike, after: ModelLike) -> None:
             )
 
 
-def _arrays_in(module: Any) -> dict[str, str]:
+def _arrays_in(module: PyTree) -> dict[str, str]:
     leaves = jax.tree_util.tree_leaves_with_path(module)
     return {path_name(path): describe(leaf) for path, leaf in leaves if eqx.is_array(leaf)}

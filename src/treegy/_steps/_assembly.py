@@ -5,6 +5,7 @@ model each time.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -63,7 +64,7 @@ def combined(module: PyTree, states: States) -> PyTree:
         ) from None
 
 
-def rebuilt(model: M, changes: dict[str, Any]) -> M:
+def rebuilt(model: M, changes: Mapping[str, PyTree]) -> M:
     """A model of the same class with some fields changed, past any `__init__` of the user's."""
     new = object.__new__(type(model))
     for field in dataclasses.fields(model):
@@ -103,7 +104,7 @@ def carrying(model: M, carried: States | None, **fields: Any) -> M:
 
 def with_states(model: M, states: States) -> M:
     """A model with other states: the same as `replace(states=states)`, without its checks."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, PyTree] = {}
     if model.module is None:
         changes[_CARRIED] = states
     else:

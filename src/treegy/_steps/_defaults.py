@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._describe import array_name, describe, path_name
@@ -23,7 +24,7 @@ from .._injection._inject import request
 from .._terms._objective import evaluate
 from .._terms._term import Context
 from .._terms._weights import cleared_where_unweighted
-from .._types import OptimizerLike, PyTree
+from .._types import OptimizerLike, PyTree, Values
 from ._dispatch import check_loss, is_default
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys
@@ -50,7 +51,7 @@ def for_module(states: States, initializing: bool, training: bool) -> dict[str, 
 
 
 def for_terms(
-    values: Mapping[str, Any],
+    values: Values,
     sample_weight: PyTree,
     class_weight: PyTree,
     states: States,
@@ -126,14 +127,14 @@ def test_step(
     return loss, logs, states
 
 
-def grad_step(model: ModelLike, *, states: States, **batch: Any) -> tuple[Any, dict[str, Any], States, Any]:
+def grad_step(model: ModelLike, *, states: States, **batch: PyTree) -> tuple[Array, dict[str, Any], States, PyTree]:
     """Differentiate `test_step` with respect to `states.net_params`."""
     trained, fixed = eqx.partition(states.get("net_params"), eqx.is_inexact_array)
     _check_trainable(model, trained, fixed)
     depends: list[bool] = []
-    static: list[Any] = []
+    static: list[PyTree] = []
 
-    def of_params(trained: Any) -> tuple[Any, Any]:
+    def of_params(trained: PyTree) -> tuple[Array, PyTree]:
         inner = states.update(net_params=eqx.combine(trained, fixed))
         loss, logs, after = model.test_step(states=inner, **batch)
         check_loss("step `test_step`", loss)
@@ -154,17 +155,17 @@ def grad_step(model: ModelLike, *, states: States, **batch: Any) -> tuple[Any, d
     return loss, logs, after, grads
 
 
-def _ordered(logs: Mapping[str, Any]) -> OrderedDict[str, Any]:
+def _ordered(logs: Values) -> OrderedDict[str, Any]:
     return OrderedDict((k, _ordered(v) if isinstance(v, Mapping) else v) for k, v in logs.items())
 
 
-def _watched(loss: Any, depends: list[bool]) -> Any:
+def _watched(loss: PyTree, depends: list[bool]) -> Array:
     """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
 
     # No decorator: what `beartype.claw` puts around a decorated function has no `defjvp`.
     watch = jax.custom_jvp(lambda value: value)
 
-    def rule(primals: Any, tangents: Any) -> Any:
+    def rule(primals: PyTree, tangents: PyTree) -> PyTree:
         if not isinstance(tangents[0], SymbolicZero):
             depends.append(True)
         return primals[0], tangents[0]
@@ -183,7 +184,7 @@ def _independent(model: ModelLike) -> str:
     )
 
 
-def _check_trainable(model: ModelLike, trained: Any, fixed: Any) -> None:
+def _check_trainable(model: ModelLike, trained: PyTree, fixed: PyTree) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(fixed):
         raise ValueError(
             f"`states.net_params{path_name(path)}` is {describe(leaf)}, which can't be trained: `net_params` is for "
@@ -207,7 +208,7 @@ def _check_trainable(model: ModelLike, trained: Any, fixed: Any) -> None:
 
 
 def train_step(
-    model: ModelLike, *, states: States, initializing: bool, training: bool, **batch: Any
+    model: ModelLike, *, states: States, initializing: bool, training: bool, **batch: PyTree
 ) -> tuple[dict[str, Any], States]:
     """Take one step of the optimizer along the gradients; only prepare for it while initializing."""
     if initializing:
@@ -235,7 +236,13 @@ def train_step(
 
 
 def _value(
-    model: ModelLike, states: States, batch: dict[str, Any], training: bool, params: PyTree, *, grad_fn: Any = None
+    model: ModelLike,
+    states: States,
+    batch: dict[str, PyTree],
+    training: bool,
+    params: PyTree,
+    *,
+    grad_fn: object = None,
 ) -> Array:
     """Return the loss of a batch with other parameters, and the keys of this step: for line searches."""
     # Optax's line searches give to `value_fn` what they don't take themselves, and refuse what it doesn't take.
@@ -246,7 +253,12 @@ def _value(
 
 
 def _gradient(
-    model: ModelLike, states: States, batch: dict[str, Any], training: bool, params: PyTree, i: Any = None
+    model: ModelLike,
+    states: States,
+    batch: dict[str, PyTree],
+    training: bool,
+    params: PyTree,
+    i: ArrayLike | None = None,
 ) -> PyTree:
     """Return the gradient of a batch with other parameters, and with the `i`-th keys of this step."""
     if i is not None and states.get("rng") is not None:
@@ -287,7 +299,7 @@ def no_optimizer(model: ModelLike) -> MissingOptimizer:
     )
 
 
-def init_step(model: ModelLike, **batch: Any) -> States:
+def init_step(model: ModelLike, **batch: PyTree) -> States:
     """Fill what is missing by running `train_step` while `initializing`."""
     _, states = model.train_step(initializing=True, training=True, **batch)
     return states

@@ -5,13 +5,14 @@ What they do where nobody overrides them is in `_defaults.py`.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .._describe import describe, did_you_mean, is_arraylike
 from .._errors import InjectionError
 from .._injection._contract import check
 from .._injection._inject import bind, call, function_name, request
+from .._types import Function, PyTree, Values
 from .._warn import warn
 from ._bind_self import bound_to
 from ._model_like import ModelLike
@@ -48,7 +49,7 @@ STEPS = {f"{name}_step": step for name, step in _STEPS.items()} | {
 }
 
 
-def install(cls: Any, default: bool = False) -> None:
+def install(cls: type, default: bool = False) -> None:
     """Make the steps of `cls`, and those of its bases, callable from anywhere. Once for each class.
 
     A step then takes its arguments by position or by name, of which it gets those that it names; runs with `self`
@@ -81,7 +82,7 @@ def name_initializing(model: ModelLike, *names: str) -> bool:
     return any("initializing" in request(step).names for step in written)
 
 
-def jitted(model: ModelLike, step: Callable[..., Any]) -> Callable[..., Any]:
+def jitted(model: ModelLike, step: Function) -> Function:
     """A step as a model compiles it, if it does."""
     return step if model.run_eagerly else model.jit_step(step)
 
@@ -91,7 +92,7 @@ def is_default_jit(model: ModelLike) -> bool:
     return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
 
 
-def _called(name: str, step: Step, written: Any, default: bool) -> Callable[..., Any]:
+def _called(name: str, step: Step, written: PyTree, default: bool) -> Function:
     who = f"step `{name}` ({function_name(written)})"
 
     def stepped(model: ModelLike, *args: Any, **kwargs: Any) -> Any:
@@ -116,7 +117,7 @@ def _called(name: str, step: Step, written: Any, default: bool) -> Callable[...,
     return stepped
 
 
-def _tell_of_ignored_weights(who: str, method: Any, available: Mapping[str, Any]) -> None:
+def _tell_of_ignored_weights(who: str, method: Function, available: Values) -> None:
     """Warn of weights that a step doesn't ask for: neither it nor what it calls has them."""
     for name in ("sample_weight", "class_weight"):
         if available.get(name) is not None and not available.get("initializing", True) and name not in request(method):
@@ -141,7 +142,7 @@ def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, An
     return {**absent, **given}
 
 
-def _check_returned(who: str, step: Step, returned: Any) -> None:
+def _check_returned(who: str, step: Step, returned: PyTree) -> None:
     several, expected = len(step.returns) > 1, ", ".join(step.returns)
     expected = f"`({expected})`" if several else f"`{expected}`"
     if several:
@@ -161,6 +162,6 @@ def _check_returned(who: str, step: Step, returned: Any) -> None:
             check_loss(who, value)
 
 
-def check_loss(who: str, loss: Any) -> None:
+def check_loss(who: str, loss: PyTree) -> None:
     if not isinstance(loss, bool | int | float) and not (is_arraylike(loss) and loss.shape == ()):
         raise TypeError(f"{who} returned a loss that is {describe(loss)}; a scalar is expected.")

@@ -1,9 +1,8 @@
 """The model that evaluating and predicting look at."""
 
-from typing import Any
-
 from .._injection._inject import request
 from .._terms._naming import named_terms
+from .._types import PyTree
 from ..optimizers._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
 from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default
@@ -37,7 +36,7 @@ def states_to_evaluate(states: States) -> States:
     return states.update(net_params=evaluation_parameters(optimizer_states, states.net_params))
 
 
-def evaluated_parameters(states: States) -> Any:
+def evaluated_parameters(states: States) -> PyTree:
     """Return the parameters to evaluate at; `None` where they are those that are trained."""
     evaluates = has_evaluation_parameters(states.get("optimizer_states"))
     return states_to_evaluate(states).net_params if evaluates else None

@@ -1,11 +1,11 @@
 """Calling a module on a batch: which input goes to which argument, one example at a time or all at once."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import NamedTuple, get_args, get_origin
 
 import equinox as eqx
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike, listed
 from .._errors import ContractError, InjectionError, MissingMethod
@@ -13,6 +13,7 @@ from .._injection._contract import axes_of, check
 from .._injection._hints import Axis, first_axis
 from .._injection._inject import Request, annotations, call, function_name, missing_argument, request
 from .._terms._term import Available
+from .._types import PyTree, Values
 
 # What treegy provides by name; everything else that a module requires must come from `x`.
 PROVIDED = ("training", "inference", "initializing", "parameters", "states", "key", "state")
@@ -29,16 +30,16 @@ _ABSENT = {
 class Inputs(NamedTuple):
     """Where the parts of `x` go."""
 
-    by_name: dict[str, Any]
-    rest: tuple[Any, ...]
+    by_name: dict[str, PyTree]
+    rest: tuple[PyTree, ...]
     """What goes to an `*args`, in which case everything is passed by position."""
 
 
-def module_name(module: Any) -> str:
+def module_name(module: PyTree) -> str:
     return f"module `{type(module).__name__ if isinstance(module, eqx.Module) else function_name(module)}`"
 
 
-def inputs_of(module: Any, x: Any, stateful: bool) -> Inputs:
+def inputs_of(module: PyTree, x: PyTree, stateful: bool) -> Inputs:
     """Which argument of `module` gets which part of `x`.
 
     A plain tuple is spread over the positional arguments, a dict over those of its keys that the module names, and
@@ -73,7 +74,7 @@ def inputs_of(module: Any, x: Any, stateful: bool) -> Inputs:
     )
 
 
-def _spread(module: Any, wanted: Request, x: tuple[Any, ...], stateful: bool) -> Inputs:
+def _spread(module: PyTree, wanted: Request, x: tuple[PyTree, ...], stateful: bool) -> Inputs:
     if wanted.variadic:
         return Inputs({}, x)
     # Arguments that treegy provides are not the inputs' places, unless the inputs are for all that have to be given.
@@ -100,7 +101,7 @@ def _spread(module: Any, wanted: Request, x: tuple[Any, ...], stateful: bool) ->
     return Inputs(dict(zip(places, x, strict=False)), ())
 
 
-def takes_batch(module: Any, inputs: Inputs, batched: bool | None) -> bool:
+def takes_batch(module: PyTree, inputs: Inputs, batched: bool | None) -> bool:
     """Whether the module takes the whole batch: the model says so, or an input's annotation begins with `batch`."""
     if batched is not None:
         return batched
@@ -112,7 +113,7 @@ def takes_batch(module: Any, inputs: Inputs, batched: bool | None) -> bool:
     return any(first_axis(hints[n]) == "batch" for n in named if n in hints)
 
 
-def along(inputs: Any, keys: Any) -> Any:
+def along(inputs: PyTree, keys: PyTree) -> PyTree:
     """One key per example, on the devices of its example: `vmap` insists on it where a mesh has explicit axes."""
     for leaf in jax.tree.leaves(inputs):
         sharding = getattr(jax.typeof(leaf), "sharding", None) if is_arraylike(leaf) else None
@@ -121,7 +122,7 @@ def along(inputs: Any, keys: Any) -> Any:
     return keys
 
 
-def axis_name_of(module: Any) -> str:
+def axis_name_of(module: PyTree) -> str:
     """What the axis of examples is called: `batch`, unless the layers that average over it were made with another name.
 
     `eqx.nn.BatchNorm` and others like it have an `axis_name`.
@@ -132,13 +133,13 @@ def axis_name_of(module: Any) -> str:
 
 
 def forward(
-    module: Any,
-    x: Any,
+    module: PyTree,
+    x: PyTree,
     provided: Available,
     *,
     size: int | None,
     batched: bool | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[PyTree, PyTree]:
     """Call `module` on a batch.
 
     **Arguments:**
@@ -169,7 +170,7 @@ def forward(
     keys = None if key is None else along(inputs, jax.random.split(key, size))
     state = named.pop("state", None)
 
-    def one(inputs: Inputs, key: Any, state: Any) -> tuple[Any, Any]:
+    def one(inputs: Inputs, key: Array | None, state: PyTree) -> tuple[PyTree, PyTree]:
         own = {} if key is None else {"key": key}
         if stateful:
             own["state"] = state
@@ -177,7 +178,7 @@ def forward(
 
     axis = "batch"
 
-    def mapped() -> tuple[Any, Any]:
+    def mapped() -> tuple[PyTree, PyTree]:
         over = jax.vmap(one, in_axes=(0, 0, None), out_axes=(0, None), axis_name=axis, axis_size=size)
         return over(inputs, keys, state)
 
@@ -213,7 +214,7 @@ def forward(
         raise
 
 
-def _fit(module: Any, inputs: Inputs) -> bool:
+def _fit(module: PyTree, inputs: Inputs) -> bool:
     """Whether the whole batch is what the annotations of the inputs expect."""
     try:
         check(module, inputs.by_name, who=module_name(module))
@@ -222,7 +223,7 @@ def _fit(module: Any, inputs: Inputs) -> bool:
     return True
 
 
-def _where_x_went(x: Any, inputs: Inputs) -> str:
+def _where_x_went(x: PyTree, inputs: Inputs) -> str:
     if x is None:
         return "There is no `x`: no inputs were given."
     if isinstance(x, dict):
@@ -231,7 +232,7 @@ def _where_x_went(x: Any, inputs: Inputs) -> str:
     return f"`x` is one input and goes to `{next(iter(inputs.by_name))}`: pass a tuple to give several, or a dict."
 
 
-def _call(module: Any, inputs: Inputs, named: Mapping[str, Any], stateful: bool) -> tuple[Any, Any]:
+def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool) -> tuple[PyTree, PyTree]:
     who = module_name(module)
     arguments = {**inputs.by_name, **named}
     check(module, arguments, who=who, rest=inputs.rest)
@@ -253,7 +254,7 @@ def _call(module: Any, inputs: Inputs, named: Mapping[str, Any], stateful: bool)
 
 
 def vocabulary(
-    module: Any, x: Any, y_pred: Any, size: int | None, batched: bool | None, stateful: bool
+    module: PyTree, x: PyTree, y_pred: PyTree, size: int | None, batched: bool | None, stateful: bool
 ) -> dict[str, Axis]:
     """The lengths of the axes that the module's annotations name, found from shapes alone."""
     axes: dict[str, Axis] = {}
@@ -273,7 +274,7 @@ def vocabulary(
     return axes
 
 
-def size_of_batch(*trees: Any) -> int | None:
+def size_of_batch(*trees: PyTree) -> int | None:
     """How many examples a batch has: the length of the first axis of its arrays.
 
     **Raises:** [`treegy.ContractError`][] if there are arrays without axes.

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._types import PyTree
+
 
 class Static:
     """Everything in a PyTree that isn't an array: hashable, and equal for those that one program serves."""
 
-    def __init__(self, tree: Any, others: tuple[Any, ...]):
+    def __init__(self, tree: PyTree, others: tuple[Any, ...]):
         self.tree = tree
         self.others = others
         self._hash = hash((tree, others))
@@ -38,18 +40,18 @@ class _Hole:
 _HOLE = _Hole()
 
 
-def _is_array(leaf: Any) -> bool:
+def _is_array(leaf: object) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray)
 
 
-def hashable_partition(tree: Any) -> tuple[list[Any], Static]:
+def hashable_partition(tree: PyTree) -> tuple[list[PyTree], Static]:
     """The arrays of a PyTree, and the rest of it."""
     leaves, structure = jax.tree.flatten(tree)
     arrays = [leaf for leaf in leaves if _is_array(leaf)]
     return arrays, Static(structure, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
 
 
-def hashable_combine(arrays: Sequence[Any], frozen: Static) -> Any:
+def hashable_combine(arrays: Sequence[PyTree], frozen: Static) -> PyTree:
     """The PyTree of these arrays."""
     source = iter(arrays)
     return jax.tree.unflatten(frozen.tree, [next(source) if v is _HOLE else v for v in frozen.others])
@@ -58,7 +60,7 @@ def hashable_combine(arrays: Sequence[Any], frozen: Static) -> Any:
 class Shapes:
     """Arrays, equal to others of the same structure, shapes and dtypes."""
 
-    def __init__(self, values: Any):
+    def __init__(self, values: PyTree):
         self.values: Any = values
         leaves, tree = jax.tree.flatten(values)
         # As jax has them: 64 bits as 32, unless it is told otherwise. So what is equal here is one trace there.

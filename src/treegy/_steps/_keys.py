@@ -3,10 +3,10 @@
 Training's stream is folded with the step, and the permutation of a pass has another one, in `_data/_shuffle.py`.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from ._states import States
 
@@ -14,7 +14,7 @@ from ._states import States
 _MODULE, _LOSS = 1, 2
 
 
-def keys(states: States) -> tuple[Any, Any]:
+def keys(states: States) -> tuple[Array | None, Array | None]:
     """The key for the module and the key for losses and metrics, if there is an `rng`."""
     rng = states.get("rng")
     if rng is None:
@@ -33,7 +33,7 @@ def of_step(states: States) -> States:
     return states.update(rng=jax.random.fold_in(states.rng, states.step))
 
 
-def streamed(states: States, stream: Any, index: Any) -> States:
+def streamed(states: States, stream: np.uint32, index: ArrayLike) -> States:
     """Return states whose key is that of the `index`-th step of a stream."""
     if states.get("rng") is None:
         return states

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from .._types import PyTree
+from .._types import Function, PyTree
 from ._states import States
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Self
 
     class ModelLike(Protocol):
@@ -59,7 +58,7 @@ if TYPE_CHECKING:
         def train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]: ...
         def init_step(self, *args: Any, **kwargs: Any) -> States: ...
         def states_step(self) -> States: ...
-        def jit_step(self, step: Callable[..., Any]) -> Callable[..., Any]: ...
+        def jit_step(self, step: Function) -> Function: ...
 
 else:
     # To whoever checks annotations at run time: checking a protocol evaluates its properties, and `states` takes the

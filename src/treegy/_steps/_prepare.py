@@ -1,7 +1,7 @@
 """Getting a model ready for its steps: parameters that steps create, states of the optimizer and of metrics."""
 
 import functools
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ _INIT: dict[Kind, tuple[str, ...]] = {
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def init_of(frozen: Static, arrays: list[Any]) -> PyTree:
+def init_of(frozen: Static, arrays: list[PyTree]) -> PyTree:
     optimizer, net_params = hashable_combine(arrays, frozen)
     return optimizer.init(net_params)
 
@@ -110,7 +110,7 @@ def _filled(before: States, made: States) -> States:
     A step that doesn't know of initializing has made a whole step: what it counts or averages would count it.
     """
 
-    def is_same(old: Any, new: Any) -> bool:
+    def is_same(old: PyTree, new: PyTree) -> bool:
         if jax.tree.structure(old) != jax.tree.structure(new):
             return False
         pairs = zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)

@@ -3,8 +3,6 @@
 The same driver serves the compiled chunks of `fit`, `evaluate` and `predict` and the `*_on_batch` methods.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -71,7 +69,7 @@ def _trained_again(before: States, inner: States, after: States) -> States:
     return after if inner is before else after.update(net_params=before.net_params)
 
 
-def _given(batch: Batch) -> dict[str, Any]:
+def _given(batch: Batch) -> dict[str, PyTree]:
     return batch._asdict()
 
 

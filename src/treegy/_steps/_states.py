@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
+from jaxtyping import Array
 
 from .._describe import listed
 from .._errors import InjectionError
@@ -91,7 +92,7 @@ class States(eqx.Module, Mapping[str, Any]):
         """New states in which those of `fields` are replaced that are already here; others are left out."""
         return self.update(**{k: v for k, v in fields.items() if k in self._fields})
 
-    def next_key(self) -> tuple[Any, "States"]:
+    def next_key(self) -> tuple[Array, "States"]:
         """A fresh PRNG key, and the states that will give the next one.
 
         **Raises:** [`treegy.InjectionError`][] if there is no `rng` to draw from.

@@ -1,12 +1,13 @@
 """What a step may not change: the structure of the states, their shapes and dtypes."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._describe import array_name, describe, is_arraylike, leaf_name, path_name
+from .._types import KeyPath, PyTree
 from ._states import States
 
 
@@ -25,7 +26,7 @@ def settled(step: str, before: States, after: States) -> States:
     return jax.tree_util.tree_unflatten(old_tree, leaves)
 
 
-def _settled_leaf(step: str, path: Any, old: Any, new: Any) -> Any:
+def _settled_leaf(step: str, path: KeyPath, old: PyTree, new: PyTree) -> PyTree:
     if new is old:
         return new
     where = f"`states{path_name(path)}`"
@@ -49,11 +50,11 @@ def _settled_leaf(step: str, path: Any, old: Any, new: Any) -> Any:
     return jnp.asarray(new, old.dtype) if getattr(new, "weak_type", False) else new
 
 
-def _by_name(leaves: Any) -> list[tuple[str, Any]]:
+def _by_name(leaves: PyTree) -> list[tuple[str, PyTree]]:
     return [(path_name(path), leaf) for path, leaf in leaves]
 
 
-def _restructured(step: str, old: dict[str, Any], new: dict[str, Any]) -> str:
+def _restructured(step: str, old: Mapping[str, PyTree], new: Mapping[str, PyTree]) -> str:
     lines = [f"step `{step}` changed the structure of the states, which stays the same from step to step."]
     lines += [f"  new:  states{n} = {leaf_name(v)}" for n, v in new.items() if n not in old][:5]
     lines += [f"  gone: states{n} = {leaf_name(v)}" for n, v in old.items() if n not in new][:5]
@@ -61,10 +62,10 @@ def _restructured(step: str, old: dict[str, Any], new: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def arrays_from(states: States, names: Any) -> States:
+def arrays_from(states: States, names: Iterable[str]) -> States:
     """`states` whose Python numbers in the fields `names` are arrays, so that they can change from step to step."""
 
-    def convert(leaf: Any) -> Any:
+    def convert(leaf: PyTree) -> PyTree:
         if isinstance(leaf, bool | int | float | complex | np.ndarray | np.generic):
             return jnp.asarray(leaf)
         if getattr(leaf, "weak_type", False):

@@ -10,15 +10,22 @@ import abc
 import functools
 import operator
 from collections import OrderedDict
-from collections.abc import Container, Mapping
-from typing import Any, ClassVar
+from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from .._types import PyTree, Values
 from ._weights import as_summand, weigh
+
+if TYPE_CHECKING:
+    from typing import Self
+else:  # it breaks under jaxtyping's import hook with beartype
+    Self = Any
 
 
 class Accumulator(eqx.Module):
@@ -33,15 +40,16 @@ class Accumulator(eqx.Module):
     these are then kept once, whatever each is a metric value of."""
 
     @abc.abstractmethod
-    def empty(self) -> Any:
+    def empty(self) -> Self:
         """The accumulator of no examples, of the same shapes: `merge` with it changes nothing."""
 
+    # `other` is of the same class. Type checkers would refuse an override that says so, if it were said here.
     @abc.abstractmethod
-    def merge(self, other: Any) -> Any:
+    def merge(self, other: Any) -> Self:
         """The accumulator of the examples of both."""
 
     @abc.abstractmethod
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         """The metric value: an array, usually a scalar; or a dict of several, which are logged under their names."""
 
     def __float__(self) -> float:
@@ -81,7 +89,7 @@ class Sum(Accumulator):
     total: Array
     rest: Array
 
-    def __init__(self, total: Any, rest: Any = None):
+    def __init__(self, total: ArrayLike, rest: Array | None = None):
         """**Arguments:**
 
         - `total`: the sum so far: of any shape, in which case sums are elementwise.
@@ -91,7 +99,7 @@ class Sum(Accumulator):
         self.rest = jnp.zeros_like(self.total) if rest is None else rest
 
     @staticmethod
-    def of(values: Any, weight: Any = None, mask: Any = None) -> "Sum":
+    def of(values: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Sum":
         """The sum of all `values`.
 
         **Arguments:**
@@ -104,7 +112,7 @@ class Sum(Accumulator):
         weighted, _, _ = weigh(values, weight, mask)
         return Sum(jnp.sum(weighted))
 
-    def times(self, factor: Any) -> "Sum":
+    def times(self, factor: ArrayLike) -> "Sum":
         """The sum of all values times a number."""
         factor = jnp.asarray(factor).astype(self.total.dtype)
         return Sum(self.total * factor, self.rest * factor)
@@ -112,7 +120,7 @@ class Sum(Accumulator):
     def empty(self) -> "Sum":
         return Sum(jnp.zeros_like(self.total))
 
-    def merge(self, other: Any) -> "Sum":
+    def merge(self, other: "Sum") -> "Sum":
         return Sum(*_add(self.total, self.rest, other.total, other.rest))
 
     def compute(self) -> Array:
@@ -129,7 +137,7 @@ class Mean(Accumulator):
     count: Array
     rest: tuple[Array, Array]
 
-    def __init__(self, total: Any, count: Any, rest: Any = None):
+    def __init__(self, total: ArrayLike, count: ArrayLike, rest: tuple[Array, Array] | None = None):
         """**Arguments:**
 
         - `total`: the numerator: of any shape, in which case means are elementwise.
@@ -141,7 +149,7 @@ class Mean(Accumulator):
         self.rest = (jnp.zeros_like(self.total), jnp.zeros_like(self.count)) if rest is None else rest
 
     @staticmethod
-    def of(values: Any, weight: Any = None, mask: Any = None) -> "Mean":
+    def of(values: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Mean":
         """The mean of all `values`, over every axis.
 
         **Arguments:**
@@ -155,7 +163,7 @@ class Mean(Accumulator):
         return Mean(jnp.sum(weighted), jnp.sum(weights))
 
     @staticmethod
-    def of_examples(values: Any, weight: Any = None, mask: Any = None) -> "Mean":
+    def of_examples(values: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Mean":
         r"""The mean in which a weight doesn't count in the denominator, $\frac{1}{N}\sum_i w_i v_i$.
 
         $N$ is the number of values that aren't masked. The arguments are those of [`treegy.Mean.of`][].
@@ -164,7 +172,7 @@ class Mean(Accumulator):
         return Mean(jnp.sum(weighted), jnp.sum(counts))
 
     @staticmethod
-    def of_batch(value: Any, size: Any) -> "Mean":
+    def of_batch(value: ArrayLike, size: ArrayLike) -> "Mean":
         """The mean of a metric value that is known for a whole batch only, counted once for each of its examples.
 
         **Arguments:**
@@ -176,7 +184,7 @@ class Mean(Accumulator):
         size = jnp.asarray(size, value.dtype)
         return Mean(value * size, size)
 
-    def times(self, factor: Any) -> "Mean":
+    def times(self, factor: ArrayLike) -> "Mean":
         """The mean of all values times a number: it multiplies the numerator."""
         factor = jnp.asarray(factor).astype(self.total.dtype)
         return Mean(self.total * factor, self.count, (self.rest[0] * factor, self.rest[1]))
@@ -184,7 +192,7 @@ class Mean(Accumulator):
     def empty(self) -> "Mean":
         return Mean(jnp.zeros_like(self.total), jnp.zeros_like(self.count))
 
-    def merge(self, other: Any) -> "Mean":
+    def merge(self, other: "Mean") -> "Mean":
         total, total_rest = _add(self.total, self.rest[0], other.total, other.rest[0])
         count, count_rest = _add(self.count, self.rest[1], other.count, other.rest[1])
         return Mean(total, count, (total_rest, count_rest))
@@ -196,10 +204,10 @@ class Mean(Accumulator):
 class Scaled(Accumulator):
     r"""Another metric value times a number, $w \cdot \text{compute}$."""
 
-    part: Any
+    part: Accumulator
     weight: Array
 
-    def __init__(self, part: Accumulator, weight: Any):
+    def __init__(self, part: Accumulator, weight: ArrayLike):
         """**Arguments:**
 
         - `part`: the accumulator of the metric value.
@@ -211,7 +219,7 @@ class Scaled(Accumulator):
     def empty(self) -> "Scaled":
         return Scaled(self.part.empty(), jnp.zeros_like(self.weight))
 
-    def merge(self, other: Any) -> "Scaled":
+    def merge(self, other: "Scaled") -> "Scaled":
         # `empty()` has weight 0, so that it is an identity also where it was made from shapes alone.
         weight = jnp.where(self.weight == 0, other.weight, self.weight)
         return Scaled(self.part.merge(other.part), weight)
@@ -223,11 +231,11 @@ class Scaled(Accumulator):
 class Total(Accumulator):
     r"""A sum of metric values, $\sum_k \text{compute}_k$: the loss that a model is trained on."""
 
-    parts: tuple[Any, ...]
+    parts: tuple[Accumulator, ...]
 
     merges_parts: ClassVar[bool] = True
 
-    def __init__(self, parts: Any):
+    def __init__(self, parts: Iterable[Accumulator]):
         """**Arguments:**
 
         - `parts`: the accumulators of the metric values, at least one.
@@ -237,24 +245,24 @@ class Total(Accumulator):
     def empty(self) -> "Total":
         return Total(part.empty() for part in self.parts)
 
-    def merge(self, other: Any) -> "Total":
+    def merge(self, other: "Total") -> "Total":
         return Total(a.merge(b) for a, b in zip(self.parts, other.parts, strict=True))
 
     def compute(self) -> Array:
         return functools.reduce(operator.add, (part.compute() for part in self.parts))
 
 
-def is_accumulator(value: Any) -> bool:
+def is_accumulator(value: object) -> bool:
     return isinstance(value, Accumulator)
 
 
-def compute_all(accumulators: Any) -> Any:
+def compute_all(accumulators: PyTree) -> PyTree:
     """The value of every accumulator in a PyTree; of a mapping, by names: those with several values get prefixes."""
     metric_values = jax.tree.map(lambda a: a.compute(), accumulators, is_leaf=is_accumulator)
     return _named(metric_values) if isinstance(accumulators, Mapping) else metric_values
 
 
-def _named(metric_values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _named(metric_values: Values) -> Values:
     if not any(isinstance(metric_value, Mapping) for metric_value in metric_values.values()):
         return metric_values
     flat: OrderedDict[str, Any] = OrderedDict()
@@ -275,6 +283,6 @@ def unique(name: str, taken: Container[str]) -> str:
     return candidate
 
 
-def merge_all(a: Any, b: Any) -> Any:
+def merge_all(a: PyTree, b: PyTree) -> PyTree:
     """Two PyTrees of accumulators, merged one by one."""
     return jax.tree.map(lambda x, y: x.merge(y), a, b, is_leaf=is_accumulator)

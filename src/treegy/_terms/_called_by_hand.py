@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._describe import did_you_mean, is_arraylike
 from .._errors import InjectionError
+from .._types import PyTree
 from ._term import INJECTED, Asking
 
 
@@ -31,5 +32,5 @@ def standing_alone(asking: Asking, args: tuple[Any, ...], kwargs: dict[str, Any]
     return {k: jax.tree.map(_as_jax, v) for k, v in given.items()}
 
 
-def _as_jax(leaf: Any) -> Any:
+def _as_jax(leaf: PyTree) -> PyTree:
     return jnp.asarray(leaf) if eqx.is_array(leaf) or is_arraylike(leaf) else leaf

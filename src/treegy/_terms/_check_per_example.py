@@ -16,9 +16,9 @@ from ._term import OF_EXAMPLES, Context, Term
 from ._weights import Masked
 
 
-def elements_hint(reading: Reading, weight: Any) -> str:
+def elements_hint(reading: Reading, weight: PyTree) -> str:
     """Return how weights of single elements are used, if these may be some."""
-    labels: Any = reading.arguments.get("y_true")
+    labels: PyTree = reading.arguments.get("y_true")
     if not is_arraylike(labels) or weight is None or labels.shape != weight.shape:
         return ""
     return (
@@ -77,7 +77,7 @@ def _is_about_shapes(error: Exception) -> bool:
 def _shape_at(term: Term, part: str, context: Context, reading: Reading, size: int) -> tuple[int, ...] | Exception:
     """Return the shape of the values for a batch of another size; the error if the function doesn't take one."""
 
-    def resized(leaf: Any) -> Any:
+    def resized(leaf: PyTree) -> PyTree:
         if not is_arraylike(leaf) or leaf.shape[:1] != (context.size,):
             return leaf
         return jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)

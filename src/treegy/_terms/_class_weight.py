@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike, is_traced
 from .._errors import ContractError, DataError
+from .._types import PyTree
 from ._naming import named_terms
 from ._read import Reading, arguments_of, placed
 from ._term import Context, Term
@@ -36,7 +37,7 @@ class Labelled(NamedTuple):
 _FOUND: ContextVar[list[Labelled] | None] = ContextVar("_FOUND", default=None)
 
 
-def as_table(class_weight: Any, name: str = "class_weight") -> Any:
+def as_table(class_weight: PyTree, name: str = "class_weight") -> PyTree:
     """Return the weight of each class by its number, NaN where there is none; of several outputs, a nest of these.
 
     **Raises:** [`treegy.DataError`][] unless it is a dict from integers to numbers, an array, or a dict or list of
@@ -71,11 +72,11 @@ def as_table(class_weight: Any, name: str = "class_weight") -> Any:
 _MOST_CLASSES = 10_000_000
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: PyTree) -> bool:
     return isinstance(value, Mapping | list | tuple) or (is_arraylike(value) and len(value.shape) > 0)
 
 
-def _as_array(given: Any, table: Any, name: str) -> Any:
+def _as_array(given: object, table: PyTree, name: str) -> Any:
     table = table if isinstance(table, jax.Array) else np.asarray(table)
     if table.ndim != 1 or table.dtype.kind not in "fiub":
         raise DataError(f"`{name}` is {describe(given)}; one number for each class is expected.")
@@ -109,7 +110,7 @@ def with_class_weight(term: Term, context: Context, reading: Reading) -> Reading
     return reading.weighing(term, weight)
 
 
-def _check_table(term: Term, table: Any) -> None:
+def _check_table(term: Term, table: PyTree) -> None:
     if not is_arraylike(table):
         raise ContractError(
             f"{term.who} gets `class_weight` {describe(table)}, and needs the weights of one output: choose them with "
@@ -152,12 +153,12 @@ def _class_weights(term: Term, reading: Reading, table: Array) -> Array:
     return weights
 
 
-def _looked_up(table: Any, index: Any, known: Any) -> Any:
+def _looked_up(table: Array, index: Array, known: Any) -> Array:
     weights = jnp.take(table, jnp.where(known, index, 0), axis=0)
     return jnp.where(known, weights, jnp.full_like(weights, jnp.nan))
 
 
-def _form(term: Term, labels: Any, predictions: Any) -> str:
+def _form(term: Term, labels: Array, predictions: PyTree) -> str:
     """Return what labels are, by their shape and that of the predictions."""
     if labels.ndim > 1 and labels.shape[-1] == 1:
         return _COLUMN
@@ -180,7 +181,7 @@ def noted_labels() -> Generator[list[Labelled]]:
         _FOUND.reset(token)
 
 
-def as_used_table(loss: Any, class_weight: Any) -> Any:
+def as_used_table(loss: PyTree, class_weight: PyTree) -> PyTree:
     """Return what `as_table` does.
 
     **Raises:** [`treegy.DataError`][], also if no loss reads labels, so that class weights would be ignored.
@@ -194,7 +195,7 @@ def as_used_table(loss: Any, class_weight: Any) -> Any:
     return table
 
 
-def label_check(found: list[Labelled], tables: Any) -> Callable[[Any, Any], None]:
+def label_check(found: list[Labelled], tables: PyTree) -> Callable[[PyTree, PyTree], None]:
     """Return a function of `y` and `sample_weight` that raises for a label without a weight.
 
     **Arguments:**
@@ -205,14 +206,14 @@ def label_check(found: list[Labelled], tables: Any) -> Callable[[Any, Any], None
     # Losses that read the same labels in the same way are one to look at.
     several = {(labelled.form, labelled.term.on, labelled.term.ignore_class): labelled for labelled in found}
 
-    def check(y: Any, sample_weight: Any) -> None:
+    def check(y: PyTree, sample_weight: PyTree) -> None:
         for labelled in several.values():
             _check_labels(labelled, y, sample_weight, tables)
 
     return check
 
 
-def _check_labels(labelled: Labelled, y: Any, sample_weight: Any, tables: Any) -> None:
+def _check_labels(labelled: Labelled, y: PyTree, sample_weight: PyTree, tables: PyTree) -> None:
     term, form = labelled
     table = placed(term, "class_weight", tables)
     if y is None or table is None:
@@ -222,7 +223,7 @@ def _check_labels(labelled: Labelled, y: Any, sample_weight: Any, tables: Any) -
     _check(term, form, bound["y_true"], table, placed(term, "sample_weight", sample_weight))
 
 
-def _check(term: Term, form: str, y: Any, table: Any, sample_weight: Any) -> None:
+def _check(term: Term, form: str, y: PyTree, table: PyTree, sample_weight: PyTree) -> None:
     """Raise for a label of one loss that has no weight, or that isn't of this form."""
     labels, known = np.asarray(y), np.flatnonzero(~np.isnan(np.asarray(table)))
     if form == _SEVERAL:
@@ -250,7 +251,7 @@ def _check(term: Term, form: str, y: Any, table: Any, sample_weight: Any) -> Non
     _check_has([c for c in classes.tolist() if c != term.ignore_class], known, "which occurs in `y`")
 
 
-def _counting(labels: Any, sample_weight: Any) -> Any:
+def _counting(labels: np.ndarray, sample_weight: PyTree) -> np.ndarray | slice:
     """Return which examples have a weight that isn't 0 throughout."""
     if sample_weight is None or not is_arraylike(sample_weight):
         return slice(None)
@@ -258,7 +259,7 @@ def _counting(labels: Any, sample_weight: Any) -> Any:
     return np.any(weight != 0, axis=tuple(range(1, weight.ndim))) if len(weight) == len(labels) else slice(None)
 
 
-def _check_has(classes: Any, known: Any, what: str) -> None:
+def _check_has(classes: Any, known: np.ndarray, what: str) -> None:
     missing = np.setdiff1d(np.asarray(classes), known)
     if missing.size:
         raise DataError(

@@ -1,7 +1,7 @@
 """What is logged, in the form in which it is carried from step to step."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._describe import describe, is_arraylike, listed
+from .._types import Function, PyTree, Values
 from ._accumulator import Accumulator, Mean, compute_all, is_accumulator
 
 
@@ -25,7 +26,7 @@ class Logs(Accumulator):
     Equal are those that hold the same arrays, which no trace can get wrong.
     """
 
-    parts: tuple[Any, ...]
+    parts: tuple[Accumulator, ...]
     """The accumulators that differ, each of which is merged as a whole."""
     metric_values: OrderedDict[str, Any]
     """What is made of them, by name: accumulators that have places for their parts, and so no arrays."""
@@ -33,10 +34,10 @@ class Logs(Accumulator):
     @staticmethod
     def of(accumulators: Mapping[str, Accumulator]) -> "Logs":
         """The logs of some accumulators, in their order."""
-        parts: list[Any] = []
-        known: dict[Any, Place] = {}
+        parts: list[Accumulator] = []
+        known: dict[Hashable, Place] = {}
 
-        def placed(part: Any) -> Place:
+        def placed(part: Accumulator) -> Place:
             leaves, structure = jax.tree.flatten(part)
             key = (structure, tuple(id(leaf) for leaf in leaves))
             if key not in known:
@@ -56,7 +57,7 @@ class Logs(Accumulator):
     def empty(self) -> "Logs":
         return Logs(tuple(part.empty() for part in self.parts), self.metric_values)
 
-    def merge(self, other: Any) -> "Logs":
+    def merge(self, other: "Logs") -> "Logs":
         mine, structure = jax.tree.flatten(self.metric_values, is_leaf=_is_place)
         theirs, same = jax.tree.flatten(other.metric_values, is_leaf=_is_place)
         pairs = {(a.index, b.index) for a, b in zip(mine, theirs, strict=False)}
@@ -69,19 +70,19 @@ class Logs(Accumulator):
         parts = tuple(self.parts[i].merge(other.parts[j]) for i, j in sorted(pairs))
         return Logs(parts, self.metric_values)
 
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         return compute_all(self.each)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: PyTree) -> bool:
     return is_accumulator(value) and not value.merges_parts
 
 
-def _is_place(value: Any) -> bool:
+def _is_place(value: object) -> bool:
     return isinstance(value, Place)
 
 
-def lifted(step: str, logs: Mapping[str, Any], size: int) -> OrderedDict[str, Any]:
+def lifted(step: str, logs: Values, size: int) -> OrderedDict[str, Any]:
     """Logs as accumulators: numbers become their means over examples. Nested dicts become prefixes."""
     flat: OrderedDict[str, Any] = OrderedDict()
     for name, value in logs.items():
@@ -98,7 +99,7 @@ def lifted(step: str, logs: Mapping[str, Any], size: int) -> OrderedDict[str, An
     return flat
 
 
-def empty_logs(run: Any, *args: Any) -> Logs:
+def empty_logs(run: Function, *args: PyTree) -> Logs:
     """The accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
     shapes = eqx.filter_eval_shape(run, *args)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)

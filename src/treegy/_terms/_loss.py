@@ -8,6 +8,7 @@ import equinox as eqx
 
 from .._describe import describe, is_arraylike
 from .._injection._at import selection
+from .._types import PyTree
 from ._accumulator import compute_all
 from ._called_by_hand import standing_alone
 from ._naming import default_name
@@ -44,7 +45,7 @@ class Loss(eqx.Module):
         ```
     """
 
-    weight: Any = eqx.field(default=1.0, kw_only=True)
+    weight: PyTree = eqx.field(default=1.0, kw_only=True)
     """What the loss is multiplied with in the total: a number, an array of no axes, or a schedule as Optax has them, a
     function of the step, whose value of each step multiplies the loss of its batch."""
     reduction: str = eqx.field(default="sum_over_batch_size", kw_only=True, static=True)
@@ -84,7 +85,7 @@ class Loss(eqx.Module):
         """Return what is asked for, and what is made of it: what `call` names, and what it returns."""
         return Asking.of(self.call)
 
-    def __call__(self, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, sample_weight: PyTree = None, **kwargs: Any) -> Any:
         """The reduced, weighted loss: a scalar, or a dict of them for a loss of several parts.
 
         **Arguments:**

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from .._injection._at import selection
+from .._types import PyTree
 from ._accumulator import Mean
 from ._called_by_hand import standing_alone
 from ._naming import default_name
@@ -64,7 +65,7 @@ class Metric(eqx.Module):
         """Return what is asked for, and what is made of it: what `call` names, and what it returns."""
         return Asking.of(self.call)
 
-    def __call__(self, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, sample_weight: PyTree = None, **kwargs: Any) -> Any:
         """This batch's [`treegy.Accumulator`][], or a dict of them for a metric of several parts.
 
         **Arguments:**

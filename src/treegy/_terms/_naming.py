@@ -23,7 +23,7 @@ def named_terms(loss: PyTree, metrics: PyTree) -> tuple[list[Term], list[Term]]:
     return losses, [make_term("metric", thing, unique_in(n, taken)) for n, thing in _flat("metric", metrics, "")]
 
 
-def _flat(kind: Kind, nest: Any, prefix: str) -> list[tuple[str, Any]]:
+def _flat(kind: Kind, nest: PyTree, prefix: str) -> list[tuple[str, Any]]:
     if nest is None:
         return []
     if isinstance(nest, Mapping):
@@ -39,7 +39,7 @@ def unique_in(name: str, taken: set[str]) -> str:
     return found
 
 
-def default_name(kind: Kind, thing: Any) -> str:
+def default_name(kind: Kind, thing: PyTree) -> str:
     """The name of a loss or metric in the logs: what it was given, else made of the function's or class's name.
 
     `MSE` becomes `mse`, `MyMSELoss` `my_mse_loss`, `F1Score` `f1_score`. A loss ends in `_loss`, unless "loss" occurs
@@ -53,12 +53,12 @@ def default_name(kind: Kind, thing: Any) -> str:
     return f"{name}_loss" if kind == "loss" and "loss" not in name else name
 
 
-def _class_name(thing: Any) -> str:
+def _class_name(thing: PyTree) -> str:
     # Wrappers are called after what they wrap.
     return thing._wrapped_name() if hasattr(thing, "_wrapped_name") else type(thing).__name__
 
 
-def _function_name(fn: Any) -> str:
+def _function_name(fn: PyTree) -> str:
     name = getattr(fn, "__name__", None) or getattr(written(fn), "__name__", type(fn).__name__)
     if inspect.isfunction(written(fn)) and name == "__call__":
         name = type(fn).__name__

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .._describe import cut, describe
+from .._types import PyTree
 from ._accumulator import Accumulator, Mean, Total
 from ._class_weight import with_class_weight
 from ._naming import TOTAL, named_terms, unique_in
@@ -16,14 +18,14 @@ from ._reduce import parts, reducer, scaled
 from ._term import Context, Term, is_term_object
 
 
-def in_order(nest: Any) -> Any:
+def in_order(nest: PyTree) -> PyTree:
     """A nest whose dicts are ordered ones: jax sorts the keys of plain dicts, and logs come in the user's order."""
     if isinstance(nest, Mapping):
         return OrderedDict((k, in_order(v)) for k, v in nest.items())
     return [in_order(v) for v in nest] if isinstance(nest, list) else nest
 
 
-def check_terms(kind: str, argument: str, nest: Any) -> None:
+def check_terms(kind: str, argument: str, nest: PyTree) -> None:
     """Raise for what can be neither a loss nor a metric, naming the argument as the user spelled it."""
     if nest is None:
         return
@@ -53,7 +55,7 @@ def check_terms(kind: str, argument: str, nest: Any) -> None:
                     )
 
 
-def evaluate(loss: Any, metrics: Any, context: Context) -> tuple[Any, dict[str, Accumulator]]:
+def evaluate(loss: PyTree, metrics: PyTree, context: Context) -> tuple[Array, dict[str, Accumulator]]:
     """The loss of one batch, and the accumulators of everything that is logged.
 
     **Arguments:**
@@ -78,7 +80,7 @@ def evaluate(loss: Any, metrics: Any, context: Context) -> tuple[Any, dict[str, 
     if entering:
         logs[TOTAL] = Total(entering.values())
         _add(logs, "", entering)
-    known: dict[Any, Accumulator] = {}
+    known: dict[Hashable, Accumulator] = {}
     for i, term in enumerate(others):
         what = _accumulates(term, context)
         with jax.named_scope(f"metric {term.name}"):
@@ -93,7 +95,7 @@ def evaluate(loss: Any, metrics: Any, context: Context) -> tuple[Any, dict[str, 
     return total, logs
 
 
-def _items(nest: Any, where: str) -> list[tuple[str, Any]]:
+def _items(nest: PyTree, where: str) -> list[tuple[str, Any]]:
     if isinstance(nest, Mapping):
         return [found for k, v in nest.items() for found in _items(v, f"{where}[{k!r}]")]
     if isinstance(nest, list | tuple):
@@ -123,7 +125,7 @@ def _accumulates(term: Term, context: Context) -> Hashable:
     return what
 
 
-def _accumulated(accumulator: Any) -> Accumulator:
+def _accumulated(accumulator: PyTree) -> Accumulator:
     """What lies under the metric values that are made of it."""
     while accumulator.merges_parts and hasattr(accumulator, "part"):
         accumulator = accumulator.part

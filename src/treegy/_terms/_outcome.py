@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._describe import is_arraylike
 from .._errors import ContractError
 from .._injection._contract import check
-from .._types import PyTree
+from .._types import PyTree, Values
 from ._read import Reading, arguments_of
 from ._term import Context, Term
 
@@ -17,7 +17,7 @@ from ._term import Context, Term
 class Outcome(NamedTuple):
     """What a term's function returned."""
 
-    result: Any
+    result: PyTree
     elements: int | None = None
     """How many elements the mean of an example is of, where `result` has a value for each of them; else it has the
     values that the function averages itself."""
@@ -46,7 +46,7 @@ def outcome(term: Term, context: Context, reading: Reading) -> Outcome:
     return Outcome(result, elements)
 
 
-def _outputs_hint(term: Term, arguments: Mapping[str, Any], message: str) -> str:
+def _outputs_hint(term: Term, arguments: Values, message: str) -> str:
     """Return how one of several outputs is selected, if a term that takes an array got all of them."""
     for name in ("y_true", "y_pred"):
         value = arguments.get(name)
@@ -59,15 +59,15 @@ def _outputs_hint(term: Term, arguments: Mapping[str, Any], message: str) -> str
     return ""
 
 
-def weighted_elements(term: Term, arguments: Mapping[str, Any], weight: PyTree) -> int | None:
+def weighted_elements(term: Term, arguments: Values, weight: PyTree) -> int | None:
     """Return how many elements an example's mean is of, if there is a weight for each of them, else `None`."""
-    labels: Any = arguments.get("y_true")
+    labels: PyTree = arguments.get("y_true")
     if not term.elementwise or not is_arraylike(labels) or not is_arraylike(weight):
         return None
     return labels.shape[-1] if len(labels.shape) > 1 and tuple(weight.shape) == tuple(labels.shape) else None
 
 
-def by_element(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def by_element(arguments: Values) -> dict[str, Any]:
     """Return arguments in which each element stands along a last axis of length 1, which its mean leaves as it is."""
     axis = len(arguments["y_true"].shape)
     return {
@@ -76,5 +76,5 @@ def by_element(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def pieces(result: Any) -> dict[str, Any]:
+def pieces(result: PyTree) -> dict[str, PyTree]:
     return {str(k): v for k, v in result.items()} if isinstance(result, Mapping) else {"": result}

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 # Less than the exponent of any number, and of a product of two.
@@ -28,7 +29,7 @@ def times_power(values: Float[Array, "..."], exponent: Int[Array, "..."]) -> Flo
     return values
 
 
-def _layout(dtype: Any) -> tuple[Any, int, int]:
+def _layout(dtype: DTypeLike) -> tuple[Any, int, int]:
     """The integers that numbers of a dtype are read as, how many bits their mantissas have, and what is added to their
     exponents."""
     return (jnp.int64, 52, 1023) if dtype == jnp.float64 else (jnp.int32, 23, 127)

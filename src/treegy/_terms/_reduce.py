@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError, InjectionError
+from .._types import PyTree
 from ._accumulator import Accumulator, Mean, Scaled, Sum, is_accumulator
 from ._check_per_example import check_is_per_example, elements_hint
 from ._outcome import outcome, pieces
@@ -36,7 +38,7 @@ def parts(term: Term, context: Context, reduce: Reduce, reading: Reading | None 
 def _part(
     term: Term,
     part: str,
-    result: Any,
+    result: PyTree,
     elements: int | None,
     context: Context,
     reading: Reading,
@@ -78,7 +80,7 @@ def _part(
         raise ContractError(f"{who}: {e}{hint}") from None
 
 
-def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Reduce) -> Accumulator:
+def _of_batch(value: Array, size: int, of_examples: bool, reduce: Reduce) -> Accumulator:
     """A scalar: a metric value of the whole batch, counted once for each example."""
     probe = reduce(value, None, None)
     if isinstance(probe, Sum):
@@ -87,7 +89,7 @@ def _of_batch(value: Any, size: Any, of_examples: bool, reduce: Reduce) -> Accum
     return Mean.of_batch(value, size)
 
 
-def _as_values(who: str, values: Any) -> Any:
+def _as_values(who: str, values: PyTree) -> Array:
     if isinstance(values, bool | int | float) or is_arraylike(values):
         values = jnp.asarray(values)
         if jnp.issubdtype(values.dtype, jnp.number) or values.dtype == bool:
@@ -100,7 +102,7 @@ def _as_values(who: str, values: Any) -> Any:
     )
 
 
-def as_weight(who: str, weight: Any) -> Any:
+def as_weight(who: str, weight: PyTree) -> Array:
     if is_arraylike(weight):
         return jnp.asarray(weight)
     raise ContractError(
@@ -118,13 +120,13 @@ def reducer(reduction: str) -> Reduce:
     return Sum.of
 
 
-def unreduced(term: Term, context: Context) -> Any:
+def unreduced(term: Term, context: Context) -> PyTree:
     """The weighted values themselves, for `reduction="none"`."""
     reading = read(term, context)
     result, elements = outcome(term, context, reading)
     factor = _factor(term, context)
 
-    def one(part: Any) -> Any:
+    def one(part: PyTree) -> PyTree:
         values, mask = (part.values, part.mask) if isinstance(part, Masked) else (part, None)
         weighted = weigh(values, reading.weight, mask)[0]
         weighted = weighted if elements is None else jnp.mean(weighted, axis=-1)
@@ -150,7 +152,7 @@ def scaled(term: Term, accumulator: Accumulator, context: Context) -> Accumulato
     return Scaled(accumulator, factor)
 
 
-def _factor(term: Term, context: Context) -> Any:
+def _factor(term: Term, context: Context) -> Array | None:
     """Return what a loss is multiplied with in this batch; `None` for 1."""
     weight = term.weight
     if callable(weight):
@@ -159,7 +161,7 @@ def _factor(term: Term, context: Context) -> Any:
             raise InjectionError(
                 f"{term.who} has a `weight` that is a schedule, and there is no step to look it up for: pass `step=`."
             )
-        weight: Any = weight(step)
+        weight: PyTree = weight(step)
         if not (isinstance(weight, int | float) or (is_arraylike(weight) and weight.shape == ())):
             raise TypeError(f"the `weight` of {term.who} is {describe(weight)} at this step; a number is expected.")
     return None if isinstance(weight, int | float) and weight == 1 else as_summand(weight)

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 
-def widened(values: Array, dtype: Any) -> Array:
+def widened(values: Array, dtype: DTypeLike) -> Array:
     """`values` in `dtype`, which is at least as wide, with gradients that are finite in the dtype of `values`.
 
     A gradient that doesn't fit there becomes the largest number of its sign: the transpose of a plain conversion makes
@@ -23,11 +24,11 @@ def widened(values: Array, dtype: Any) -> Array:
 _widened = Primitive("widened")
 
 
-def _convert(values: Any, *, dtype: Any) -> Array:
+def _convert(values: Any, *, dtype: DTypeLike) -> Array:
     return jax.lax.convert_element_type(values, dtype)
 
 
-def _saturated(cotangent: Any, values: Any, *, dtype: Any) -> list[Array]:
+def _saturated(cotangent: Array, values: Any, *, dtype: DTypeLike) -> list[Array]:
     narrow = values.aval.dtype
     # A bound that both dtypes hold.
     bound = jnp.asarray(jnp.finfo(narrow).max, narrow).astype(cotangent.dtype)

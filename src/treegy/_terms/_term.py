@@ -13,6 +13,7 @@ from .._describe import is_arraylike
 from .._injection._at import At, Selection
 from .._injection._hints import Vocabulary
 from .._injection._inject import Request, call, function_name, places, request, taken, written
+from .._types import PyTree, Values
 
 Available = Mapping[str, Any]
 Kind = Literal["loss", "metric"]
@@ -44,9 +45,9 @@ class Context(NamedTuple):
 
     available: Available
     """The values that can be asked for, by name."""
-    size: Any
+    size: int
     """How many examples there are."""
-    sample_weight: Any = None
+    sample_weight: PyTree = None
     vocabulary: Vocabulary | None = None
     """The axes that mean the same in every loss and metric of a model; only `batch` where it is empty."""
 
@@ -57,7 +58,7 @@ class Asking(NamedTuple):
     label: str
     """How errors call what is called: `MSE.call`."""
     request: Request
-    run: Callable[[Context], Any]
+    run: Callable[[Context], PyTree]
     """Computes the result from a context whose values are those that were asked for."""
     fn: Callable[..., Any] | None = None
     """The function whose annotations say what its arguments are, if there is one."""
@@ -85,12 +86,12 @@ class Term(NamedTuple):
     kind: Kind
     name: str
     """What it is called in the logs."""
-    thing: Any
+    thing: PyTree
     """The object or function that the user wrote."""
     asking: Asking
     on: Selection
     local_axes: bool
-    weight: Any = 1.0
+    weight: PyTree = 1.0
     """What a loss is multiplied with: a number, or a function of the step."""
     reduction: str = "sum_over_batch_size"
     elementwise: bool = False
@@ -112,7 +113,7 @@ def is_term_object(thing: object) -> bool:
     return hasattr(thing, "_asking")
 
 
-def make_term(kind: Kind, thing: Any, name: str) -> Term:
+def make_term(kind: Kind, thing: PyTree, name: str) -> Term:
     """The term of a `Loss` or `Metric`, or of a plain function that is used as one.
 
     **Arguments:**
@@ -141,7 +142,7 @@ def make_term(kind: Kind, thing: Any, name: str) -> Term:
     )
 
 
-def size_of(values: Mapping[str, Any]) -> Any:
+def size_of(values: Values) -> int:
     """How many examples there are in some values: the length of the first axis of the first array.
 
     One where there are none: the leaves of parameters or states are no examples.

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from .._describe import array_name, is_arraylike
 from .._errors import ContractError
+from .._types import PyTree
 
 
 class Masked(eqx.Module):
@@ -19,10 +20,10 @@ class Masked(eqx.Module):
     What `call` of a loss or metric may return instead of plain values.
     """
 
-    values: Any
-    mask: Any
+    values: PyTree
+    mask: PyTree
 
-    def __init__(self, values: Any, mask: Any):
+    def __init__(self, values: PyTree, mask: PyTree):
         """**Arguments:**
 
         - `values`: per-example values `(batch, ...)`.
@@ -40,7 +41,7 @@ def accumulation_dtype(*dtypes: Any) -> Any:
         return functools.reduce(jnp.promote_types, inexact, jnp.dtype(jnp.float32))
 
 
-def as_summand(values: Any) -> Array:
+def as_summand(values: PyTree) -> Array:
     """`values` as an array in the dtype in which it is summed."""
     values = jnp.asarray(values)
     return values.astype(accumulation_dtype(values.dtype))
@@ -65,7 +66,7 @@ def _squeeze_hint(by: Array, values: Array, name: str) -> str:
     return ""
 
 
-def weigh(values: Any, weight: Any = None, mask: Any = None) -> tuple[Array, Array, Array]:
+def weigh(values: PyTree, weight: PyTree = None, mask: PyTree = None) -> tuple[Array, Array, Array]:
     """Values, their weights and whether they count, all of the values' shape.
 
     A value of weight zero, or that is masked, becomes zero even if it was NaN: it is selected away, not multiplied.
@@ -87,7 +88,7 @@ def weigh(values: Any, weight: Any = None, mask: Any = None) -> tuple[Array, Arr
     return weighted, weights, counts
 
 
-def cleared(examples: Any, weight: Any) -> Any:
+def cleared(examples: PyTree, weight: PyTree) -> PyTree:
     """Return `examples` with 0 for what isn't finite where the weight is 0.
 
     The value of such an example is selected away, but differentiating it would still give 0 times NaN. Where the
@@ -95,7 +96,7 @@ def cleared(examples: Any, weight: Any) -> Any:
     """
     absent = jnp.logical_not(weight)
 
-    def clear(leaf: Any) -> Any:
+    def clear(leaf: PyTree) -> PyTree:
         if not is_arraylike(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             return leaf
         pairs = zip(leaf.shape, absent.shape, strict=False)
@@ -109,7 +110,7 @@ def cleared(examples: Any, weight: Any) -> Any:
     return jax.tree.map(clear, examples)
 
 
-def cleared_where_unweighted(examples: Any, weights: Any) -> Any:
+def cleared_where_unweighted(examples: PyTree, weights: PyTree) -> PyTree:
     """Return `examples` with 0 for what isn't finite where every one of `weights`, a PyTree of them, is 0."""
     leaves = [jnp.asarray(w) for w in jax.tree.leaves(weights) if is_arraylike(w) and len(w.shape) > 0]
     if not leaves or any(leaf.shape[0] != leaves[0].shape[0] for leaf in leaves):

@@ -12,6 +12,7 @@ from .._loop._fit import Run
 from .._paths import anywhere, is_local
 from .._saving._checkpoints import Checkpoints, DamagedCheckpoint
 from .._saving._documents import RUN
+from .._types import Values
 from .._warn import warn
 from ._failures import forgiven
 
@@ -110,7 +111,7 @@ class BackupAndRestore(Callback):
         if told is not None:
             warn(f"{told}. A run that resumes from this backup within an epoch would see other batches, or none.")
 
-    def _newest(self, checkpoints: Checkpoints) -> Any:
+    def _newest(self, checkpoints: Checkpoints) -> Values | None:
         """The newest backup that isn't damaged, if there is one."""
         there = checkpoints.steps
         for i in reversed(range(len(there))):
@@ -125,7 +126,7 @@ class BackupAndRestore(Callback):
                 warn(f"{error}. {instead}.")
         return None
 
-    def _is_of_another(self, backup: Any) -> bool:
+    def _is_of_another(self, backup: Values | None) -> bool:
         """Whether the directory is that of another run, which is to be replaced.
 
         **Raises:** [`treegy.CheckpointError`][] if that isn't wanted.
@@ -149,7 +150,7 @@ class BackupAndRestore(Callback):
             )
         return True
 
-    def _compare_built(self, backup: Any) -> None:
+    def _compare_built(self, backup: Values) -> None:
         """Warn of learning rates and the like with which the model was built otherwise than when the run began."""
         then, now = backup.get("built"), self._of_fit().built
         if not isinstance(then, dict):

@@ -4,8 +4,6 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from .._describe import describe
 from .._errors import DataError
 from .._loop._callback import Logs
 from .._paths import local
+from .._types import Values
 from .._warn import warn
 from ._epoch_logger import EpochLogger
 
@@ -75,10 +74,10 @@ class CSVLogger(EpochLogger):
         self._rows.append(row)
         self._write_if_it_can()
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         return {"kept": self._kept, "rows": len(self._rows) - self._kept, "columns": self._columns}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         rows = list[dict[str, str]]()
         with self._loss.of(f"read '{self._path}'"):
             rows = self._read()
@@ -155,7 +154,7 @@ class CSVLogger(EpochLogger):
         self._size, self._header, self._is_there = size, list(self._columns), True
 
 
-def column_names(logs: Mapping[str, Any]) -> dict[str, str]:
+def column_names(logs: Values) -> dict[str, str]:
     """Return the column of each metric value: its name, unless that is the column of the epochs."""
     found: dict[str, str] = {}
     for name in logs:
@@ -167,6 +166,6 @@ def column_names(logs: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     array = np.asarray(value)
     return repr(float(array)) if array.ndim == 0 else str(array.tolist())

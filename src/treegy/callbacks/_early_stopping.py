@@ -1,12 +1,13 @@
 """`EarlyStopping`: stop when a metric value doesn't get better any more."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from .._checks import flag, number, positive
 from .._loop._callback import Callback, Logs
 from .._saving._checkpoints import named_arrays, with_named_arrays
+from .._steps._model_like import ModelLike
+from .._types import Values
 from ._measured import measured
 from ._monitor import Monitor
 
@@ -103,13 +104,13 @@ class EarlyStopping(Callback):
         if self._restores and self.best_trained is not None:
             self.model = self.best_trained
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         arrays = None if self.best_trained is None else named_arrays(self.best_trained.states)
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited, "best_states": arrays}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         self.best, self.best_epoch, self._waited = state["best"], state["best_epoch"], state["waited"]
         if state["best_states"] is not None:
-            model: Any = self.model
+            model: ModelLike = self.model
             states = with_named_arrays(model.states, state["best_states"], "The backup of the best model")
             self._keep(model.replace(states=states))

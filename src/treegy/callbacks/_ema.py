@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from .._checks import flag
 from .._loop._callback import Callback, Logs
+from .._steps._model_like import M
 
 
 class EMA(Callback):
@@ -35,7 +36,7 @@ class EMA(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         self.model.averaged()
 
-    def to_validate(self, model: Any) -> Any:
+    def to_validate(self, model: M) -> M:
         return model.averaged() if self._validate else model
 
     def on_train_end(self, logs: Logs) -> None:

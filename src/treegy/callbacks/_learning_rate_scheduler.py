@@ -1,11 +1,11 @@
 """`LearningRateScheduler`: a learning rate for each epoch."""
 
 from collections.abc import Callable
-from typing import Any
 
 from .._describe import describe
 from .._injection._inject import request
 from .._loop._callback import Callback, Logs
+from .._steps._model_like import ModelLike
 from ._set_learning_rate import Hyperparameter
 
 
@@ -33,6 +33,6 @@ class LearningRateScheduler(Callback):
         self._rate.check(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        model: Any = self.model
+        model: ModelLike = self.model
         rate = self._schedule(epoch, self._rate.read(model)) if self._takes_rate else self._schedule(epoch)
         self.model = self._rate.replaced(model, float(rate))

@@ -12,6 +12,7 @@ from .._loop._every import next_multiple, steps_of
 from .._loop._training_run import TrainingRun
 from .._terms._naming import named_terms
 from .._terms._term import Term
+from .._types import PyTree, Values
 from ..optimizers._hyperparameters import hyperparameters
 from ._failures import Loss
 from ._logged_names import logged_names
@@ -37,7 +38,7 @@ class MetricLogger(Callback, abc.ABC):
     Whatever fails costs the log, with one warning, and not the run.
     """
 
-    def __init__(self, update_freq: str | int = "epoch", params: Mapping[str, Any] | None = None):
+    def __init__(self, update_freq: str | int = "epoch", params: Values | None = None):
         if not isinstance(params, Mapping | None):
             raise TypeError(f"`params` is {params!r:.100}; a dict is expected.")
         self._every = steps_of("update_freq", update_freq, batch=True)
@@ -57,7 +58,7 @@ class MetricLogger(Callback, abc.ABC):
         """Begin to write, or resume in the run that was restored. Called again before each writing."""
 
     @abc.abstractmethod
-    def describe(self, params: Mapping[str, Any], summary: str) -> None:
+    def describe(self, params: Values, summary: str) -> None:
         """Write the hyperparameters of a run that begins, and its model's summary."""
 
     @abc.abstractmethod
@@ -70,7 +71,7 @@ class MetricLogger(Callback, abc.ABC):
 
     # What users' callbacks may write as well
 
-    def histogram(self, name: str, values: Any, step: int | None = None) -> None:
+    def histogram(self, name: str, values: PyTree, step: int | None = None) -> None:
         """Write a histogram of numbers.
 
         **Arguments:**
@@ -84,7 +85,7 @@ class MetricLogger(Callback, abc.ABC):
             self.start()
             self.write_histogram(_one(name), np.concatenate(flat), self._at(step))
 
-    def image(self, name: str, image: Any, step: int | None = None) -> None:
+    def image(self, name: str, image: PyTree, step: int | None = None) -> None:
         """Write an image.
 
         **Arguments:**
@@ -112,9 +113,9 @@ class MetricLogger(Callback, abc.ABC):
             self.write_text(_one(name), str(text), self._at(step))
 
     @abc.abstractmethod
-    def write_histogram(self, name: str, values: Any, step: int) -> None: ...
+    def write_histogram(self, name: str, values: PyTree, step: int) -> None: ...
     @abc.abstractmethod
-    def write_image(self, name: str, image: Any, step: int) -> None: ...
+    def write_image(self, name: str, image: PyTree, step: int) -> None: ...
     @abc.abstractmethod
     def write_text(self, name: str, text: str, step: int) -> None: ...
 
@@ -184,7 +185,7 @@ class MetricLogger(Callback, abc.ABC):
             run = self.training_run
             self.describe({**_hyperparameters(run), **self._params}, str(run.model.summary()))
 
-    def _write(self, values: Mapping[str, Any], axis: str, at: int, prefix: str = "") -> None:
+    def _write(self, values: Values, axis: str, at: int, prefix: str = "") -> None:
         with self._loss.of(_WRITE):
             self.start()
             plain = scalars(values)
@@ -192,7 +193,7 @@ class MetricLogger(Callback, abc.ABC):
             self.write({names[name]: value for name, value in plain.items()}, axis, at)
 
 
-def scalars(values: Mapping[str, Any]) -> dict[str, float]:
+def scalars(values: Values) -> dict[str, float]:
     """Return metric values as scalars: those that are arrays have one for each element, `name/0`, `name/1`, ..."""
     found: dict[str, float] = {}
     for name, value in values.items():
@@ -204,7 +205,7 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def plain_params(params: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+def plain_params(params: Values) -> dict[str, bool | int | float | str]:
     """Return hyperparameters as every library takes them: what is no number is spelled out."""
     found: dict[str, bool | int | float | str] = {}
     for name, value in params.items():
@@ -237,7 +238,7 @@ def _one(name: str) -> str:
     return logged_names([name])[name]
 
 
-def _pixels(image: Any) -> Any:
+def _pixels(image: PyTree) -> np.ndarray:
     """Return an image as bytes `(height, width, channels)`."""
     if hasattr(image, "savefig"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg

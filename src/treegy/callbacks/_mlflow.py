@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._types import PyTree, Values
 from ._logged_names import logged_names
 from ._metric_logger import MetricLogger, plain_params
 
@@ -33,7 +34,7 @@ class MLflow(MetricLogger):
     doesn't allow become `_`. What can't be written is warned of, once, and training continues.
     """
 
-    def __init__(self, update_freq: str | int = "epoch", params: Mapping[str, Any] | None = None, **start_run: Any):
+    def __init__(self, update_freq: str | int = "epoch", params: Values | None = None, **start_run: Any):
         """**Arguments:**
 
         - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.
@@ -70,7 +71,7 @@ class MLflow(MetricLogger):
             run = self._mlflow.start_run(**self._start_run)
         self._run_id, self._own = run.info.run_id, own
 
-    def describe(self, params: Mapping[str, Any], summary: str) -> None:
+    def describe(self, params: Values, summary: str) -> None:
         self.start()
         if self._run_id == self._earlier:
             return
@@ -83,12 +84,12 @@ class MLflow(MetricLogger):
     def write(self, values: Mapping[str, float], axis: str, at: int) -> None:
         self._mlflow.log_metrics({n: v for n, v in values.items() if not self._has(n, at)}, step=at)
 
-    def write_histogram(self, name: str, values: Any, step: int) -> None:
+    def write_histogram(self, name: str, values: PyTree, step: int) -> None:
         counts, edges = np.histogram(values[np.isfinite(values)], _BINS)
         table = {"counts": counts.tolist(), "edges": edges.tolist()}
         self._mlflow.log_dict(table, f"{name}/{step}.json")
 
-    def write_image(self, name: str, image: Any, step: int) -> None:
+    def write_image(self, name: str, image: PyTree, step: int) -> None:
         self._mlflow.log_image(image, key=name, step=step)
 
     def write_text(self, name: str, text: str, step: int) -> None:
@@ -103,10 +104,10 @@ class MLflow(MetricLogger):
             self._written[name] = {metric.step for metric in history}
         return step in self._written[name]
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         return {"run_id": self._run_id or self._earlier}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         self._earlier = state["run_id"]
 
     def end(self, outcome: str) -> None:

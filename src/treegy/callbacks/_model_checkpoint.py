@@ -2,8 +2,6 @@
 
 import math
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from .._checks import flag, optional
 from .._describe import describe
@@ -15,6 +13,7 @@ from .._saving._checkpoints import Checkpoints, named_arrays
 from .._saving._documents import MODEL, VERSIONS
 from .._steps._evaluated import evaluated_parameters
 from .._steps._states import States
+from .._types import PyTree, Values
 from ._failures import forgiven
 from ._measured import measured
 from ._monitor import Monitor, check_mode
@@ -145,7 +144,7 @@ class ModelCheckpoint(Callback):
                 return
         model = self.model
         shown = measured(model, self.training_run, None if self._monitor is None else self._monitor.name)
-        trained: dict[str, Any] = named_arrays(model.states)
+        trained: dict[str, PyTree] = named_arrays(model.states)
         others = {} if shown is model else named_arrays(shown.states)
         document = {
             "format": MODEL,
@@ -174,11 +173,11 @@ class ModelCheckpoint(Callback):
         sign = 1 if self._monitor is None or self._monitor.mode == "min" else -1
         return sorted(self._values.items(), key=lambda item: sign * item[1])
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         # Also of those that better ones have replaced since: what is trained again is compared with them again.
         return {"values": self._values}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         self._values = dict(state["values"])
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -85,7 +84,7 @@ class Monitor:
         return f"`{who}(monitor={self.name!r:.100})`: there is no such metric value, but {shown}.{mend}"
 
 
-def check_mode(mode: Any) -> None:
+def check_mode(mode: object) -> None:
     """**Raises:** `ValueError` for what is no `mode`."""
     if not isinstance(mode, str) or mode not in ("auto", "min", "max"):
         raise ValueError(f'`mode` is {describe(mode)}; "auto", "min" or "max" is expected.')

@@ -1,10 +1,8 @@
 """`ReduceLROnPlateau`: a smaller learning rate when a metric value doesn't get better any more."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from .._checks import fraction, number, positive
 from .._loop._callback import Callback, Logs
+from .._types import Values
 from ._monitor import Monitor
 from ._set_learning_rate import Hyperparameter
 
@@ -73,8 +71,8 @@ class ReduceLROnPlateau(Callback):
                 self.model = self._rate.replaced(model, max(rate * self._factor, self._min_lr))
                 self._waited, self._cooling = 0, self._cooldown
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         return {"best": self._best, "waited": self._waited, "cooling": self._cooling}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         self._best, self._waited, self._cooling = state["best"], state["waited"], state["cooling"]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,7 @@ class RemoteMonitor(EpochLogger):
         import urllib.request
 
         names = column_names(logs)
-        content: dict[str, Any] = {"epoch": epoch, **{names[name]: _plain(value) for name, value in logs.items()}}
+        content: dict[str, object] = {"epoch": epoch, **{names[name]: _plain(value) for name, value in logs.items()}}
         text = json.dumps(content)
         if self._send_as_json:
             body, kind = text.encode(), "application/json"
@@ -62,7 +61,7 @@ class RemoteMonitor(EpochLogger):
             pass
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """JSON has no NaN: what isn't finite is sent as a string."""
     array = np.asarray(value, np.float64)
     if array.ndim:

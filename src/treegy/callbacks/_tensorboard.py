@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._paths import local
+from .._types import PyTree, Values
 from ._logged_names import logged_names
 from ._metric_logger import MetricLogger, plain_params
 
@@ -52,7 +53,7 @@ class TensorBoard(MetricLogger):
         self,
         log_dir: str | os.PathLike[str] = "logs",
         update_freq: str | int = "epoch",
-        params: Mapping[str, Any] | None = None,
+        params: Values | None = None,
     ):
         """**Arguments:**
 
@@ -87,7 +88,7 @@ class TensorBoard(MetricLogger):
         if not self._writers:
             self._log_dir.mkdir(parents=True, exist_ok=True)
 
-    def describe(self, params: Mapping[str, Any], summary: str) -> None:
+    def describe(self, params: Values, summary: str) -> None:
         if self._is_written("train", "summary/text_summary", 0):
             return  # before the run was interrupted
         hparams = importlib.import_module("tensorboardX.summary").hparams
@@ -108,11 +109,11 @@ class TensorBoard(MetricLogger):
             for writer in self._writers.values():
                 writer.flush()
 
-    def write_histogram(self, name: str, values: Any, step: int) -> None:
+    def write_histogram(self, name: str, values: PyTree, step: int) -> None:
         if not self._is_written("train", name, step):
             self._alive("train").add_histogram(name, values, step)
 
-    def write_image(self, name: str, image: Any, step: int) -> None:
+    def write_image(self, name: str, image: PyTree, step: int) -> None:
         if not self._is_written("train", name, step):
             self._alive("train").add_image(name, image, step, dataformats="HWC")
 
@@ -157,10 +158,10 @@ class TensorBoard(MetricLogger):
     def _files(self, part: str) -> list[Path]:
         return list((self._log_dir / part).glob(f"*.{self._training}.*"))
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         return {"training": self._training}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         self._begin(state["training"])
         for part in _PARTS:
             self._written.update((part, tag, step) for file in self._files(part) for tag, step in _scalars_in(file))

@@ -6,11 +6,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .._checks import flag
 from .._inspect._reads import first_line
 from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple
+from .._types import PyTree
 
 
 class TerminateOnNaN(Callback):
@@ -89,10 +91,10 @@ def _is_finite(logs: Logs) -> bool:
     return math.isfinite(logs.get("loss", 0.0))
 
 
-def _has_become_bad(before: Any, after: Any) -> bool:
+def _has_become_bad(before: PyTree, after: PyTree) -> bool:
     """Whether an element isn't finite that was, or is NaN and wasn't. Infinity as in masks may stay."""
 
-    def bad(old: Any, new: Any) -> bool:
+    def bad(old: Array, new: Array) -> bool:
         return bool(jnp.any((jnp.isfinite(old) & ~jnp.isfinite(new)) | (jnp.isnan(new) & ~jnp.isnan(old))))
 
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)

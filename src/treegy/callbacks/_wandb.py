@@ -2,10 +2,10 @@
 
 import html
 import importlib
-from collections.abc import Mapping
 from typing import Any
 
 from .._paths import local
+from .._types import PyTree, Values
 from ._metric_logger import MetricLogger, plain_params
 
 # As W&B itself tells the end of a process: 255 is that of Ctrl-C.
@@ -31,7 +31,7 @@ class WandB(MetricLogger):
     can't be written is warned of, once, and training continues.
     """
 
-    def __init__(self, update_freq: str | int = "epoch", params: Mapping[str, Any] | None = None, **init: Any):
+    def __init__(self, update_freq: str | int = "epoch", params: Values | None = None, **init: Any):
         """**Arguments:**
 
         - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.
@@ -67,7 +67,7 @@ class WandB(MetricLogger):
         else:
             self._logged, self._own = self._wandb.run, False
 
-    def describe(self, params: Mapping[str, Any], summary: str) -> None:
+    def describe(self, params: Values, summary: str) -> None:
         self.start()
         # What was given to `wandb.init` counts, and what an earlier process has written.
         there = dict(self._logged.config)
@@ -75,7 +75,7 @@ class WandB(MetricLogger):
         if self._earlier is None:
             self.write_text("summary", summary, self.training_run.step)
 
-    def write(self, values: Mapping[str, Any], axis: str, at: int) -> None:
+    def write(self, values: Values, axis: str, at: int) -> None:
         for name in values:
             if name not in self._axes:
                 # Each for itself: what a name begins with says nothing.
@@ -83,19 +83,19 @@ class WandB(MetricLogger):
                 self._axes.add(name)
         self._logged.log({**values, axis: at})
 
-    def write_histogram(self, name: str, values: Any, step: int) -> None:
+    def write_histogram(self, name: str, values: PyTree, step: int) -> None:
         self.write({name: self._wandb.Histogram(values)}, "step", step)
 
-    def write_image(self, name: str, image: Any, step: int) -> None:
+    def write_image(self, name: str, image: PyTree, step: int) -> None:
         self.write({name: self._wandb.Image(image[..., 0] if image.shape[-1] == 1 else image)}, "step", step)
 
     def write_text(self, name: str, text: str, step: int) -> None:
         self.write({name: self._wandb.Html(f"<pre>{html.escape(text)}</pre>", inject=False)}, "step", step)
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Values:
         return {"id": self._earlier if self._logged is None else self._logged.id}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Values) -> None:
         self._earlier = state["id"]
 
     def end(self, outcome: str) -> None:

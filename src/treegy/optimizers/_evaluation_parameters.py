@@ -1,18 +1,18 @@
 """The parameters that a model is evaluated at, where its optimizer trains others."""
 
-from typing import Any
-
 import jax
 import optax
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
+from .._types import PyTree
 
-def has_evaluation_parameters(optimizer_states: Any) -> bool:
+
+def has_evaluation_parameters(optimizer_states: PyTree) -> bool:
     """Whether an optimizer is made with `optax.contrib.schedule_free`, also within a chain and the like."""
     return bool(_schedule_free(optimizer_states))
 
 
-def evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
+def evaluation_parameters(optimizer_states: PyTree, params: PyTree) -> PyTree:
     """Return the parameters to evaluate at; `params` themselves for most optimizers.
 
     Those of `optax.contrib.schedule_free` are an average that `optax.contrib.schedule_free_eval_params` computes.
@@ -29,13 +29,13 @@ def evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
     return params
 
 
-def at_evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
+def at_evaluation_parameters(optimizer_states: PyTree, params: PyTree) -> PyTree:
     """Return the state of an optimizer to which `params` are those that are trained and those to evaluate at.
 
     The average of `optax.contrib.schedule_free` begins again there.
     """
 
-    def moved(node: Any) -> Any:
+    def moved(node: PyTree) -> PyTree:
         if not _is_schedule_free(node):
             return node
         leaves, structure = jax.tree.flatten(node.z, is_leaf=lambda part: isinstance(part, optax.MaskedNode))
@@ -46,14 +46,14 @@ def at_evaluation_parameters(optimizer_states: Any, params: Any) -> Any:
     return jax.tree.map(moved, optimizer_states, is_leaf=_is_schedule_free)
 
 
-def _paired(leaves: list[Any], params: Any) -> Any:
+def _paired(leaves: list[PyTree], params: PyTree) -> PyTree:
     return zip(leaves, jax.tree.leaves(params), strict=True)
 
 
-def _schedule_free(optimizer_states: Any) -> list[Any]:
+def _schedule_free(optimizer_states: PyTree) -> list[PyTree]:
     nodes = jax.tree.leaves(optimizer_states, is_leaf=_is_schedule_free)
     return [node for node in nodes if _is_schedule_free(node)]
 
 
-def _is_schedule_free(node: Any) -> bool:
+def _is_schedule_free(node: PyTree) -> bool:
     return isinstance(node, ScheduleFreeState)

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +18,9 @@ def _is_holder(node: PyTree) -> bool:
     return isinstance(getattr(node, "hyperparams", None), Mapping)
 
 
-def _holders(states: PyTree) -> list[Any]:
+def _holders(states: PyTree) -> list[PyTree]:
     """The nodes with hyperparameters, also inside of each other."""
-    found: list[Any] = []
+    found: list[PyTree] = []
     for node in jax.tree.leaves(states, is_leaf=_is_holder):
         if _is_holder(node):
             inner = getattr(node, "inner_state", None)

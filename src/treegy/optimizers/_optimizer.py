@@ -1,17 +1,17 @@
 """`Optimizer`: an optimizer whose learning rate is seen, and can follow the epoch."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
 from .._describe import describe
 from .._injection._inject import request
-from .._types import PyTree
+from .._types import Function, PyTree
 
 
 class Optimizer(eqx.Module):
@@ -84,17 +84,17 @@ class Optimizer(eqx.Module):
 
     @property
     def _transform(self) -> Any:
-        def made(lr: Any) -> Any:
+        def made(lr: ArrayLike) -> Any:
             return self._make(learning_rate=lr, **self._arguments)
 
         # In half precision, a rate would be rounded to two or three digits.
         return optax.inject_hyperparams(made, hyperparam_dtype=jnp.float32)(lr=self._rate)
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: PyTree) -> PyTree:
         """The state before the first step."""
         return self._transform.init(params)
 
-    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    def update(self, updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
         """`(updates, state)` of one step."""
         return self._transform.update(updates, state, params, **extra)
 
@@ -109,7 +109,7 @@ class EpochState(NamedTuple):
 class ScheduleByEpoch(eqx.Module):
     """A schedule of the step, or of the step and the epoch, that knows how long its epochs are."""
 
-    function: Any
+    function: Function | Array
     steps_per_epoch: int = eqx.field(static=True)
 
     def init(self) -> EpochState:
@@ -118,7 +118,7 @@ class ScheduleByEpoch(eqx.Module):
     def update(self, state: EpochState, **extra: Any) -> EpochState:
         return state._replace(step=state.step + 1)
 
-    def __call__(self, state: EpochState, **extra: Any) -> Any:
+    def __call__(self, state: EpochState, **extra: Any) -> Array | float:
         if not callable(self.function):
             return self.function
         if _positional(self.function) > 1:
@@ -160,6 +160,6 @@ def _is_epoch_state(node: object) -> bool:
     return isinstance(node, EpochState)
 
 
-def _positional(fn: Callable[..., Any]) -> int:
+def _positional(fn: Function) -> int:
     wanted = request(fn)
     return sum(name in wanted.required for name in wanted.positional)

@@ -10,14 +10,15 @@ from jax.tree_util import keystr, tree_leaves_with_path
 from jaxtyping import Array, Int
 
 from .._describe import describe
+from .._types import KeyPath, PyTree
 from ._evaluation_parameters import at_evaluation_parameters, evaluation_parameters, has_evaluation_parameters
 
 
 class EmaState(NamedTuple):
     """The state of an optimizer, and the average of the parameters."""
 
-    inner_state: Any
-    average: Any
+    inner_state: PyTree
+    average: PyTree
     steps: Int[Array, ""]
 
 
@@ -43,10 +44,10 @@ def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> opta
         raise ValueError(f"`decay` is {decay}; a number from 0 to below 1 is expected.")
     optimizer = optax.with_extra_args_support(optimizer)
 
-    def init(params: Any) -> EmaState:
+    def init(params: PyTree) -> EmaState:
         return EmaState(optimizer.init(params), jax.tree.map(_wide, params), jnp.zeros((), jnp.int32))
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, EmaState]:
+    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, EmaState]:
         if params is None:
             raise ValueError("an optimizer with an average needs the parameters: `update(grads, state, params)`.")
         updates, inner = optimizer.update(updates, state.inner_state, params, **extra)
@@ -59,11 +60,11 @@ def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> opta
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _wide(leaf: Any) -> Any:
+def _wide(leaf: PyTree) -> PyTree:
     return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
-def averaged_states(states: Any) -> Any:
+def averaged_states(states: PyTree) -> Any:
     """The states of a model with averaged parameters in place of those that are trained.
 
     Of several averages, as optimizers by group keep them, each is that of its own parameters. Those that
@@ -73,7 +74,7 @@ def averaged_states(states: Any) -> Any:
     """
     optimizer_states = states.get("optimizer_states")
     nodes = jax.tree.leaves(optimizer_states, is_leaf=lambda n: isinstance(n, EmaState))
-    averages: dict[str, Any] = {}
+    averages: dict[str, PyTree] = {}
     for node in nodes:
         if isinstance(node, EmaState):
             averages |= {keystr(path): leaf for path, leaf in tree_leaves_with_path(node.average)}
@@ -83,7 +84,7 @@ def averaged_states(states: Any) -> Any:
             "the optimizer keeps no average of the parameters: wrap it, `optimizer=tg.with_ema(optax.adam(1e-3))`."
         )
 
-    def average(path: Any, leaf: Any) -> Any:
+    def average(path: KeyPath, leaf: PyTree) -> PyTree:
         return averages[keystr(path)].astype(leaf.dtype) if keystr(path) in averages else leaf
 
     params = evaluation_parameters(optimizer_states, states.net_params) if evaluates else states.net_params

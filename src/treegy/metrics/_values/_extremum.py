@@ -1,7 +1,7 @@
 """The largest and the smallest of any value."""
 
 import functools
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from ..._terms._accumulator import Accumulator
 from ..._terms._metric import Metric
 from ..._terms._term import Asking
 from ..._terms._weights import as_summand, weigh
+from ..._types import PyTree
 from ._of import Of, accumulated, asking_weights_too, check_of
 
 
@@ -21,7 +22,7 @@ class Extremum(Accumulator):
     largest: bool = eqx.field(static=True)
 
     @staticmethod
-    def of(values: Any, weight: Any, mask: Any, *, largest: bool) -> "Extremum":
+    def of(values: PyTree, weight: PyTree, mask: PyTree, *, largest: bool) -> "Extremum":
         """The extremum of all values whose weight isn't 0, over every axis.
 
         **Arguments:**
@@ -42,7 +43,7 @@ class Extremum(Accumulator):
     def empty(self) -> "Extremum":
         return Extremum(_nothing(self.value, self.largest), self.largest)
 
-    def merge(self, other: Any) -> "Extremum":
+    def merge(self, other: "Extremum") -> "Extremum":
         pick = jnp.maximum if self.largest else jnp.minimum
         return Extremum(pick(self.value, other.value), self.largest)
 
@@ -66,7 +67,7 @@ class ExtremeValue(Metric):
     def __check_init__(self) -> None:
         check_of(self.of)
 
-    def call(self, values: Any, sample_weight: Any = None) -> Any:
+    def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:
         """The extremum of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, functools.partial(Extremum.of, largest=self.largest))
 

@@ -1,11 +1,10 @@
 """The mean of any value."""
 
-from typing import Any
-
 import equinox as eqx
 
 from ..._terms._metric import Metric
 from ..._terms._term import Asking
+from ..._types import PyTree
 from ._of import Of, asking, check_of
 
 
@@ -34,7 +33,7 @@ class Mean(Metric):
     def __check_init__(self) -> None:
         check_of(self.of)
 
-    def call(self, values: Any) -> Any:
+    def call(self, values: PyTree) -> PyTree:
         """The values as they are."""
         return values
 

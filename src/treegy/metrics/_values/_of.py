@@ -44,7 +44,7 @@ def asking(of: Of, who: str) -> Asking:
     return Asking(who, Request((of,), frozenset((of,)), (of,)), lambda context: context.available[of])
 
 
-def asking_weights_too(of: Of, who: str, then: Callable[[Any, Any], Any]) -> Asking:
+def asking_weights_too(of: Of, who: str, then: Callable[[PyTree, PyTree], PyTree]) -> Asking:
     """What `of` asks for, and `sample_weight`; passes what `of` returns and these to `then`.
 
     What isn't about examples, such as the weights themselves, isn't weighted: it comes with `None`.
@@ -53,7 +53,7 @@ def asking_weights_too(of: Of, who: str, then: Callable[[Any, Any], Any]) -> Ask
     weighted = any(name in read.request for name in OF_EXAMPLES)
     takes_weight = "sample_weight" in read.request
 
-    def run(context: Context) -> Any:
+    def run(context: Context) -> PyTree:
         available = dict(context.available)
         weight = available.get("sample_weight")
         if not takes_weight:
@@ -64,7 +64,7 @@ def asking_weights_too(of: Of, who: str, then: Callable[[Any, Any], Any]) -> Ask
     return Asking(who, wanted, run, read.fn, returns_result=False)
 
 
-def accumulated(values: Any, weight: PyTree, of: Reduce) -> Any:
+def accumulated(values: PyTree, weight: PyTree, of: Reduce) -> PyTree:
     """The accumulator of what `of` returned, a dict of them for a dict of values.
 
     **Arguments:**

@@ -1,7 +1,5 @@
 """The standard deviation of any value."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -9,6 +7,7 @@ from jaxtyping import Array
 from ..._terms._metric import Metric
 from ..._terms._powers import times_power
 from ..._terms._term import Asking
+from ..._types import PyTree
 from .._accumulators._moments import Statistics
 from .._accumulators._value_of import ValueOf
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
@@ -39,7 +38,7 @@ class Std(Metric):
         check_of(self.of)
         check_of_examples(self.of, "standard deviation")
 
-    def call(self, values: Any, sample_weight: Any = None) -> Any:
+    def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:
         """The standard deviation of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, _of)
 
@@ -47,7 +46,7 @@ class Std(Metric):
         return asking_weights_too(self.of, "Std", self.call)
 
 
-def _of(values: Any, weight: Any, mask: Any) -> ValueOf:
+def _of(values: PyTree, weight: PyTree, mask: PyTree) -> ValueOf:
     return ValueOf(flat_moments(values, weight, mask), _std_of)
 
 

@@ -1,7 +1,5 @@
 """The sum of any value."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 
@@ -9,6 +7,7 @@ from ..._terms._accumulator import Sum as Summed
 from ..._terms._metric import Metric
 from ..._terms._term import Asking
 from ..._terms._weights import lined_up
+from ..._types import PyTree
 from .._accumulators._counting import sum_of_integers
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
 
@@ -41,7 +40,7 @@ class Sum(Metric):
         check_of(self.of)
         check_of_examples(self.of, "sum")
 
-    def call(self, values: Any, sample_weight: Any = None) -> Any:
+    def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:
         """The sum of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, _sum_of)
 
@@ -49,7 +48,7 @@ class Sum(Metric):
         return asking_weights_too(self.of, "Sum", self.call)
 
 
-def _sum_of(values: Any, weight: Any, mask: Any) -> Summed:
+def _sum_of(values: PyTree, weight: PyTree, mask: PyTree) -> Summed:
     values = jnp.asarray(values)
     if weight is not None or not jnp.issubdtype(values.dtype, jnp.integer):
         return Summed.of(values, weight, mask)

@@ -1,7 +1,5 @@
 """The variance of any value."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -11,6 +9,7 @@ from ..._terms._metric import Metric
 from ..._terms._powers import times_power
 from ..._terms._term import Asking
 from ..._terms._weights import weigh
+from ..._types import PyTree
 from .._accumulators._moments import Moments, Statistics
 from .._accumulators._value_of import ValueOf
 from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
@@ -45,7 +44,7 @@ class Variance(Metric):
         check_of(self.of)
         check_of_examples(self.of, "variance")
 
-    def call(self, values: Any, sample_weight: Any = None) -> Any:
+    def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:
         """The variance of the values; a dict of them for a dict of values."""
         return accumulated(values, sample_weight, _of)
 
@@ -53,7 +52,7 @@ class Variance(Metric):
         return asking_weights_too(self.of, "Variance", self.call)
 
 
-def flat_moments(values: Any, weight: Any, mask: Any) -> Moments:
+def flat_moments(values: PyTree, weight: PyTree, mask: PyTree) -> Moments:
     """The moments of all values, over every axis."""
     _, weights, _ = weigh(values, weight, mask)
     return Moments.of((jnp.ravel(values),), jnp.ravel(weights))
@@ -68,5 +67,5 @@ def scaled_variance_of(statistics: Statistics) -> Array:
     return safe_divide(statistics.products[0, 0], statistics.weight)
 
 
-def _of(values: Any, weight: Any, mask: Any) -> ValueOf:
+def _of(values: PyTree, weight: PyTree, mask: PyTree) -> ValueOf:
     return ValueOf(flat_moments(values, weight, mask), variance_of)

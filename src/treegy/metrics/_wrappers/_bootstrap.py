@@ -18,6 +18,7 @@ from ..._terms._accumulator import Accumulator
 from ..._terms._naming import default_name
 from ..._terms._term import Context
 from ..._terms._weights import as_summand
+from ..._types import PyTree
 from .._accumulators._stacked import Stacked
 from ._wrapper import Wrapper, check_weighs, reweighted
 
@@ -34,13 +35,13 @@ class Replicates(Accumulator):
     def empty(self) -> "Replicates":
         return Replicates(self.replicates.empty(), self.quantiles)
 
-    def merge(self, other: Any) -> "Replicates":
+    def merge(self, other: "Replicates") -> "Replicates":
         return Replicates(self.replicates.merge(other.replicates), self.quantiles)
 
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         return jax.tree.map(self._summary, self.replicates.compute())
 
-    def _summary(self, metric_values: Any) -> OrderedDict[str, Array]:
+    def _summary(self, metric_values: PyTree) -> OrderedDict[str, Array]:
         metric_values = as_summand(metric_values)
         found = OrderedDict(mean=jnp.mean(metric_values, axis=0), std=jnp.std(metric_values, axis=0, ddof=1))
         for quantile in self.quantiles:

@@ -1,5 +1,6 @@
 """A metric by group."""
 
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -16,6 +17,7 @@ from ..._terms._naming import default_name
 from ..._terms._read import read, seen
 from ..._terms._term import Context
 from ..._terms._weights import as_summand
+from ..._types import PyTree
 from .._accumulators._shared import Derived
 from .._accumulators._stacked import Stacked
 from .._values._extremum import Extremum
@@ -35,10 +37,10 @@ class Groups(Accumulator):
     def empty(self) -> "Groups":
         return Groups(self.groups.empty(), self.outside.empty())
 
-    def merge(self, other: Any) -> "Groups":
+    def merge(self, other: "Groups") -> "Groups":
         return Groups(self.groups.merge(other.groups), self.outside.merge(other.outside))
 
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         outside = self.outside.compute() > 0
         return jax.tree.map(
             lambda metric_values: jnp.where(outside, jnp.nan, as_summand(metric_values)), self.groups.compute()
@@ -115,7 +117,7 @@ class ByGroup(Wrapper):
         outside = Extremum(outside.astype(jnp.float32), largest=True)
         return {name: Groups(Stacked.of(one), outside) for name, one in found.items()}
 
-    def _accumulates(self, context: Context) -> Any:
+    def _accumulates(self, context: Context) -> Hashable:
         what = self.metric._accumulates(seen(self._term(), context)) if issubclass(type(self.metric), Derived) else None
         return None if what is None else (ByGroup, what, self.by, self.num_groups, self.check_bounds, self.on)
 

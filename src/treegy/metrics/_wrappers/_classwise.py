@@ -1,7 +1,7 @@
 """A metric value that is a vector, as one metric value for each class."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,13 +14,14 @@ from ..._terms._accumulator import Accumulator
 from ..._terms._naming import default_name
 from ..._terms._read import seen
 from ..._terms._term import Context
+from ..._types import PyTree
 from ._wrapper import Wrapper, parts_of
 
 
 class Named(Accumulator):
     """An accumulator whose metric value is an array, as one metric value for each element of its first axis."""
 
-    part: Any
+    part: Accumulator
     labels: tuple[str, ...] | None = eqx.field(static=True)
 
     merges_parts: ClassVar[bool] = True
@@ -28,10 +29,10 @@ class Named(Accumulator):
     def empty(self) -> "Named":
         return Named(self.part.empty(), self.labels)
 
-    def merge(self, other: Any) -> "Named":
+    def merge(self, other: "Named") -> "Named":
         return Named(self.part.merge(other.part), self.labels)
 
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         return jax.tree.map(self._named, self.part.compute())
 
     def _named(self, metric_values: Array) -> OrderedDict[str, Array]:
@@ -78,7 +79,7 @@ class Classwise(Wrapper):
     def _over(self, context: Context) -> dict[str, Accumulator]:
         return {name: self._named(one) for name, one in parts_of(self._term(), context).items()}
 
-    def _accumulates(self, context: Context) -> Any:
+    def _accumulates(self, context: Context) -> Hashable:
         what = self.metric._accumulates(seen(self._term(), context)) if hasattr(self.metric, "_accumulates") else None
         # What the metric reads is a part of what is read here.
         return what if what is None or not self.on else (*what, self.on)
@@ -91,7 +92,7 @@ class Classwise(Wrapper):
             self._check(metric_value)
         return Named(one, self.labels)
 
-    def _check(self, metric_value: Any) -> None:
+    def _check(self, metric_value: jax.ShapeDtypeStruct) -> None:
         if metric_value.ndim == 0:
             raise ContractError(
                 f"`Classwise` splits a value that is a vector, and that of `{self._wrapped_name()}` is a scalar, "

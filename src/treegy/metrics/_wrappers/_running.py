@@ -1,7 +1,7 @@
 """A metric over the last few batches."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from ..._converters import integer
 from ..._terms._accumulator import Accumulator
 from ..._terms._naming import default_name
 from ..._terms._term import Context
+from ..._types import PyTree
 from .._accumulators._stacked import Stacked
 from ._wrapper import Wrapper, parts_of
 
@@ -39,7 +40,7 @@ class Recent(Accumulator):
     def empty(self) -> "Recent":
         return Recent(self.batches.empty(), jnp.zeros_like(self.count))
 
-    def merge(self, other: Any) -> "Recent":
+    def merge(self, other: "Recent") -> "Recent":
         k = len(jax.tree.leaves(self.batches)[0])
         at = jnp.arange(k, dtype=self.count.dtype)
         # Of all 2k in a row: what follows the oldest ones here, then the others without those that are of nothing.
@@ -51,7 +52,7 @@ class Recent(Accumulator):
         batches = jax.tree.map(joined, self.batches, other.batches)
         return Recent(batches, jnp.minimum(self.count + other.count, k))
 
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         first = jax.tree.map(lambda a: a[0], self.batches.each)
         total, _ = jax.lax.scan(lambda total, one: (total.merge(one), None), first.empty(), self.batches.each)
         return total.compute()

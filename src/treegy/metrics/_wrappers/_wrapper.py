@@ -1,7 +1,6 @@
 """What metrics that wrap another one have in common: they request its arguments, and forward the context to it."""
 
 import abc
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -15,12 +14,13 @@ from ..._terms._read import Reading, read
 from ..._terms._reduce import as_weight, parts
 from ..._terms._term import OF_EXAMPLES, Asking, Context, Term, is_term_object, make_term, size_of
 from ..._terms._weights import as_summand, lined_up
+from ..._types import PyTree
 
 
 class Wrapper(Metric):
     """The base class of metrics that are made of another one: of its accumulators, and in no way special to it."""
 
-    metric: Any
+    metric: PyTree
     """A metric, or a function that could be one; a loss as well, whose values are averaged."""
 
     def __check_init__(self) -> None:
@@ -30,7 +30,7 @@ class Wrapper(Metric):
     def _over(self, context: Context) -> dict[str, Accumulator]:
         """The accumulators of a batch: by part for a metric of several, under `""` otherwise."""
 
-    def call(self, **values: Any) -> Any:
+    def call(self, **values: PyTree) -> PyTree:
         """What is made of the wrapped metric: an accumulator, or a dict of them for one of several parts."""
         return self._asking().run(Context(values, size_of(values), values.get("sample_weight")))
 
@@ -39,7 +39,7 @@ class Wrapper(Metric):
         return NOTHING
 
     def _asking(self) -> Asking:
-        def run(context: Context) -> Any:
+        def run(context: Context) -> PyTree:
             found = self._over(context)
             return found[""] if list(found) == [""] else found
 
@@ -66,7 +66,7 @@ def check_wrapped(who: str, metric: object) -> None:
         raise TypeError(f"`{who}` got {describe(metric)}, and {expected}.")
 
 
-def check_weighs(who: str, metric: Any) -> None:
+def check_weighs(who: str, metric: PyTree) -> None:
     """Refuse a metric that weights don't reach, since it isn't about examples."""
     check_wrapped(who, metric)
     wanted = make_term("metric", metric, "").asking.request
