@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from .. import _checks
 from .._data._as_batch import as_batch, as_jax, as_shapes
@@ -31,7 +30,7 @@ from .._loop._history import Fitted, History
 from .._loop._label_check import check_labels
 from .._saving import _load
 from .._saving._manifest import save_tree
-from .._steps import _defaults
+from .._steps import _defaults, _grad_step
 from .._steps._assembly import partitioned, states_of, with_states
 from .._steps._dispatch import install, jitted
 from .._steps._evaluated import evaluated_parameters
@@ -41,7 +40,7 @@ from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
-from .._types import ClassWeight, Function, PyTree, ValidationData, Verbose
+from .._types import ClassWeight, Function, PyTree, Seed, ValidationData, Verbose
 from ..optimizers._with_ema import averaged_states
 from ._checks import as_given, can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._dataclass_replace import keep_trained
@@ -105,7 +104,7 @@ class Model(eqx.Module, Generic[N]):
     """Which of the module's arrays of floats are trained: a filter spec as in `eqx.partition`."""
     batched: bool | None = eqx.field(default=None, kw_only=True, static=True)
     """Whether the module takes a whole batch. `None`: if the annotation of an input begins with an axis `batch`."""
-    seed: Array = eqx.field(default=42, kw_only=True, converter=root_key)
+    seed: Seed = eqx.field(default=42, kw_only=True, converter=root_key)
     """An integer or a PRNG key, from which everything random follows; kept as a key."""
     run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
@@ -514,7 +513,7 @@ class Model(eqx.Module, Generic[N]):
 
     def grad_step(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], States, PyTree]:
         """As `test_step` → `(loss, logs, states, grads)`: differentiates `test_step` by `states.net_params`."""
-        return _defaults.grad_step(self, *args, **kwargs)
+        return _grad_step.grad_step(self, *args, **kwargs)
 
     def train_step(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], States]:
         """As `test_step` → `(logs, states)`: calls `grad_step`, then the optimizer."""

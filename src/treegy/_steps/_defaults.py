@@ -5,19 +5,15 @@ this file holds what these methods do, as functions of a model.
 """
 
 import functools
-from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._describe import array_name, describe, path_name
 from .._errors import MissingModule, MissingOptimizer
 from .._injection._hints import Axis
 from .._injection._inject import request
@@ -25,7 +21,7 @@ from .._terms._objective import evaluate
 from .._terms._term import Context
 from .._terms._weights import cleared_where_unweighted
 from .._types import OptimizerLike, PyTree, Values
-from ._dispatch import check_loss, is_default
+from ._dispatch import is_default
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys
 from ._model_like import ModelLike
@@ -125,86 +121,6 @@ def test_step(
     context = Context(available, 1 if size is None else size, sample_weight, axes)
     loss, logs = evaluate(model.loss, model.metrics, context)
     return loss, logs, states
-
-
-def grad_step(model: ModelLike, *, states: States, **batch: PyTree) -> tuple[Array, dict[str, Any], States, PyTree]:
-    """Differentiate `test_step` with respect to `states.net_params`."""
-    trained, fixed = eqx.partition(states.get("net_params"), eqx.is_inexact_array)
-    _check_trainable(model, trained, fixed)
-    depends: list[bool] = []
-    static: list[PyTree] = []
-
-    def of_params(trained: PyTree) -> tuple[Array, PyTree]:
-        inner = states.update(net_params=eqx.combine(trained, fixed))
-        loss, logs, after = model.test_step(states=inner, **batch)
-        check_loss("step `test_step`", loss)
-        loss = jnp.asarray(loss)
-        if not jnp.issubdtype(loss.dtype, jnp.floating):
-            raise TypeError(f"step `test_step` returned a loss that is {array_name(loss)}; a float is expected.")
-        # Ordered dicts, as plain ones would come back sorted.
-        arrays, rest = eqx.partition((_ordered(logs), after), eqx.is_array)
-        static.append(rest)
-        return _watched(loss, depends), arrays
-
-    (loss, arrays), grads = jax.value_and_grad(of_params, has_aux=True)(trained)
-    if not depends:
-        raise ValueError(_independent(model))
-    logs, after = eqx.combine(arrays, static[-1])
-    # JAX gives the conjugate of the direction in which a real function of a complex parameter grows.
-    grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
-    return loss, logs, after, grads
-
-
-def _ordered(logs: Values) -> OrderedDict[str, Any]:
-    return OrderedDict((k, _ordered(v) if isinstance(v, Mapping) else v) for k, v in logs.items())
-
-
-def _watched(loss: PyTree, depends: list[bool]) -> Array:
-    """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
-
-    # No decorator: what `beartype.claw` puts around a decorated function has no `defjvp`.
-    watch = jax.custom_jvp(lambda value: value)
-
-    def rule(primals: PyTree, tangents: PyTree) -> PyTree:
-        if not isinstance(tangents[0], SymbolicZero):
-            depends.append(True)
-        return primals[0], tangents[0]
-
-    watch.defjvp(rule, symbolic_zeros=True)
-    return watch(loss)
-
-
-def _independent(model: ModelLike) -> str:
-    if not jax.tree.leaves(model.loss, is_leaf=callable) and is_default(model, "test_step"):
-        return f"`{type(model).__name__}` has no loss to train on: pass `loss=`, or override `test_step`."
-    return (
-        "the loss doesn't depend on `net_params`, so that training would change nothing. Does the step compute it from "
-        "`states.net_params`, or from the `parameters` or `module` of the states it was given? Is there a "
-        "`stop_gradient`, or a comparison, between them and the loss?"
-    )
-
-
-def _check_trainable(model: ModelLike, trained: PyTree, fixed: PyTree) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(fixed):
-        raise ValueError(
-            f"`states.net_params{path_name(path)}` is {describe(leaf)}, which can't be trained: `net_params` is for "
-            "arrays of floats. Keep it in another field of `states`."
-        )
-    if not jax.tree.leaves(trained):
-        if model.module is None and is_default(model, "test_step", "pred_step"):
-            raise MissingModule(
-                f"`{type(model).__name__}` has no module to train: pass one to the model, or override a step."
-            )
-        if model.module is None:
-            what = "there is no module"
-        elif jax.tree.leaves(eqx.filter(model.module, eqx.is_inexact_array)):
-            what = "`trainable` selects none of the module's"
-        else:
-            what = f"the module is {describe(model.module)} and has none"
-        raise ValueError(
-            f"there is nothing to train: `states.net_params` has no arrays of floats ({what}). A step without a "
-            "module puts them there with `states.update(net_params=...)` when `initializing`."
-        )
 
 
 def train_step(
