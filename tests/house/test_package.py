@@ -48,9 +48,7 @@ def test_a_misspelt_name(name: str, near: str | None):
         getattr(tg, name)
 
 
-MISSPELT = """from helpers import ROOT
-
-import treegy as tg
+MISSPELT = """import treegy as tg
 from treegy import Modle
 tg.Modle
 tg.metrix.Accuracy

@@ -1,18 +1,13 @@
-"""What a run does when it fails, is stopped, is nested, has no end, or when nobody keeps what it returns."""
+"""What a run does when it fails, is stopped, is within another run, or has data without an end."""
 
-import gc
 import itertools
 import os
-import re
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 import warnings
-import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -339,226 +334,12 @@ def test_a_generator_that_does_not_end_is_told_after_a_while():
             _ = make_model().fit(endless(), verbose=0)
 
 
-# What is returned, and what nobody keeps
-
-
-def test_what_fit_returns_can_be_read_by_name():
-    fitted = fit(make_model())
-    model, history = fitted
-    assert fitted.model is model and fitted.history is history
-    assert fitted.history["loss"] == history["loss"]
-
-
-@pytest.mark.parametrize("name", ["evaluate", "predict", "fit", "module", "epoch", "plot", "nonsense"])
-def test_what_it_returns_is_neither_a_model_nor_a_history(name):
-    with pytest.raises(AttributeError, match=rf"no `{name}`.* Write `model, history = model.fit\(...\)`"):
-        getattr(fit(make_model(), epochs=1), name)
-
-
-def told(text: str, tmp_path: Path) -> list[str]:
-    """What is warned of in a script of these lines."""
-    # Each of a name of its own: lines are told once.
-    file = tmp_path / f"script_{len(list(tmp_path.iterdir()))}.py"
-    file.write_text(text)
-    names = {"model": make_model(), "tg": tg, "x": X, "y": Y, "eqx": eqx, "path": str(tmp_path / "model")}
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        exec(compile(text, str(file), "exec"), names)
-    assert all(w.filename == str(file) for w in found)
-    return [str(w.message) for w in found]
-
-
-DISCARDED = {
-    "fit": "model.fit(x, y, verbose=0)",
-    "replace": "model.replace(seed=1)",
-    "train_on_batch": "model.train_on_batch(x, y)",
-    "init": "model.init(x, y)",
-    "reset_metrics": "model.reset_metrics()",
-    "load": "model.load(path)",
-}
-
-
-@pytest.mark.parametrize("method", DISCARDED)
-def test_a_result_that_nobody_keeps_is_told_once_for_each_line(method, tmp_path):
-    line = DISCARDED[method]
-    prepared = "model = model.init(x, y)\nmodel.save(path)\n"
-    found = told(f"{prepared}for _ in range(3):\n    {line}\n", tmp_path)
-    assert len(found) == 1 and f"`model.{method}(" in found[0] and f"= model.{method}(" in found[0]
-    assert len(told(f"{prepared}{line}\n{line}\n", tmp_path)) == 2
-
-
-@pytest.mark.parametrize("method", DISCARDED)
-@pytest.mark.parametrize("kept", ["_ = {}", "print({})", "[{}]", "(lambda: {})()", "assert {} is not None", "{}; 1"])
-def test_a_result_that_is_used_is_not(method, kept, tmp_path):
-    if kept in ("(lambda: {})()", "{}; 1"):
-        kept = "def f():\n    return {}\n_ = f()"
-    line = kept.format(DISCARDED[method])
-    assert told(f"model = model.init(x, y)\nmodel.save(path)\n{line}\n", tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "callback",
-    [
-        "tg.callbacks.ModelCheckpoint(path)",
-        "tg.callbacks.BackupAndRestore(path)",
-        "tg.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)",
-        "Own()",
-    ],
-)
-def test_nor_where_a_callback_may_keep_the_model(callback, tmp_path):
-    own = "class Own(tg.callbacks.Callback): ...\n"
-    assert told(f"{own}model.fit(x, y, verbose=0, callbacks=[{callback}])\n", tmp_path) == []
-    assert len(told("model.fit(x, y, verbose=0, callbacks=[tg.callbacks.EarlyStopping('loss')])\n", tmp_path)) == 1
-
-
-def test_nor_under_a_trace(tmp_path):
-    text = """
-model = model.init(x, y)
-@eqx.filter_jit
-def steps(model, x, y):
-    model.train_on_batch(x, y)
-    return model
-_ = steps(model, x, y)
-"""
-    assert told(text, tmp_path) == []
-
-
-def test_it_is_told_before_the_first_step(tmp_path):
-    """In time to stop a run that would be in vain."""
-    text = "import warnings\nwarnings.simplefilter('error')\nmodel.fit(x, y, verbose=0)\n"
-    with pytest.raises(UserWarning, match="nobody keeps it") as info:
-        told(text, tmp_path)
-    assert not hasattr(info.value, "__notes__")
-
-
-# Programs
-
-
 COMPILED: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
     lambda event, duration_secs, **kwargs: (
         COMPILED.append(event) if event.endswith("backend_compile_duration") else None
     )
 )
-
-
-def programs(call: Any) -> int:
-    before = len(COMPILED)
-    call()
-    return len(COMPILED) - before
-
-
-@pytest.mark.standard_promotion
-@pytest.mark.parametrize("method", ["evaluate", "predict", "validation"])
-def test_another_optimizer_compiles_nothing_that_does_not_train(method):
-    def call(model: Any) -> Any:
-        if method == "predict":
-            return model.predict(X)
-        return model.evaluate(X, Y, verbose=0)
-
-    model, _ = fit(make_model(optimizer=optax.adam(1e-2)), validation_data=(X, Y), validation_batch_size=32)
-    call(model)
-    for optimizer in (optax.adam(1e-3), optax.sgd(0.1), tg.Optimizer(optax.adamw, 0.1), None):
-        other = model.replace(optimizer=optimizer)
-        assert programs(lambda other=other: call(other)) == 0
-
-
-def test_other_losses_compile_nothing_that_predicts():
-    model, _ = fit(make_model())
-    model.predict(X)
-    other = model.replace(loss=tg.losses.MeanAbsoluteError(), metrics=tg.metrics.MeanSquaredError())
-    assert programs(lambda: other.predict(X)) == 0
-
-
-@pytest.mark.standard_promotion
-def test_rates_of_one_optimizer_share_programs():
-    def trained(rate: float) -> Any:
-        return fit(make_model(optimizer=tg.Optimizer(optax.adam, rate, b1=0.8)))[1]["lr"]
-
-    first = programs(lambda: trained(1e-4))
-    assert first > 0 and programs(lambda: trained(1e-3)) == programs(lambda: trained(1e-2)) == 0
-    assert trained(1e-2) == pytest.approx([1e-2] * 3) and trained(1e-3) == pytest.approx([1e-3] * 3)
-
-
-@pytest.mark.parametrize("n", [1, 31, 32, 33, 100, 1025, 2100])
-def test_predictions_of_any_number_of_batches_are_in_order(n):
-    x = np.arange(n, dtype="float32")[:, None]
-    model = tg.Model(lambda x: {"twice": 2 * x, "index": x[0].astype(int)})
-    found = model.predict(x, batch_size=1)
-    np.testing.assert_array_equal(found["twice"], 2 * x)
-    np.testing.assert_array_equal(found["index"], np.arange(n))
-
-
-def test_putting_predictions_together_compiles_few_programs():
-    model = tg.Model(lambda x: 3 * x)
-    few = programs(lambda: model.predict(np.zeros((64 * 32, 1), "float32"), batch_size=1))
-    many = programs(lambda: model.predict(np.zeros((1000 * 32, 1), "float32"), batch_size=1))
-    assert many <= few + 4
-
-
-def test_predictions_that_cannot_be_put_together_are_named():
-    def batches() -> Iterator[Any]:
-        return (np.ones((4, n), "float32") for n in (5, 5, 7))
-
-    with pytest.raises(tg.DataError, match=r"`y_pred\['a'\]` has other axes .* f32\[8,5\] and f32\[4,7\]: .* Pad them"):
-        with pytest.warns(tg.RetraceWarning):
-            tg.Model(lambda x: {"a": x}).predict(batches())
-
-
-def test_caches_can_be_cleared():
-    class Big:
-        value = 0.5
-
-    def ran() -> Any:
-        big = Big()
-
-        def loss(y_pred):
-            return (y_pred[:, 0] - big.value) ** 2
-
-        model, _ = fit(make_model(loss=loss))
-        model.evaluate(X, verbose=0)
-        model.predict(X)
-        return weakref.ref(big)
-
-    seen = [ran() for _ in range(2)]
-    tg.clear_caches()
-    jax.clear_caches()
-    gc.collect()
-    assert [each() for each in seen] == [None, None]
-    assert programs(lambda: fit(make_model())) > 0
-
-
-# Times
-
-
-def test_a_step_in_a_log_takes_as_long_as_a_step(capsys):
-    """Neither the time of giving it to the device, nor that of compiling."""
-
-    def slow(x):
-        def sleep(x):
-            time.sleep(0.02)
-            return x
-
-        return jax.pure_callback(sleep, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="expand_dims")
-
-    class Slow(eqx.Module):
-        linear: eqx.nn.Linear
-
-        def __call__(self, x):
-            return self.linear(jax.lax.stop_gradient(slow(jax.lax.stop_gradient(x))))
-
-    model = tg.Model(Slow(eqx.nn.Linear(4, 1, key=jax.random.key(0))), loss=MSE, optimizer=SGD)
-    fit(model, epochs=2, verbose=2)
-    for amount, unit in re.findall(r"([\d.]+)(µs|us|ms|s)/step", capsys.readouterr().out):
-        assert 0.02 <= float(amount) * {"s": 1, "ms": 1e-3}.get(unit, 1e-6)
-
-
-def test_a_bar_of_some_metric_values(capsys):
-    model = make_model(metrics=[tg.metrics.MeanAbsoluteError(name="mae"), tg.metrics.MeanSquaredError(name="mse")])
-    fit(model, epochs=1, callbacks=[tg.callbacks.ProgbarLogger(show=["mse", "loss", "val_loss"])])
-    assert re.search(r"mse \S+  loss \S+\s*$", capsys.readouterr().out.strip())
-    with pytest.raises(TypeError, match=r"`show` is 'loss'; a list of names is expected"):
-        tg.callbacks.ProgbarLogger(show="loss")
 
 
 # Stopped before the first batch, and errors while validating
