@@ -10,20 +10,11 @@ import optax
 import pytest
 
 import treegy as tg
-from helpers import X, Y, fit, make_model, same
+from helpers import FailingIn, X, Y, fit, make_model, same
 
 # Optax's Adam promotes dtypes.
 pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 NET: Any = make_model().module
-
-
-class FailingIn(tg.callbacks.Callback):
-    def __init__(self, epoch: int):
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs):
-        if epoch == self.epoch:
-            raise ZeroDivisionError
 
 
 NOISY = (Y + 3 * np.random.default_rng(2).normal(size=Y.shape)).astype("float32")

@@ -18,9 +18,10 @@ from beartype import beartype
 from jaxtyping import Array, Float, PyTree, config, jaxtyped
 
 import treegy as tg
+from helpers import numbers
 
-THREE = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
-FOUR = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+THREE = numbers(6, 3)
+FOUR = numbers(6, 4)
 
 Import = Callable[..., ModuleType]
 

@@ -18,6 +18,7 @@ from beartype import beartype
 from jaxtyping import Array, Float, jaxtyped
 
 import treegy as tg
+from helpers import numbers
 
 AVAILABLE = dict(x=1, y_true=2, y_pred=3)
 
@@ -403,7 +404,7 @@ def test_quoted_annotations():
 # The same through a model
 
 N = 6
-X = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
+X = numbers(N, 2)
 
 
 def squared(y_true, y_pred):

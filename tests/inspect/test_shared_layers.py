@@ -9,8 +9,9 @@ import optax
 import pytest
 
 import treegy as tg
+from helpers import numbers
 
-X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+X = numbers(8, 4)
 MSE = tg.losses.MeanSquaredError()
 
 

@@ -1,6 +1,5 @@
 """`fit`, `evaluate` and `predict` against a loop written by hand, and against the same data cut otherwise."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ import optax
 import pytest
 
 import treegy as tg
-from helpers import numbers
+from helpers import Node, Record, numbers
 
 N = 22
 X, Y, WEIGHT = numbers(N, 3), numbers(N, 2, seed=1), np.random.default_rng(2).uniform(0, 2, N).astype("f4")
@@ -685,18 +684,6 @@ def test_digits():
 
 
 class Pair(NamedTuple):
-    a: Any
-    b: Any
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class Record:
-    a: Any
-    b: Any
-
-
-class Node(eqx.Module):
     a: Any
     b: Any
 

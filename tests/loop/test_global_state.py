@@ -1,40 +1,12 @@
 """Nothing global is changed: neither by importing treegy, nor by a run, nor by one that fails."""
 
-import inspect
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
-import equinox as eqx
-import jax
-import numpy as np
-import optax
 import pytest
 
 import treegy as tg
-from helpers import numbers
-
-X, Y, LABELS, ONES = numbers(20, 4), numbers(20, 2, seed=1), (np.arange(20) % 3).astype(np.int32), np.ones(20, "f4")
-
-
-def linear(outputs: Any = 2) -> eqx.nn.Linear:
-    return eqx.nn.Linear(4, outputs, key=jax.random.key(0))
-
-
-def regression(module: Any = None, **fields: Any) -> tg.Model[Any]:
-    fields = {"loss": tg.losses.MeanSquaredError(), "optimizer": optax.sgd(0.1), **fields}
-    return tg.Model(linear() if module is None else module, **fields)
-
-
-def fit(x: Any = X, y: Any = Y, *, model: Any = None, **arguments: Any) -> Any:
-    return plain("fit")(regression() if model is None else model, x, y, verbose=0, **arguments)
-
-
-def plain(method: str) -> Callable[..., Any]:
-    """A method of `Model` without the hook under which tests run: it would refuse a wrong type by words of its own."""
-    return inspect.unwrap(getattr(tg.Model, method))
-
+from helpers.wrong_uses import fit
 
 WATCHED = """
 import os, random, signal, sys, threading, warnings

@@ -8,16 +8,16 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 import optax
 import pytest
 
 import treegy as tg
+from helpers import numbers
 
 pytestmark = pytest.mark.once
 
 STEPS, EPOCHS = 1000, 100
-X = np.random.default_rng(0).normal(size=(STEPS, 2)).astype(np.float32)
+X = numbers(STEPS, 2)
 SGD = optax.sgd(1e-3)
 
 

@@ -12,10 +12,11 @@ import optax
 import pytest
 
 import treegy as tg
+from helpers import numbers
 from treegy._loop import _engine
 from treegy._loop._convolutions import channels_last
 
-X = np.random.default_rng(0).normal(size=(22, 3)).astype(np.float32)
+X = numbers(22, 3)
 SGD = optax.sgd(0.05, momentum=0.9)
 
 

@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Array, Float, TypeCheckError
 
 import treegy as tg
-from every_loss_and_metric import CLASSES, OPTIONS, fits, kind_of, make, make_data
+from helpers.every_loss_and_metric import CLASSES, OPTIONS, fits, kind_of, make, make_data
 from treegy._terms._accumulator import compute_all
 from treegy.metrics._wrappers._bootstrap import poisson
 from treegy.metrics._wrappers._wrapper import Wrapper

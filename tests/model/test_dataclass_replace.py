@@ -7,13 +7,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 import optax
 import pytest
 
 import treegy as tg
+from helpers import numbers
 
-X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+X = numbers(8, 4)
 Y = X.sum(axis=1, keepdims=True)
 MSE = tg.losses.MeanSquaredError()
 

@@ -1,6 +1,5 @@
 """What a module is given: the structures of `x`, and what it asks for by name."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,17 +10,8 @@ import optax
 import pytest
 
 import treegy as tg
-from helpers import linear, numbers
-
-X, Y, WEIGHT = numbers(10, 3), numbers(10, 2, seed=1), np.linspace(0, 2, 10, dtype="f4")
-
-
-def fitted(model: Any, x: Any = X, y: Any = Y, **arguments: Any) -> Any:
-    return model.fit(x, y, **{"batch_size": 4, "verbose": 0, **arguments})[0]
-
-
-def predicted(module: Any, x: np.ndarray = X) -> np.ndarray:
-    return np.float64(x) @ np.asarray(module.weight, np.float64).T + np.asarray(module.bias, np.float64)
+from helpers import Node, Record, linear
+from helpers.linear_models import X, Y, fitted, predicted
 
 
 class Axes(eqx.Module):
@@ -59,18 +49,6 @@ def test_example_modules_can_reduce_over_the_batch():
 
 
 class Point(NamedTuple):
-    a: Any
-    b: Any
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class Record:
-    a: Any
-    b: Any
-
-
-class Node(eqx.Module):
     a: Any
     b: Any
 

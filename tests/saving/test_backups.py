@@ -9,20 +9,11 @@ import optax
 import pytest
 
 import treegy as tg
-from helpers import X, Y, fit, make_model, same
+from helpers import FailingIn, X, Y, fit, make_model, same
 from treegy._saving._read_checkpoints import steps_in
 
 # Optax's Adam promotes dtypes.
 pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
-
-
-class FailingIn(tg.callbacks.Callback):
-    def __init__(self, epoch: int):
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs):
-        if epoch == self.epoch:
-            raise ZeroDivisionError
 
 
 # Hyperparameters

@@ -8,20 +8,11 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from helpers import Faked, fit, make_model
+from helpers import FailingIn, Faked, fit, make_model
 from treegy._saving._read_checkpoints import steps_in
 
 # Optax's Adam promotes dtypes.
 pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
-
-
-class FailingIn(tg.callbacks.Callback):
-    def __init__(self, epoch: int):
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs):
-        if epoch == self.epoch:
-            raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

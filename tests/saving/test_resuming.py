@@ -16,14 +16,15 @@ import optax
 import pytest
 
 import treegy as tg
+from helpers import numbers
 from treegy._saving._read_checkpoints import steps_in
 
 # Optax's Adam promotes dtypes.
 pytestmark = pytest.mark.standard_promotion
 
 N, SIZE, EPOCHS, STEPS = 12, 3, 4, 4
-X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
-Y = np.random.default_rng(1).normal(size=(N, 2)).astype(np.float32)
+X = numbers(N, 3)
+Y = numbers(N, 2, seed=1)
 NET = eqx.nn.Sequential([eqx.nn.Linear(3, 2, key=jax.random.key(0)), eqx.nn.Dropout(0.3)])
 ADAM = optax.adam(1e-2)
 

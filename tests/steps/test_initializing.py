@@ -10,17 +10,9 @@ import optax
 import pytest
 
 import treegy as tg
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(12, 4)).astype("float32")
-Y = X.sum(axis=1, keepdims=True)
-MSE = tg.losses.MeanSquaredError()
+from helpers.optimizing import MSE, X, Y, linear
 
 pytestmark = pytest.mark.standard_promotion
-
-
-def linear() -> eqx.nn.Linear:
-    return eqx.nn.Linear(4, 1, key=jax.random.key(0))
 
 
 def arrays(tree: Any) -> list[Any]:

@@ -10,30 +10,14 @@ import optax
 import pytest
 
 import treegy as tg
+from helpers.optimizing import MSE, RNG, X, Y, fit, linear, same
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(12, 4)).astype("float32")
-Y = X.sum(axis=1, keepdims=True)
-MSE = tg.losses.MeanSquaredError()
 # Optax's own promotions of dtypes and ranks.
 pytestmark = pytest.mark.standard_promotion
 
 
-def linear() -> eqx.nn.Linear:
-    return eqx.nn.Linear(4, 1, key=jax.random.key(0))
-
-
 def mlp(size_in: int = 4) -> eqx.nn.MLP:
     return eqx.nn.MLP(size_in, "scalar", 16, 2, jnp.tanh, key=jax.random.key(0))
-
-
-def fit(model: Any, *data: Any, **arguments: Any) -> Any:
-    return model.fit(*(data or (X, Y)), **{"batch_size": 12, "epochs": 3, "verbose": 0, **arguments})
-
-
-def same(a: Any, b: Any, rtol: float = 1e-4) -> None:
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-6)
 
 
 # `module`: residuals of differential equations, penalties of gradients

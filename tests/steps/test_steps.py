@@ -13,19 +13,12 @@ import pytest
 from jax.core import Tracer
 
 import treegy as tg
-from helpers import MSE, linear, numbers, predicted
-
-X, Y = numbers(10, 3), numbers(10, 2, seed=1)
+from helpers import linear, predicted
+from helpers.steps import X, Y, make
 
 
 def squared_error(model: tg.Model[Any]) -> float:
     return float(np.mean((Y - predicted(model.module, X)) ** 2))
-
-
-def make(cls: Any = tg.Model, module: Any = None, **fields: Any) -> Any:
-    """A linear model with a loss and an optimizer, whatever its steps."""
-    fields = {"loss": MSE(), "optimizer": optax.sgd(0.1), **fields}
-    return cls(linear() if module is None else module, **fields)
 
 
 SEEN: list[Any] = []

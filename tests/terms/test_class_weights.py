@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
+from helpers import Same
 
 pytestmark = pytest.mark.once
 
@@ -24,11 +25,6 @@ BINARY_TOKENS = np.eye(TIME, dtype="int64")[RNG.integers(0, TIME, N)]
 SPARSE = tg.losses.SparseCategoricalCrossentropy(from_logits=True)
 DENSE = tg.losses.CategoricalCrossentropy(from_logits=True)
 BINARY = tg.losses.BinaryCrossentropy(from_logits=True)
-
-
-class Same(eqx.Module):
-    def __call__(self, x: Any) -> Any:
-        return x
 
 
 REDUCTIONS = ("sum_over_batch_size", "weighted_mean", "sum")

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import treegy as tg
+from helpers import Same
 
 pytestmark = pytest.mark.once
 
@@ -25,11 +26,6 @@ def found_in(package: Any, base: type[Any]) -> list[type[Any]]:
 
 LOSSES = found_in(tg.losses, tg.Loss)
 METRICS = found_in(tg.metrics, tg.Metric)
-
-
-class Same(eqx.Module):
-    def __call__(self, x: Any) -> Any:
-        return x
 
 
 def data(cls: type[Any]) -> tuple[Any, np.ndarray]:

@@ -10,15 +10,11 @@ import optax
 import pytest
 
 import treegy as tg
+from helpers import Same
 
 pytestmark = pytest.mark.once
 
 RNG = np.random.default_rng(0)
-
-
-class Same(eqx.Module):
-    def __call__(self, x: Any) -> Any:
-        return x
 
 
 def over_the_batch(y_true, y_pred):  # `axis=0` where `axis=-1` was meant

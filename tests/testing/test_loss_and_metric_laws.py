@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from every_loss_and_metric import (
+from helpers import run_script
+from helpers.every_loss_and_metric import (
     CLASSES,
     NEEDED,
     NOT_NEGATIVE,
@@ -25,7 +26,6 @@ from every_loss_and_metric import (
     make,
     variants,
 )
-from helpers import run_script
 from treegy._terms._accumulator import compute_all
 from treegy.testing._subject import make_subject
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from every_loss_and_metric import CLASSES, data_for, kind_of, make
+from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
 from treegy._terms._saturating import widened
 
 pytestmark = pytest.mark.once

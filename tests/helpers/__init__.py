@@ -3,6 +3,7 @@
 `make_model`, `fit`, `same` and `Faked` are for what happens around training: callbacks, loggers, what is saved.
 """
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import optax
 
 import treegy as tg
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 
 
@@ -32,6 +33,29 @@ def linear(inputs: int = 3, outputs: int = 2, seed: int = 0) -> eqx.nn.Linear:
 def predicted(module: eqx.nn.Linear, x: Any) -> np.ndarray:
     """What a linear layer makes of a batch, by NumPy."""
     return x @ np.asarray(module.weight).T + np.asarray(module.bias)
+
+
+class Same(eqx.Module):
+    """Predicts what it is given."""
+
+    def __call__(self, x: Any) -> Any:
+        return x
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Record:
+    """A structure of data."""
+
+    a: Any
+    b: Any
+
+
+class Node(eqx.Module):
+    """A structure of data."""
+
+    a: Any
+    b: Any
 
 
 class MSE(tg.Loss):
@@ -72,6 +96,17 @@ class Faked(tg.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any):
         logs[self.name] = self.values[epoch]
+
+
+class FailingIn(tg.callbacks.Callback):
+    """Fails when this epoch begins."""
+
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs):
+        if epoch == self.epoch:
+            raise ZeroDivisionError
 
 
 def run_script(code: str, *arguments: str, devices: int | None = None) -> subprocess.CompletedProcess[str]:
