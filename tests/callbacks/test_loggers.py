@@ -129,7 +129,7 @@ N_STEPS = 16  # of four epochs
 
 
 def interrupted_and_resumed(logger: Any, path: Path) -> tuple[Any, Any]:
-    """A training of four epochs that fails in its third one, after a backup of its sixth step; and the rest of it."""
+    """A run of four epochs that fails in its third one, after a backup of its sixth step; and the rest of it."""
 
     def fail(step: int, logs: Any) -> None:
         if step == 11:

@@ -1,4 +1,4 @@
-"""Data from other people's libraries: the same model and the same figures as from arrays."""
+"""Data from other people's libraries: the same model and the same metric values as from arrays."""
 
 import gc
 import threading

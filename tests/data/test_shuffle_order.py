@@ -146,7 +146,7 @@ def test_every_bit_of_a_key_changes_half_of_the_bits_of_its_words():
 
 
 def test_orders_stay_what_they_are():
-    # A training that is resumed later must see the same order.
+    # A run that is resumed later must see the same order.
     assert key_data_of(jax.random.key(0)).tolist() == [2465396111, 413842074]
     assert key_data_of(jax.random.key(1, impl="rbg")).tolist() == [1374790220, 3826501958]
     assert epoch(10, 3).tolist() == [2, 1, 3, 9, 0, 4, 7, 6, 5, 8]

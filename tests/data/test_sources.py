@@ -1,4 +1,4 @@
-"""Everything that gives batches: the same figures and the same model as from arrays."""
+"""Everything that gives batches: the same metric values and the same model as from arrays."""
 
 import re
 import warnings

@@ -37,7 +37,7 @@ def explained(model: tg.Model[Any], x: Any = X, y: Any = Y, weight: Any = None) 
 
 def line_of(fn: Any, text: str) -> str:
     lines, start = inspect.getsourcelines(fn)
-    return f"test_debug.py:{start + next(i for i, line in enumerate(lines) if text in line)}"
+    return f"test_explain_nan.py:{start + next(i for i, line in enumerate(lines) if text in line)}"
 
 
 # Modules and losses as users write them
@@ -174,7 +174,7 @@ def test_a_mask_that_leaves_nothing():
 def test_a_layer(module, expected):
     first, *more = explained(make_model(module=module), {"image": X} if isinstance(module, Blocks) else X)
     assert first == f"`log` in the layer {expected}"
-    assert "test_debug.py" in more[0] and "jnp.log" in more[0]
+    assert "test_explain_nan.py" in more[0] and "jnp.log" in more[0]
     assert more[1].startswith("  of: f32[8,") and "nan" in more[2]
 
 

@@ -86,7 +86,7 @@ def test_low_level_api_linear_classifier(digits):
     assert history.history["loss"][-1] < 0.6 < 2 < history.history["loss"][0]
     assert history.history["accuracy"][-1] > 0.9
 
-    # The figures of the trained model, and those that it started with, worked out by hand.
+    # The metric values of the trained model, and those that it started with, worked out by hand.
     logits = logits_of(model.parameters, X_train)
     logs = model.evaluate(X_train, y_train, batch_size=150)
     np.testing.assert_allclose(logs["loss"], softmax_crossentropy(logits, y_train).mean(), rtol=1e-5)

@@ -1,6 +1,6 @@
 """What Elegy 0.7's guides say, statement by statement; `docs/from-elegy.md` has the list.
 
-A test's name holds the numbers of the statements that it shows.
+The marker `statements` holds the numbers of the statements that a test shows.
 """
 
 import re
@@ -123,7 +123,8 @@ class ReturnsNothing(tg.Model):
         del x
 
 
-def test_s001_s002_overriding_a_step_changes_what_happens():
+@pytest.mark.statements(1, 2)
+def test_overriding_a_step_changes_what_happens():
     y = predicted(linear(), X) * 2 + 1
     model, history = LeastSquares(linear()).fit(X, y, batch_size=10)
     assert history.history["error"][0] < 1e-9
@@ -132,28 +133,32 @@ def test_s001_s002_overriding_a_step_changes_what_happens():
         ReturnsNothing(linear()).fit(X, y)
 
 
-def test_s003_predict_calls_pred_step():
+@pytest.mark.statements(3)
+def test_predict_calls_pred_step():
     model = recorded().init(X)
     SEEN.clear()
     model.predict(X)
     assert SEEN == ["call_pred_step", "pred_step"]
 
 
-def test_s004_evaluate_calls_test_step():
+@pytest.mark.statements(4)
+def test_evaluate_calls_test_step():
     model = recorded().init(X)
     SEEN.clear()
     model.evaluate(X, Y)
     assert SEEN == ["call_test_step", "test_step", "pred_step"]
 
 
-def test_s005_fit_calls_train_step():
+@pytest.mark.statements(5)
+def test_fit_calls_train_step():
     model = recorded().init(X)
     SEEN.clear()
     model.fit(X, Y, batch_size=10)
     assert SEEN == ["call_train_step", "train_step", "grad_step", "test_step", "pred_step"]
 
 
-def test_s006_init_calls_init_step():
+@pytest.mark.statements(6)
+def test_init_calls_init_step():
     model = recorded().init(X)
     steps = [name for name in SEEN if name != "states_step"]
     assert steps == ["call_init_step", "init_step", "train_step", "test_step", "pred_step"]
@@ -163,7 +168,8 @@ def test_s006_init_calls_init_step():
     assert SEEN == []
 
 
-def test_s007_summary_calls_summary_step():
+@pytest.mark.statements(7)
+def test_summary_calls_summary_step():
     recorded().summary(X)
     assert "call_summary_step" in SEEN
     assert "summary_step" in SEEN[SEEN.index("call_summary_step") :]
@@ -177,7 +183,8 @@ class Doubled(tg.Model):
         return loss, logs, states, jax.tree.map(lambda g: 2 * g, grads)
 
 
-def test_s008_grad_step_can_be_overridden():
+@pytest.mark.statements(8)
+def test_grad_step_can_be_overridden():
     twice, _ = Doubled(linear(), loss=MSE(), optimizer=optax.sgd(0.1)).train_on_batch(X, Y)
     once, _ = tg.Model(linear(), loss=MSE(), optimizer=optax.sgd(0.1)).train_on_batch(X, Y)
     start = linear().weight
@@ -195,7 +202,8 @@ class Counted(tg.Model):
         return loss, logs, states if initializing else states.update(seen=states.seen + len(x))
 
 
-def test_s009_states_step_can_be_overridden():
+@pytest.mark.statements(9)
+def test_states_step_can_be_overridden():
     model = Counted(linear(3, 3), loss=MSE(), optimizer=optax.sgd(0.1))
     assert model.states.seen == 0
     model, _ = model.fit(X, epochs=2, batch_size=4)
@@ -208,7 +216,8 @@ class Uncompiled(tg.Model):
         return step
 
 
-def test_s010_jit_step_can_be_overridden():
+@pytest.mark.statements(10)
+def test_jit_step_can_be_overridden():
     model = Uncompiled(linear(), loss=MSE(), optimizer=optax.sgd(0.1))
     compiled, logs = tg.Model(linear(), loss=MSE(), optimizer=optax.sgd(0.1)).train_on_batch(X, Y)
     model, same = model.train_on_batch(X, Y)
@@ -217,7 +226,8 @@ def test_s010_jit_step_can_be_overridden():
     np.testing.assert_allclose(model.module.weight, compiled.module.weight, rtol=1e-5)
 
 
-def test_s011_defaults_are_the_high_level_api():
+@pytest.mark.statements(11)
+def test_defaults_are_the_high_level_api():
     model = tg.Model(linear(), loss=MSE(), metrics=MAE(), optimizer=optax.sgd(0.1))
     model, history = model.fit(X, Y, epochs=10, batch_size=4)
     assert history.history["loss"][-1] < history.history["loss"][0]
@@ -228,7 +238,8 @@ def test_s011_defaults_are_the_high_level_api():
     np.testing.assert_allclose(logs["loss"], ((Y - y_pred) ** 2).mean(), rtol=1e-5)
 
 
-def test_s012_steps_are_functions_of_inputs_and_states():
+@pytest.mark.statements(12)
+def test_steps_are_functions_of_inputs_and_states():
     model = tg.Model(linear(), loss=MSE(), optimizer=optax.sgd(0.1)).init(X, Y)
     x, y, states = jnp.asarray(X), jnp.asarray(Y), model.states
     before = jax.tree.map(lambda leaf: leaf, states)
@@ -263,8 +274,9 @@ def classifier_figures(params: Any, x: Any, labels: Any) -> dict[str, float]:
     return {"accuracy": accuracy, "loss": -log_softmax[np.arange(len(labels)), labels].mean()}
 
 
+@pytest.mark.statements(13, 14, 15, 23)
 @pytest.mark.standard_promotion
-def test_s013_s014_s015_s023_one_step_and_an_optimizer_can_be_trained():
+def test_one_step_and_an_optimizer_can_be_trained():
     model = LinearClassifier(optimizer=optax.adam(1e-1))
     model, history = model.fit(x=X, y=LABELS, epochs=30, batch_size=4)
     assert len(history.history["loss"]) == 30
@@ -272,8 +284,9 @@ def test_s013_s014_s015_s023_one_step_and_an_optimizer_can_be_trained():
     assert model.evaluate(X, LABELS)["accuracy"] > 0.6
 
 
+@pytest.mark.statements(16)
 @pytest.mark.standard_promotion
-def test_s016_initializing_says_when_to_create_parameters():
+def test_initializing_says_when_to_create_parameters():
     model = LinearClassifier(optimizer=optax.sgd(0.1))
     model = model.init(X, LABELS)
     assert SEEN[0] is True  # and then False, where `init` looks at which logs there will be
@@ -283,9 +296,10 @@ def test_s016_initializing_says_when_to_create_parameters():
     assert SEEN and not any(SEEN)
 
 
+@pytest.mark.statements(17, 18)
 @pytest.mark.standard_promotion
 @pytest.mark.parametrize("features", [2, 5])
-def test_s017_s018_parameters_are_created_from_the_shape_of_the_input(features):
+def test_parameters_are_created_from_the_shape_of_the_input(features):
     model = LinearClassifier().init(numbers(10, features), LABELS)
     w, b = model.states.net_params
     assert (w.shape, b.shape) == ((features, 3), (1,))
@@ -293,8 +307,9 @@ def test_s017_s018_parameters_are_created_from_the_shape_of_the_input(features):
     assert not hasattr(model.states, "module_params")
 
 
+@pytest.mark.statements(19, 20, 22)
 @pytest.mark.standard_promotion
-def test_s019_s020_s022_the_example_logs_its_loss_and_accuracy():
+def test_the_example_logs_its_loss_and_accuracy():
     model: Any = LinearClassifier().init(X, LABELS)
     loss, logs, _ = model.test_step(jnp.asarray(X), jnp.asarray(LABELS), states=model.states)
     expected = classifier_figures(model.parameters, X, LABELS)
@@ -304,7 +319,8 @@ def test_s019_s020_s022_the_example_logs_its_loss_and_accuracy():
     assert model.evaluate(X, LABELS, batch_size=4) == pytest.approx(expected, rel=1e-5)
 
 
-def test_s021_s024_s025_states_are_an_immutable_mapping_with_update():
+@pytest.mark.statements(21, 24, 25)
+def test_states_are_an_immutable_mapping_with_update():
     states = tg.States(net_params=(1.0, 2.0))
     new = states.update(net_params=(3.0, 4.0), counter=0)
     assert states.net_params == (1.0, 2.0) and "counter" not in states
@@ -317,7 +333,8 @@ def test_s021_s024_s025_states_are_an_immutable_mapping_with_update():
         new["net_params"] = (5.0, 6.0)  # pyright: ignore[reportIndexIssue]
 
 
-def test_s026_fields_of_the_default_states():
+@pytest.mark.statements(26)
+def test_fields_of_the_default_states():
     states = tg.Model(linear(), optimizer=optax.sgd(0.1, momentum=0.9)).init(X).states
     fields = {"rng", "step", "net_params", "net_states", "state", "metrics_states", "optimizer_states"}
     assert set(states) == fields
@@ -348,6 +365,7 @@ class ReturnsWrong(tg.Model):
         return self.returned if self.step == "init_step" else super().init_step(**kwargs)
 
 
+@pytest.mark.statements(27)
 @pytest.mark.parametrize(
     "step, returned, contract",
     [
@@ -359,7 +377,7 @@ class ReturnsWrong(tg.Model):
         ("init_step", 1.0, r"must return `states`; its `states` is 1.0, not `tg.States`"),
     ],
 )
-def test_s027_what_a_step_returns_is_checked(step, returned, contract):
+def test_what_a_step_returns_is_checked(step, returned, contract):
     model = ReturnsWrong(linear(), loss=MSE(), optimizer=optax.sgd(0.1), step=step, returned=returned)
     with pytest.raises(TypeError, match=f"step `{step}`.*{contract}"):
         model.fit(X, Y)
@@ -373,7 +391,8 @@ class Constant(tg.Model):
         return jnp.float32(7), {"loss": 7.0, "largest": jnp.max(x)}, states
 
 
-def test_s028_s037_s038_overriding_test_step_decides_what_evaluate_gives():
+@pytest.mark.statements(28, 37, 38)
+def test_overriding_test_step_decides_what_evaluate_gives():
     model = Constant(linear(), loss=MSE(), metrics=MAE())
     assert model.evaluate(X, Y, batch_size=10) == {"loss": 7.0, "largest": pytest.approx(X.max())}
 
@@ -389,7 +408,8 @@ class Asking(tg.Model):
         return loss, {}, states
 
 
-def test_s029_to_s036_test_step_gets_what_it_names():
+@pytest.mark.statements(29, 30, 31, 32, 33, 34, 35, 36)
+def test_test_step_gets_what_it_names():
     model = Asking(optimizer=optax.sgd(0.1), run_eagerly=True)
     weight = np.arange(10, dtype=np.float32)
     model, _ = model.fit(
@@ -416,19 +436,22 @@ class AsksTooMuch(tg.Model):
         return jnp.mean(x - y), {}, states
 
 
-def test_s036_names_that_a_step_can_not_ask_for():
+@pytest.mark.statements(36)
+def test_names_that_a_step_can_not_ask_for():
     with pytest.raises(tg.InjectionError, match=r"step `test_step` \(AsksTooMuch.test_step\) asks for `y`, which"):
         AsksTooMuch(linear()).evaluate(X, Y)
 
 
-def test_s039_states_that_a_step_returns_are_the_next_ones():
+@pytest.mark.statements(39)
+def test_states_that_a_step_returns_are_the_next_ones():
     model = Counted(linear(3, 3), loss=MSE()).init(X)
     model, _ = model.test_on_batch(X)
     model, _ = model.test_on_batch(X[:4])
     assert int(model.states.seen) == 14
 
 
-def test_s040_s041_s042_who_calls_test_step():
+@pytest.mark.statements(40, 41, 42)
+def test_who_calls_test_step():
     model: Any = recorded().init(X, Y)
     SEEN.clear()
     x, y, states = jnp.asarray(X), jnp.asarray(Y), model.states
@@ -445,8 +468,9 @@ def test_s040_s041_s042_who_calls_test_step():
     assert SEEN == ["train_step", "grad_step", "test_step", "pred_step"]
 
 
+@pytest.mark.statements(43)
 @pytest.mark.standard_promotion
-def test_s043_test_step_alone_has_no_predict():
+def test_test_step_alone_has_no_predict():
     model, _ = LinearClassifier(optimizer=optax.sgd(0.1)).fit(X, LABELS)
     with pytest.raises(tg.MissingModule, match="`LinearClassifier` has no module to predict with: .*`pred_step`"):
         model.predict(X)
@@ -465,7 +489,8 @@ class Split(tg.Model):
         return loss, {"loss": loss}, states
 
 
-def test_s044_s045_with_pred_step_everything_works():
+@pytest.mark.statements(44, 45)
+def test_with_pred_step_everything_works():
     model, history = Split(optimizer=optax.sgd(0.1)).fit(X, Y, epochs=5, batch_size=4)
     assert history.history["loss"][-1] < history.history["loss"][0]
     y_pred = np.asarray(model.predict(X))
@@ -485,7 +510,8 @@ class Generative(tg.Model):
         return loss, {"loss": loss}, states
 
 
-def test_s046_test_step_may_compute_something_else_than_pred_step():
+@pytest.mark.statements(46)
+def test_test_step_may_compute_something_else_than_pred_step():
     module = {"encoder": linear(3, 1), "decoder": linear(1, 3)}
     model, history = Generative(module, optimizer=optax.sgd(0.1)).fit(X, epochs=10, batch_size=4)
     assert history.history["loss"][-1] < history.history["loss"][0]
@@ -500,12 +526,14 @@ class Shifted(tg.Model):
         return y_pred + 1, states
 
 
-def test_s047_the_default_test_step_calls_pred_step():
+@pytest.mark.statements(47)
+def test_the_default_test_step_calls_pred_step():
     logs = Shifted(linear(), loss=MSE()).evaluate(X, Y)
     np.testing.assert_allclose(logs["loss"], np.mean((Y - predicted(linear(), X) - 1) ** 2), rtol=1e-5)
 
 
-def test_s049_s050_s051_the_default_test_step_evaluates_losses_and_metrics():
+@pytest.mark.statements(49, 50, 51)
+def test_the_default_test_step_evaluates_losses_and_metrics():
     model = tg.Model(linear(), loss=[MSE(weight=3.0), tg.losses.MeanAbsoluteError()], metrics=MAE())
     logs = model.evaluate(X, Y, batch_size=4)  # batches of 4, 4 and 2
     error = Y - predicted(linear(), X)
@@ -531,7 +559,8 @@ class Two(eqx.Module):
         return {"a": self.a(x), "b": (self.b(x),)}
 
 
-def test_s052_s053_s054_s056_losses_and_metrics_of_several_outputs_and_labels():
+@pytest.mark.statements(52, 53, 54, 56)
+def test_losses_and_metrics_of_several_outputs_and_labels():
     def combined(y_true, y_pred):
         return jnp.mean((y_pred["a"] * y_pred["b"][0] - y_true["sum"] + y_true["of"]) ** 2, axis=-1)
 
@@ -546,7 +575,8 @@ def test_s052_s053_s054_s056_losses_and_metrics_of_several_outputs_and_labels():
     np.testing.assert_allclose(logs["difference"], np.mean(np.abs(a[:, 0] - b[:, 0])), rtol=1e-5)
 
 
-def test_s055_losses_and_metrics_of_inputs_parameters_and_states():
+@pytest.mark.statements(55)
+def test_losses_and_metrics_of_inputs_parameters_and_states():
     def smooth(x, parameters, states):
         assert parameters is states.net_params
         return jnp.sum(jnp.abs(x), axis=-1) * jnp.sum(parameters.weight**2)
@@ -571,7 +601,8 @@ def asking_for_all(name: str, result: Any) -> Any:
     return ask
 
 
-def test_s057_to_s062_s064_s065_s073_what_losses_and_metrics_can_ask_for():
+@pytest.mark.statements(57, 58, 59, 60, 61, 62, 64, 65, 73)
+def test_what_losses_and_metrics_can_ask_for():
     def error(y_true, y_pred):
         return jnp.abs(y_true.astype(y_pred.dtype) - y_pred[:, 0])
 
@@ -598,7 +629,8 @@ def test_s057_to_s062_s064_s065_s073_what_losses_and_metrics_can_ask_for():
         assert seen["states"].net_states.weight is None and seen["states"].net_states.bias.shape == (2,)
 
 
-def test_s057_an_unknown_name_is_an_error():
+@pytest.mark.statements(57)
+def test_an_unknown_name_is_an_error():
     def loss(y_true, y_predicted):
         return y_true - y_predicted
 
@@ -606,7 +638,8 @@ def test_s057_an_unknown_name_is_an_error():
         eager(linear(), loss=loss).evaluate(X, Y)
 
 
-def test_s061_s062_weights_count_whether_they_are_named_or_not():
+@pytest.mark.statements(61, 62)
+def test_weights_count_whether_they_are_named_or_not():
     weight = np.linspace(0, 1, 10, dtype=np.float32)
     by_class = np.array([1, 2, 4], np.float32)
     model = eager(
@@ -631,7 +664,8 @@ class Twice(eqx.Module):
         return self.scale * x * (2 if training else 1)
 
 
-def test_s063_training_for_modules_losses_and_metrics():
+@pytest.mark.statements(63)
+def test_training_for_modules_losses_and_metrics():
     def signed(y_pred, training):
         return jnp.mean(y_pred, axis=-1) * (1 if training else -1)
 
@@ -647,13 +681,15 @@ class Minus(eqx.Module):
         return y - x
 
 
-def test_s066_the_name_x_means_nothing_to_a_module():
+@pytest.mark.statements(66)
+def test_the_name_x_means_nothing_to_a_module():
     a, b = numbers(4, 2), numbers(4, 2, seed=1)
     np.testing.assert_array_equal(eager(Minus()).predict((a, b)), a - b)
     np.testing.assert_array_equal(eager(Minus()).predict({"x": a, "y": b}), b - a)
 
 
-def test_s067_modules_turn_x_into_y_pred():
+@pytest.mark.statements(67)
+def test_modules_turn_x_into_y_pred():
     np.testing.assert_allclose(eager(linear()).predict(X), predicted(linear(), X), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(eager(lambda a: a[0]).predict(X), X[:, 0])
     np.testing.assert_array_equal(eager(lambda a: a[::-1], batched=True).predict(X), X[::-1])
@@ -664,14 +700,16 @@ class One(eqx.Module):
         return m
 
 
-def test_s068_an_array_is_the_one_argument():
+@pytest.mark.statements(68)
+def test_an_array_is_the_one_argument():
     np.testing.assert_array_equal(eager(One()).predict(X), X)
     y_pred = eager(One()).predict([X, Y])
     assert isinstance(y_pred, list)
     np.testing.assert_array_equal(y_pred[1], Y)
 
 
-def test_s069_a_tuple_is_positional_arguments():
+@pytest.mark.statements(69)
+def test_a_tuple_is_positional_arguments():
     np.testing.assert_array_equal(eager(lambda m, n: m[:2] + n).predict((X, Y)), X[:, :2] + Y)
     with pytest.raises(tg.InjectionError, match="takes 2 inputs, and `x` is a tuple of 3"):
         eager(Minus()).predict((X, X, X))
@@ -679,7 +717,8 @@ def test_s069_a_tuple_is_positional_arguments():
         eager(Minus()).predict((X,))
 
 
-def test_s070_s071_s072_a_dict_is_keyword_arguments():
+@pytest.mark.statements(70, 71, 72)
+def test_a_dict_is_keyword_arguments():
     x = {"m": X, "n": Y, "o": -Y}
     np.testing.assert_array_equal(eager(lambda o, n: n - o).predict(x), 2 * Y)
     assert set(eager(lambda **inputs: inputs).predict(x)) == {"m", "n", "o"}
@@ -690,7 +729,8 @@ def test_s070_s071_s072_a_dict_is_keyword_arguments():
 # Losses
 
 
-def test_s074_s075_a_loss_returns_a_value_per_example():
+@pytest.mark.statements(74, 75)
+def test_a_loss_returns_a_value_per_example():
     y_true, y_pred = jnp.asarray(Y), jnp.zeros((10, 2))
     np.testing.assert_allclose(MSE().call(y_true, y_pred), np.mean(Y**2, axis=-1), rtol=1e-6)
     np.testing.assert_allclose(MSE()(y_true, y_pred), np.mean(Y**2), rtol=1e-6)
@@ -703,7 +743,8 @@ class AutoEncoderLoss(tg.Loss):
         return jnp.mean((x - y_pred) ** 2, axis=-1)
 
 
-def test_s076_s077_a_loss_without_labels():
+@pytest.mark.statements(76, 77)
+def test_a_loss_without_labels():
     optimizer = optax.sgd(0.1)
     _, history = eager(linear(3, 3), loss=AutoEncoderLoss(), optimizer=optimizer).fit(X, epochs=3, batch_size=4)
     assert history.history["loss"][-1] < history.history["loss"][0]
@@ -719,8 +760,9 @@ class SomeComplexFunction(tg.Loss):
         return {"a": error[:, 0], "b": error[:, 1] ** 2, "c": error}
 
 
+@pytest.mark.statements(78, 79, 80, 81, 82)
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "weighted_mean", "sum"])
-def test_s078_to_s082_parts_of_a_loss(reduction):
+def test_parts_of_a_loss(reduction):
     weight = np.linspace(0, 1, 10, dtype=np.float32)
     model = eager(linear(), loss=SomeComplexFunction(reduction=reduction), optimizer=optax.sgd(0.0))
     error = np.abs(Y - predicted(linear(), X))
@@ -737,6 +779,7 @@ def test_s078_to_s082_parts_of_a_loss(reduction):
     assert {name: v for name, (v,) in history.history.items()} == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.statements(83, 84, 85, 86, 87)
 @pytest.mark.parametrize(
     "loss, names",
     [
@@ -746,7 +789,7 @@ def test_s078_to_s082_parts_of_a_loss(reduction):
         ({"a": [MSE(), {"c": MSE()}], "b": [MSE()]}, ["a/mse_loss", "a/c/mse_loss", "b/mse_loss"]),
     ],
 )
-def test_s083_to_s087_loss_takes_any_nest(loss, names):
+def test_loss_takes_any_nest(loss, names):
     def first(y_true, y_pred):
         return jnp.mean((y_true - y_pred) ** 2, axis=-1)
 
@@ -757,7 +800,8 @@ def test_s083_to_s087_loss_takes_any_nest(loss, names):
     np.testing.assert_allclose(logs["loss"], len(names) * squared, rtol=1e-5)
 
 
-def test_s088_s089_s091_losses_see_whole_structures():
+@pytest.mark.statements(88, 89, 91)
+def test_losses_see_whole_structures():
     def indexing(y_true, y_pred):
         SEEN.append((jax.tree.structure(y_true), jax.tree.structure(y_pred)))
         return jnp.mean((y_true[0]["label_a"] - y_pred["a"] + y_pred["b"][0] * y_true[1]) ** 2, axis=-1)
@@ -769,8 +813,9 @@ def test_s088_s089_s091_losses_see_whole_structures():
     assert SEEN[0] == (jax.tree.structure(y), jax.tree.structure({"a": 0, "b": (0,)}))
 
 
+@pytest.mark.statements(90)
 @pytest.mark.parametrize("from_logits", [True, False])
-def test_s090_one_output_and_one_label_are_as_in_keras(from_logits):
+def test_one_output_and_one_label_are_as_in_keras(from_logits):
     loss = tg.losses.CategoricalCrossentropy(from_logits=from_logits)
     model = eager(lambda x: x if from_logits else jax.nn.softmax(x), loss=loss)
     logits = X.astype(np.float64)
@@ -789,8 +834,9 @@ class Outputs(eqx.Module):
         return {"key_a": a, "key_b": b} if self.named else (a, b)
 
 
+@pytest.mark.statements(92, 93, 94, 95)
 @pytest.mark.parametrize("keys", [("key_a", "key_b"), (0, 1)])
-def test_s092_to_s095_on_picks_an_output_and_its_label(keys):
+def test_on_picks_an_output_and_its_label(keys):
     a, b = keys
     y: Any = {"key_a": (Y > 0).astype(np.float32), "key_b": Y[:, :1]}
     y = y if a == "key_a" else tuple(y.values())
@@ -811,7 +857,8 @@ def test_s092_to_s095_on_picks_an_output_and_its_label(keys):
     np.testing.assert_allclose(logs["loss"], 10 * crossentropy + squared, rtol=1e-5)
 
 
-def test_s096_each_loss_has_its_weight():
+@pytest.mark.statements(96)
+def test_each_loss_has_its_weight():
     with pytest.raises(TypeError, match="loss_weights"):
         tg.Model(linear(), loss=MSE(), loss_weights=[1.0])  # pyright: ignore[reportCallIssue]
     once = eager(linear(), loss=MSE(weight=1.0)).evaluate(X, Y)["loss"]
@@ -847,7 +894,8 @@ class LargestError(tg.Metric):
         return Largest(jnp.max(jnp.abs(y_true - y_pred)))
 
 
-def test_s097_metrics_are_like_losses_and_may_have_state():
+@pytest.mark.statements(97)
+def test_metrics_are_like_losses_and_may_have_state():
     metrics = {"on": [MAE(on="a", name="error"), Errors(on="a")], "other": LargestError(on="a")}
     logs = eager(Two(), metrics=metrics).evaluate(X, {"a": Y}, batch_size=4)
     error = np.abs(Y - predicted(Two().a, X))
@@ -861,7 +909,8 @@ def test_s097_metrics_are_like_losses_and_may_have_state():
     assert logs == pytest.approx(expected, rel=1e-5)
 
 
-def test_s098_s099_metrics_are_cumulative():
+@pytest.mark.statements(98, 99)
+def test_metrics_are_cumulative():
     model = tg.Model(linear(), metrics=[MAE(), LargestError()])
     error = np.abs(Y - predicted(linear(), X))
     for n, batch in ((4, slice(0, 4)), (8, slice(4, 8)), (10, slice(8, 10))):
@@ -877,13 +926,15 @@ class Accuracy(tg.Metric):
         return y_true == y_pred
 
 
-def test_s102_an_accuracy_that_counts_and_divides():
+@pytest.mark.statements(102)
+def test_an_accuracy_that_counts_and_divides():
     model = eager(lambda x: x, metrics=Accuracy())
     y_pred = np.array([0, 1, 1, 2, 1, 0, 2, 2, 2, 2], np.int32)
     assert model.evaluate(y_pred, LABELS, batch_size=4)["accuracy"] == pytest.approx(np.mean(y_pred == LABELS))
 
 
-def test_s104_the_module_comes_first_or_by_name():
+@pytest.mark.statements(104)
+def test_the_module_comes_first_or_by_name():
     first, by_name = tg.Model(linear(), loss=MSE()), tg.Model(module=linear(), loss=[MSE()])
     assert first.evaluate(X, Y) == by_name.evaluate(X, Y)
     assert by_name.module is not None and isinstance(first.module, eqx.nn.Linear)
@@ -891,7 +942,8 @@ def test_s104_the_module_comes_first_or_by_name():
         tg.Model(linear(), MSE())  # pyright: ignore[reportCallIssue]
 
 
-def test_s105_names():
+@pytest.mark.statements(105)
+def test_names_of_losses_and_metrics():
     assert issubclass(tg.losses.BinaryCrossentropy, tg.Loss)
     assert issubclass(tg.losses.MeanSquaredError, tg.Loss)
     assert issubclass(tg.losses.CategoricalCrossentropy, tg.Loss)
@@ -901,20 +953,19 @@ def test_s105_names():
 # The list itself
 
 
-def shown(test: str) -> set[int]:
-    """The statements that a test of this name shows."""
-    found: set[int] = set()
-    for first, last in re.findall(r"_s(\d{3})(?:_to_s(\d{3}))?(?=_)", test):
-        found |= set(range(int(first), int(last or first) + 1))
-    return found
+def statements_of(test: Any) -> list[int]:
+    """The numbers of the statements that a test shows."""
+    return [number for mark in getattr(test, "pytestmark", ()) if mark.name == "statements" for number in mark.args]
 
 
 def test_every_statement_has_a_test_or_a_replacement():
+    """The page names the tests of each statement, and the tests have the numbers of these statements: all of them."""
     page = (ROOT / "docs" / "from-elegy.md").read_text()
-    rows = re.findall(r"^\| S(\d+) \|.*\| (?:`(\w+)`|—) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| S(\d+) \|.*\| (`\w+`(?:, `\w+`)*|—) \|$", page, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 106))
-    tests = {name for name, value in globals().items() if name.startswith("test_s") and callable(value)}
-    for number, test in rows:
-        if test:
-            assert test in tests and int(number) in shown(test), f"S{number}: {test}"
-    assert all(shown(test) for test in tests)
+    named = [(int(number), name) for number, names in rows for name in re.findall(r"`(\w+)`", names)]
+    this = test_every_statement_has_a_test_or_a_replacement
+    tests = {name: value for name, value in globals().items() if name.startswith("test_") and value is not this}
+    shown = [(number, name) for name, test in tests.items() for number in statements_of(test)]
+    assert sorted(named) == sorted(shown)
+    assert all(statements_of(test) for test in tests.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import treegy as tg
-from helpers import ROOT
+from helpers import ROOT, TESTS
 
 PACKAGE = Path(tg.__file__).parent
 
@@ -110,6 +110,13 @@ def test_the_maps_name_no_file_that_is_not_there():
         named = set(re.findall(r"`((?:\w+/)*_\w+\.py)`", (ROOT / page).read_text()))
         gone = [name for name in named if not any(name_of(file).endswith(name) for file in FILES)]
         assert not gone, f"{page} names {gone}"
+
+
+def test_the_map_names_every_folder_of_tests():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for folder in TESTS.iterdir():
+        if folder.is_dir() and any(folder.glob("*.py")):
+            assert f"`{folder.name}`" in text, f"CONTRIBUTING.md doesn't name `tests/{folder.name}`"
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

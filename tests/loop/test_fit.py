@@ -48,7 +48,7 @@ def bits(leaf: Any) -> Any:
 
 
 def orders(**arguments: Any) -> list[list[int]]:
-    """Which examples the steps of a training see."""
+    """Which examples the steps of a run see."""
     seen: list[list[int]] = []
 
     class Telling(tg.Model):
@@ -509,7 +509,7 @@ def test_the_model_of_a_callback():
 # However it is cut into batches
 
 
-# Of every kind some; test_laws.py has all of them, but not through `evaluate`.
+# Of every kind some; test_loss_and_metric_laws.py has all of them, but not through `evaluate`.
 LOSSES: dict[str, Callable[..., Any]] = {
     cls.__name__: cls
     for cls in (

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 
 
 def figure(metric: tg.Metric, y_true: Any, y_pred: Any, weight: Any = None, cut: int = 4) -> Any:
-    """The figure over two batches, the first of `cut` examples."""
+    """The value over two batches, the first of `cut` examples."""
     parts = [
         metric(y_true[piece], y_pred[piece], sample_weight=None if weight is None else weight[piece])
         for piece in (slice(0, cut), slice(cut, None))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.once
 
 
 def figure(metric: tg.Metric, *batches: dict[str, Any]) -> Any:
-    """The figure over all batches."""
+    """The value over all batches."""
     first, *others = [metric(**batch) for batch in batches]
     for other in others:
         first = first.merge(other)

@@ -20,7 +20,7 @@ Cut = list[dict[str, Any]]
 
 
 def figure(metric: Any, batches: Cut) -> Any:
-    """The figure over all batches, compiled as one program: operation by operation would take longer."""
+    """The value over all batches, compiled as one program: operation by operation would take longer."""
 
     def run(batches: Cut) -> Any:
         first, *others = [metric(**batch) for batch in batches]
@@ -32,7 +32,7 @@ def figure(metric: Any, batches: Cut) -> Any:
 
 
 def cut(sizes: Sequence[int] = (4, 4), **values: Any) -> Cut:
-    """Batches of these sizes: the same ones everywhere, as each shape is compiled anew."""
+    """Batches of these sizes: the same ones everywhere, as each shape is compiled again."""
     ends = np.cumsum([0, *sizes])
     return [
         {name: None if v is None else v[start:end] for name, v in values.items()}
@@ -281,7 +281,7 @@ def test_extremes_of_nothing_and_of_nan():
 
 
 def merged(metric: Any, columns: Sequence[Any]) -> Any:
-    """The figure over many batches, `(batches, size)` of labels and predictions."""
+    """The value over many batches, `(batches, size)` of labels and predictions."""
 
     def step(total: Any, values: Any) -> Any:
         return merge_all(total, metric(*values)), None

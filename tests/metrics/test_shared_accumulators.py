@@ -1,4 +1,4 @@
-"""What metrics of a model accumulate alike is accumulated once, and their figures are those of each alone."""
+"""What metrics of a model accumulate alike is accumulated once, and their values are those of each alone."""
 
 from typing import Any
 

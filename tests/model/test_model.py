@@ -15,9 +15,6 @@ import treegy as tg
 from helpers import linear
 from helpers.linear_models import WEIGHT, X, Y, arrays, fitted, identical, mlp, moments, predicted, regression
 
-# One object, so that tests share compiled programs.
-
-
 # Construction
 
 
@@ -178,11 +175,11 @@ def test_replace_keeps_moments_of_leaves_that_stay():
     wider = eqx.tree_at(lambda m: m.layers[1], mlp(), eqx.nn.Linear(4, 3, key=jax.random.key(1)))
     replaced = trained.replace(module=wider)
     assert identical(moments(replaced).layers[0], moments(trained).layers[0])
-    assert not np.any(np.asarray(moments(replaced).layers[1].weight)), "another shape begins anew"
+    assert not np.any(np.asarray(moments(replaced).layers[1].weight)), "another shape begins from scratch"
 
     half = eqx.tree_at(lambda m: m.layers[0].weight, mlp(), replace_fn=lambda w: w.astype(jnp.bfloat16))
     replaced = trained.replace(module=half)
-    assert not np.any(np.asarray(moments(replaced).layers[0].weight, np.float32)), "another dtype begins anew"
+    assert not np.any(np.asarray(moments(replaced).layers[0].weight, np.float32)), "another dtype begins from scratch"
     assert identical(moments(replaced).layers[0].bias, moments(trained).layers[0].bias)
 
     deeper = trained.replace(module=mlp(depth=2))
@@ -449,8 +446,8 @@ def test_test_on_batch_is_cumulative():
     evaluated, first = model.test_on_batch(X[:3], Y[:3])
     evaluated, both_ = evaluated.test_on_batch(X[3:], Y[3:])
     assert {k: float(v) for k, v in both_.items()} == pytest.approx(whole, rel=1e-6)
-    again, anew = evaluated.reset_metrics().test_on_batch(X[:3], Y[:3])
-    assert float(anew["loss"]) == float(first["loss"])
+    again, fresh = evaluated.reset_metrics().test_on_batch(X[:3], Y[:3])
+    assert float(fresh["loss"]) == float(first["loss"])
     assert int(again.states.step) == 0
 
 

@@ -10,8 +10,6 @@ import treegy as tg
 from helpers import linear
 from helpers.linear_models import X, Y, arrays, fitted, identical, predicted, regression
 
-# One object, so that tests share compiled programs.
-
 
 class Noisy(eqx.Module):
     linear: eqx.nn.Linear

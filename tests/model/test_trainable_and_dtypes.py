@@ -11,9 +11,6 @@ import treegy as tg
 from helpers import linear
 from helpers.linear_models import X, Y, arrays, fitted, identical, mlp, moments, predicted, regression
 
-# One object, so that tests share compiled programs.
-
-
 # What is trained
 
 

@@ -99,7 +99,7 @@ def test_a_directory_of_another_training(tmp_path):
 
 
 def test_models_after_a_backup_are_replaced(tmp_path):
-    """What was written after the backup from which a training goes on is of a course that it may not take again."""
+    """What was written after the backup from which a run resumes is of a course that it may not take again."""
 
     def use() -> Any:
         backup = tg.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=3)
@@ -381,7 +381,7 @@ def test_one_directory_for_two(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are made by forking on POSIX only")
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore:This process:DeprecationWarning")
 def test_the_workers_of_a_loader_hold_no_directory(tmp_path):
-    """They live on for a while after a training was killed, which then begins again."""
+    """They live on for a while after a run was killed, which then begins again."""
     lock = Lock(tmp_path / ".lock")
     (read, write), (runs, tell) = os.pipe(), os.pipe()
     pid = os.fork()

@@ -1,4 +1,4 @@
-"""A training that was interrupted, and goes on when the same script runs again, is the training that never was."""
+"""A script is interrupted and runs again: its training run resumes, and ends as the run that was never interrupted."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CACHE_ALL = ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "JAX_PERSISTENT_CACHE
 
 
 class Server:
-    """Runs trainings, each in a process of its own."""
+    """Runs training runs, each in a process of its own."""
 
     def __init__(self, cache: Path):
         # Compiled programs are kept between the processes.
@@ -41,7 +41,7 @@ class Server:
         steps: int | str = "never",
         seconds: float | None = None,
     ) -> tuple[int, str]:
-        """The exit code and the output of a training.
+        """The exit code and the output of a training run.
 
         **Arguments:**
 

@@ -1,4 +1,4 @@
-"""A training that goes on from a backup is the unbroken one, whatever its data is; and no other training's."""
+"""A run that resumes from a backup is the unbroken one, whatever its data is. It takes no other run's backup."""
 
 import itertools
 import os
@@ -76,7 +76,7 @@ def fit(*use: tg.callbacks.Callback, model: Any = None, **arguments: Any) -> tup
 
 
 def check(found: tuple[tg.Model[Any], tg.History], expected: tuple[tg.Model[Any], tg.History]) -> None:
-    """Every array of the two models, bit for bit, and all figures."""
+    """Every array of the two models, bit for bit, and all metric values."""
     for a, b in zip(jax.tree.leaves(found[0].states), jax.tree.leaves(expected[0].states), strict=True):
         if eqx.is_array(a):
             assert a.dtype == b.dtype and np.array_equal(_numbers(a), _numbers(b))

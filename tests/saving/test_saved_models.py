@@ -13,8 +13,6 @@ import treegy as tg
 from helpers import linear
 from helpers.linear_models import X, Y, arrays, fitted, identical, mlp, regression
 
-# One object, so that tests share compiled programs.
-
 
 class Noisy(eqx.Module):
     linear: eqx.nn.Linear

@@ -109,7 +109,7 @@ def test_jit_of_jax_over_the_arrays():
 
 
 def test_the_whole_program_of_a_pipeline():
-    """Steps, `reset_metrics`, `replace` and reading figures, all in one."""
+    """Steps, `reset_metrics`, `replace` and reading metric values, all in one."""
 
     @eqx.filter_jit
     def pipeline(model, x, y):

@@ -164,7 +164,7 @@ def test_a_figure_of_a_whole_batch_counts_once_for_each_example():
 
 
 class Several(tg.Accumulator):
-    """One that shows several figures."""
+    """One that shows several values."""
 
     part: Any
 

@@ -9,7 +9,6 @@ from helpers import linear
 from helpers.linear_models import WEIGHT, X, Y, arrays, fitted, identical, predicted, regression
 
 LABELS = np.array([0, 1, 2, 2, 1, 0, 0, 1, 2, 1], np.int32)
-# One object, so that tests share compiled programs.
 
 
 def crossentropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ class PerClass(tg.Accumulator):
 
 
 class Recalls(tg.Metric):
-    """An accumulator whose figures are a dict of arrays."""
+    """An accumulator whose value is a dict of arrays."""
 
     def call(
         self, y_true: Int[Array, "batch"], y_pred: Float[Array, "batch classes"], sample_weight: Any = None
@@ -79,7 +79,7 @@ def test_metrics_of_users_pass():
 
 
 class Broken(tg.Metric):
-    """A metric whose figure is a sum, in so many ways not."""
+    """A metric whose value is a sum, in so many ways not."""
 
     how: str = eqx.field(static=True)
 

@@ -87,7 +87,7 @@ def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype
 
 
 def figures_on(place: Any) -> Any:
-    """The figures of every loss and metric of examples placed so, all by one program: compiling is what takes time."""
+    """The values of every loss and metric of examples placed so, all by one program: compiling is what takes time."""
     subjects = {
         f"{cls.__module__}.{cls.__name__}{options}": (
             make_subject("loss" if issubclass(cls, tg.Loss) else "metric", make(cls, options), data_for(cls, 16))

@@ -265,7 +265,7 @@ VALUES: dict[str, Callable[..., Any]] = {
 }
 
 
-# Formulas of metrics that aren't means: their figures.
+# Formulas of metrics that aren't means: their values.
 
 
 def share(a: Any, b: Any) -> Any:
