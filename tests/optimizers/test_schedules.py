@@ -100,7 +100,7 @@ def test_rates_of_models_in_half_precision_stay_what_they_are(dtype):
     assert model.states.optimizer_states.hyperparams["lr"].dtype == "float32"
 
 
-# Complex parameters
+# Other counts
 
 
 def late(step: Any, **_: Any) -> Any:

@@ -16,7 +16,7 @@ from treegy._saving._read_checkpoints import steps_in
 pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 
 
-# Hyperparameters
+# Rates
 
 
 def test_a_run_that_began_with_another_rate(tmp_path):

@@ -234,7 +234,7 @@ def test_what_runs_python_can_not_be_traced(case):
     refused(TypeError, "traced.*Under `jit`, `vmap` or `grad` call ", lambda: case(regression()))
 
 
-# Nothing global is touched
+# Fields of a model
 
 
 class Annotated(tg.Loss):
