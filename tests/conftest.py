@@ -13,6 +13,8 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+pytest.register_assert_rewrite("helpers")
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -25,12 +27,16 @@ def pytest_configure(config: pytest.Config):
     )
     config.addinivalue_line(
         "markers",
-        "once: takes long and depends little on versions, such as figures against references; `tox` runs it on one "
+        "once: takes long and depends little on versions, such as values against references; `tox` runs it on one "
         "Python, and the others without it",
     )
     config.addinivalue_line(
         "markers",
         "slow: exhaustive, such as every byte of every file flipped; run by `tox -e slow`, and by no other environment",
+    )
+    config.addinivalue_line(
+        "markers",
+        "statements(*numbers): shows these statements of Elegy's guides, listed in `docs/from-elegy.md`",
     )
 
 

@@ -1,6 +1,6 @@
-"""A training that is interrupted from outside, and goes on when it is run again. Prints what came out of it.
+"""A training run that is interrupted from outside, and resumes when it is run again. Prints what came out of it.
 
-Run as a script it serves: for each line `directory save_freq fail_at signal after` on its input it runs a training in
+Run as a script it serves: for each line `directory save_freq fail_at signal after` on its input it trains in
 a process of its own, which begins with everything imported, and tells its number and then how it ended.
 """
 

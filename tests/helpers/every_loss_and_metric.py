@@ -1,0 +1,175 @@
+"""Every loss, metric and regularizer of the package, and data for each.
+
+The classes are found in the package, and their data is chosen by their names and by what they ask for.
+"""
+
+import dataclasses
+import inspect
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import treegy as tg
+from treegy._injection._inject import request
+
+Data = dict[str, Any]
+
+# How many examples there are, the same everywhere: another number would be compiled again.
+N = 7
+
+CLASSES = [
+    cls
+    for package in (tg.losses, tg.metrics, tg.regularizers)
+    for _, cls in sorted(vars(package).items())
+    if inspect.isclass(cls) and issubclass(cls, tg.Loss | tg.Metric) and not inspect.isabstract(cls)
+]
+
+
+def side(y_pred: Any) -> Any:
+    """The group of an example."""
+    return (y_pred[:, 0] > 0).astype(jnp.int32)
+
+
+# Besides the default: what takes another path through the mathematics. One line for each class.
+OPTIONS: dict[str, list[Data]] = {
+    "AUC": [{"curve": "PR", "multi_label": True}],
+    "AveragePrecision": [{"average": "macro"}],
+    "BinaryCrossentropy": [{"label_smoothing": 0.1, "from_logits": True}],
+    "BinaryFocalCrossentropy": [{"apply_class_balancing": True, "gamma": 0.5}, {"from_logits": True, "gamma": 0.0}],
+    "CalibrationError": [{"norm": "max", "num_bins": 3}],
+    "CategoricalCrossentropy": [{"label_smoothing": 0.1, "from_logits": True}],
+    "CategoricalFocalCrossentropy": [{"from_logits": True, "alpha": [0.1, 0.2, 0.3, 0.4], "gamma": 0.5}],
+    "ConcordanceCorrelation": [{"axis": 0}],
+    "ConfusionMatrix": [{"normalize": "true"}],
+    "F1Score": [{"average": "micro", "threshold": 0.5}],
+    "ExplainedVariance": [{"class_aggregation": None}],
+    "GlobalL1L2": [{"l1": 0.1, "l2": 0.2}],
+    "MeanSquaredError": [{"weight": 2.0, "reduction": "sum"}, {"reduction": "weighted_mean"}],
+    "PearsonCorrelation": [{"axis": 0}],
+    "Perplexity": [{"ignore_class": 0}],
+    "Precision": [{"thresholds": [0.25, 0.5], "class_id": 1}],
+    "R2Score": [{"class_aggregation": "variance_weighted_average"}],
+    "Recall": [
+        {"average": "macro", "zero_division": float("nan"), "top_k": 2},
+        {"thresholds": [0.25, 0.5], "class_id": 1},
+    ],
+    "SigmoidFocal": [{"alpha": 0.25, "gamma": 0.5}],
+    "SparseCategoricalCrossentropy": [{"ignore_class": 0, "from_logits": True}],
+    "SpearmanCorrelation": [{"capacity": 24}],
+    "TripletMargin": [{"norm_degree": 1}],
+}
+
+# What a class can't be made without, or not for the data of the laws.
+NEEDED: dict[str, Data] = {
+    "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
+    "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
+    "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
+    "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
+    "MeanIoU": {"num_classes": 3},
+    "OneHotIoU": {"num_classes": 4, "target_class_ids": [0, 2]},
+    "OneHotMeanIoU": {"num_classes": 4},
+    "PrecisionAtRecall": {"recall": 0.5},
+    "RecallAtPrecision": {"precision": 0.5},
+    "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
+    "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SparseTopKCategoricalAccuracy": {"k": 2},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    "TopKCategoricalAccuracy": {"k": 2},
+}
+
+# Data by a pattern in the name of the class; the first that fits. One line for each kind.
+KINDS: list[tuple[str, str]] = [
+    ("^Sparse|Generalized", "class indices"),
+    ("^Categorical|^KLDivergence|^PolyLoss|^Top|^OneHot|^F1|^FBeta", "distributions"),
+    ("^Binary|^Precision|^Recall|^SigmoidFocal|Hinge$|^Dice|^Tversky", "binary"),
+    ("^Spec|^Sens|tives$|^AUC|^Average|^Roc|^Hamming|^Exact", "binary"),
+    ("^Confusion|^Balanced|^Matthews|^Cohen|^Jaccard|^Brier|^Calibration", "class indices"),
+    ("^IoU|^MeanIoU", "labels"),
+    ("^Accuracy", "labels"),
+    ("^Mean$|^Sum$", "values"),
+    ("^Poisson", "rates"),
+    ("^CTC", "sequences"),
+    ("^Circle|^NTXent", "embeddings"),
+    ("^Triplet", "triplets"),
+    ("^GaussianNLL", "mean and variance"),
+    ("Error$|^Huber|^LogCosh|^CosineSimilarity|^Quantile", "numbers"),
+    ("^Min$|^Max$|^Std$|^Variance$", "values"),
+    ("^Perplexity", "class indices"),
+    ("^Bootstrap$|^ByGroup$|^Classwise$|^Running$", "numbers"),
+    ("Correlation$|^ExplainedVariance|^R2Score", "numbers"),
+]
+
+# What isn't negative by its meaning.
+NOT_NEGATIVE = ("rates", "mean and variance")
+
+
+def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
+    """Values for `n` examples. Those that have gradients are floats."""
+    if kind == "parameters":
+        return {"parameters": {"weight": _floats(rng, (2, 3)), "bias": _floats(rng, (3,))}}
+    if kind == "values":
+        return {"y_pred": _floats(rng, (n, 3))}
+    if kind == "numbers":
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3))}
+    if kind == "rates":
+        return {"y_true": _integers(rng, 3, (n, 3)), "y_pred": _uniform(rng, (n, 3))}
+    if kind == "mean and variance":
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": (_floats(rng, (n, 3)), _uniform(rng, (n, 3)))}
+    if kind == "labels":
+        return {"y_true": _integers(rng, 3, (n,)), "y_pred": _integers(rng, 3, (n,))}
+    if kind == "sequences":
+        y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
+        return {"y_true": y_true, "y_pred": _floats(rng, (n, 3, 4))}
+    if kind == "embeddings":
+        return {"y_true": _integers(rng, 2, (n,)), "y_pred": _floats(rng, (n, 3))}
+    if kind == "triplets":
+        return {"y_pred": tuple(_floats(rng, (n, 3)) for _ in range(3))}
+    if kind == "binary":
+        return {"y_true": _integers(rng, 2, (n, 3)), "y_pred": _uniform(rng, (n, 3))}
+    labels = _integers(rng, 4, (n,))
+    y_true = labels if kind == "class indices" else jnp.asarray(np.eye(4, dtype="float32")[np.asarray(labels)])
+    return {"y_true": y_true, "y_pred": _uniform(rng, (n, 4))}
+
+
+def _floats(rng: np.random.Generator, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.asarray(rng.uniform(size=shape), jnp.float32)
+
+
+def _integers(rng: np.random.Generator, high: int, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.asarray(rng.integers(0, high, shape), jnp.int32)
+
+
+def kind_of(cls: type[Any]) -> str:
+    if "parameters" in request(cls.call).names:
+        return "parameters"
+    for pattern, kind in KINDS:
+        if re.search(pattern, cls.__name__):
+            return kind
+    pytest.fail(f"No data is known for {cls.__name__}: add it to KINDS, so that the laws are tested for it.")
+
+
+def data_for(cls: type[Any], n: int = N) -> Data:
+    data = make_data(kind_of(cls), n, np.random.default_rng(0))
+    return data | ({"key": jax.random.key(0)} if "key" in request(make(cls, {})._function()).names else {})
+
+
+def make(cls: type[Any], options: Data) -> Any:
+    return cls(**NEEDED.get(cls.__name__, {}), **options)
+
+
+def fits(options: Data, cls: type[Any]) -> bool:
+    """Whether a class has these options: a loss and a metric may have the same name."""
+    return set(options) <= {field.name for field in dataclasses.fields(cls)}
+
+
+def variants() -> list[tuple[Any, Data]]:
+    """Every class, with its default and its other options."""
+    return [(cls, options) for cls in CLASSES for options in [{}, *OPTIONS.get(cls.__name__, [])] if fits(options, cls)]

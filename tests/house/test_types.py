@@ -1,0 +1,74 @@
+"""The samples that pyright checks in strict mode also run, with every annotation of theirs checked by beartype."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+from helpers import TESTS
+
+SAMPLES = sorted((TESTS / "types").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SAMPLES])
+def test_samples_run_with_their_annotations_checked(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(SAMPLES[0].parent)
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        with install_import_hook(name, "beartype.beartype"):
+            sample = importlib.import_module(name)
+        try:
+            sample.main()
+        finally:
+            del sys.modules[name]
+
+
+def test_samples_hold_no_ignores():
+    assert SAMPLES
+    for path in SAMPLES:
+        assert "ignore" not in path.read_text()
+
+
+def test_a_script_runs_with_treegy_and_itself_under_the_import_hook(tmp_path: Path):
+    (tmp_path / "script.py").write_text(
+        """
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+import treegy as tg
+from jaxtyping import Array, Float
+
+class MSE(tg.Loss):
+    def call(self, y_true: Float[Array, "batch d"], y_pred: Float[Array, "batch d"]) -> Float[Array, "batch"]:
+        return jnp.mean((y_true - y_pred) ** 2, axis=-1)
+
+class Doubled(tg.Model):
+    def pred_step(self, x: Float[Array, "batch d"], states: tg.States, training: bool) -> tuple[Array, tg.States]:
+        y_pred, states = super().pred_step(x, states, training=training)
+        return 2 * y_pred, states
+
+x = jnp.ones((8, 3))
+model = Doubled(eqx.nn.Linear(3, 1, key=jax.random.key(0)), loss=MSE(), optimizer=optax.sgd(1e-2))
+model, history = model.fit(x, x[:, :1], epochs=2, batch_size=4, validation_data=(x, x[:, :1]), verbose=0)
+assert model.evaluate(x, x[:, :1], verbose=0)["loss"] < history.history["loss"][0]
+assert model.predict(x).shape == (8, 1)
+print(model.summary(x, x[:, :1]))
+"""
+    )
+    (tmp_path / "main.py").write_text(
+        """
+from jaxtyping import install_import_hook
+
+with install_import_hook(["treegy", "script"], "beartype.beartype"):
+    import script
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Linear" in done.stdout
