@@ -1,6 +1,7 @@
 """The laws of accumulators, and that long epochs lose nothing."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -19,7 +20,7 @@ numbers = st.floats(-1e3, 1e3, width=32)
 batches = st.lists(numbers, min_size=5, max_size=5).map(lambda v: np.array(v, np.float32))
 weights = st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=5, max_size=5).map(lambda v: np.array(v, np.float32))
 kinds = st.sampled_from([tg.Sum.of, tg.Mean.of, tg.Mean.of_examples])
-shapes = {
+shapes: dict[str, Callable[[Any], Any]] = {
     "plain": lambda a: a,
     "scaled": lambda a: Scaled(a, 2.5),
     "total": lambda a: Total([a, Scaled(a, 0.5)]),
@@ -140,7 +141,7 @@ def test_what_is_not_finite_shows(bad: float):
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "float16", "bfloat16", "float32"])
 def test_everything_is_summed_in_float32(dtype: str):
     for of in (tg.Sum.of, tg.Mean.of, tg.Mean.of_examples):
-        sums = of(jnp.ones(3, dtype), jnp.ones(3, dtype))
+        sums: Any = of(jnp.ones(3, dtype), jnp.ones(3, dtype))
         assert {leaf.dtype for leaf in jax.tree.leaves(sums.merge(sums.empty()))} == {jnp.dtype("float32")}
     # 2049 isn't a float16, and 257 no bfloat16.
     assert float(tg.Sum.of(jnp.ones(2049, dtype))) == 2049
