@@ -1,6 +1,8 @@
 """The samples that pyright checks in strict mode also run, with every annotation of theirs checked by beartype."""
 
 import importlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
+import treegy as tg
 from helpers import TESTS
 
 SAMPLES = sorted((TESTS / "types").glob("*.py"))
@@ -30,6 +33,25 @@ def test_samples_hold_no_ignores():
     assert SAMPLES
     for path in SAMPLES:
         assert "ignore" not in path.read_text()
+
+
+@pytest.mark.once
+def test_samples_are_typed_for_mypy_as_well(tmp_path: Path):
+    """Of what they import, Optax alone has no types. Pyright checks them with the rest of the project."""
+    if shutil.which("mypy", path=Path(sys.executable).parent) is None:
+        pytest.skip("mypy isn't installed")
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = True\n[mypy-optax.*]\nignore_missing_imports = True\n")
+    package = str(Path(tg.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", str(tmp_path / "mypy.ini"), *map(str, SAMPLES)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        # mypy finds what is installed by itself, and refuses to be told.
+        env={**os.environ, "MYPYPATH": "" if package.endswith("site-packages") else package},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_script_runs_with_treegy_and_itself_under_the_import_hook(tmp_path: Path):

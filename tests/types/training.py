@@ -4,7 +4,6 @@ from typing import Any, assert_type
 
 import equinox as eqx
 import jax
-import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -21,7 +20,7 @@ class Encoder(eqx.Module):
         return {"logits": self.linear(features)}
 
 
-def correct(y_true: Any, y_pred: Any) -> Array:
+def correct(y_true: Array, y_pred: dict[str, Array]) -> Array:
     return y_true == y_pred["logits"].argmax(axis=-1)
 
 
@@ -47,8 +46,8 @@ def main() -> None:
 
     trained, history = model.fit(x, y, epochs=2, batch_size=8, validation_split=0.25, verbose=0)
     assert_type(trained, tg.Model[Encoder])
-    figures: list[float] = history.history["val_loss"]
-    assert len(figures) == 2
+    losses: list[float] = history.history["val_loss"]
+    assert len(losses) == 2
 
     logs = trained.evaluate(x, y, verbose=0)
     assert_type(logs, dict[str, Any])
@@ -58,7 +57,7 @@ def main() -> None:
     assert trained(x)["logits"].shape == (32, 3)
 
     model = model.init(x, y)
-    model.check(jax.ShapeDtypeStruct((8, 4), np.float32), jax.ShapeDtypeStruct((8,), np.int32))
+    model.check(x[:8], y[:8])
     stepped, logs = two_steps(model, x, y)
     stepped, logs = stepped.test_on_batch(x, y)
     assert_type(stepped.reset_metrics(), tg.Model[Encoder])
