@@ -3,7 +3,7 @@
 from typing import Any
 
 from .._steps import _prepare
-from . import _chunks, _engine, _evaluate, _rescue, _retrace
+from . import _chunks, _evaluate, _rescue, _retrace
 
 
 def clear_caches() -> None:
@@ -23,7 +23,7 @@ def clear_caches() -> None:
         jax.clear_caches()
         ```
     """
-    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _engine.program]
+    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _chunks.program]
     for cached in remembered:
         cached.cache_clear()
     steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]

@@ -21,7 +21,7 @@ from .._types import KeyPath, PyTree, Verbose
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import steps_in_chunk
 from ._chunks import PREDICT, TEST
-from ._engine import Engine
+from ._engine import Engine, make_engine
 from ._joined_predictions import Pieces
 from ._label_check import check_labels
 from ._progress import Progress
@@ -81,7 +81,7 @@ def evaluate(
     """The metric values of `model` over the data, or over the first `steps` batches of it."""
     first = source.first()
     with dicts_explained(first):
-        engine = Engine(evaluated(model, "test"), TEST, first)
+        engine = make_engine(evaluated(model, "test"), TEST, first)
     # Within `fit`, callbacks stop the run, and the validation is finished.
     alone = progress is not None
     every_batch = callback_list.listens("on_test_batch_begin", "on_test_batch_end")
@@ -117,7 +117,7 @@ def predict(
     progress: Progress,
 ) -> PyTree:
     """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
-    engine = Engine(evaluated(model, "pred"), PREDICT, source.first())
+    engine = make_engine(evaluated(model, "pred"), PREDICT, source.first())
     every_batch = callback_list.listens("on_predict_batch_begin", "on_predict_batch_end")
     callback_list.call("on_predict_begin", {})
     progress.begin_epoch(0, source.batches if steps is None else steps)

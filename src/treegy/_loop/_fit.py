@@ -33,7 +33,7 @@ from ..optimizers._optimizer import at_epoch
 from ._callback_list import CallbackList
 from ._chunk_length import ChunkLength, steps_in_chunk
 from ._chunks import TEST, TRAIN
-from ._engine import Engine
+from ._engine import Engine, make_engine
 from ._evaluate import evaluate, metric_values
 from ._fit_arguments import FitArguments
 from ._history import Fitted, History
@@ -209,7 +209,7 @@ class Run(TrainingRun):
             moved = at_epoch(before, self.initial_epoch, self.steps_per_epoch)
             if moved is not before:
                 model = carrying(model, carried.update(optimizer_states=moved))
-            self._engine = Engine(model, TRAIN, held=given)
+            self._engine = make_engine(model, TRAIN, held=given)
             self._given = None
         return self._engine
 
@@ -230,7 +230,9 @@ class Run(TrainingRun):
             self.engine.see(self._first_batch())
         validation = self.validation
         self._validates = (
-            None if validation is None else Engine(evaluated(self.engine.model, "test"), TEST, validation.first()).empty
+            None
+            if validation is None
+            else make_engine(evaluated(self.engine.model, "test"), TEST, validation.first()).empty
         )
         self._first = None
 

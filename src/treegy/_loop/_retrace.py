@@ -82,6 +82,13 @@ def note_batch(step: str, old: PyTree, new: PyTree) -> None:
     )
 
 
+def is_last(shapes: Any, usual: Any) -> bool:
+    """Whether a batch differs from the usual ones only in having fewer examples."""
+    return len(shapes) == len(usual) and all(
+        a[1] == b[1] and a[0][1:] == b[0][1:] and a[0][0] <= b[0][0] for a, b in zip(shapes, usual, strict=True)
+    )
+
+
 def _argument(path: KeyPath) -> str:
     name = path_name(path).lstrip(".")
     return "y" + name.removeprefix("y_true") if name.startswith("y_true") else name
