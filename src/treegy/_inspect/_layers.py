@@ -171,7 +171,7 @@ def _observed_function(fn: Callable[..., Any], watcher: Watcher) -> Callable[...
 _SEAT = "_treegy_seat"
 
 
-class _NoHook:
+class NoHook:
     """First among the bases, so that `__init_subclass__` of a user's class isn't told of ours."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -201,4 +201,4 @@ def _observed_class(cls: Any) -> Any:
         _SEAT: eqx.field(static=True, init=False, default=None),
         "__call__": called,
     }
-    return type(cls)(cls.__name__, (_NoHook, cls), namespace)
+    return type(cls)(cls.__name__, (NoHook, cls), namespace)
