@@ -54,8 +54,8 @@ _CALLS = {
 }
 
 
-Value: TypeAlias = jax.Array | np.ndarray
-"""A value of a program."""
+Value: TypeAlias = jax.Array | np.ndarray | bool | int | float | complex
+"""A value of a program. Those that are written in it may be numbers of Python, as JAX keeps them."""
 
 
 @dataclass(eq=False)
@@ -156,7 +156,7 @@ class Replay:
             return self._called(inner, values, blames, place)
         if name == "cond":
             branches = params["branches"]
-            chosen = branches[int(np.clip(int(values[0]), 0, len(branches) - 1))]
+            chosen = branches[int(np.clip(int(np.asarray(values[0])), 0, len(branches) - 1))]
             return self._called(chosen, values[1:], blames[1:], place)
 
         def run(*values: Value) -> list[Value]:
@@ -212,7 +212,7 @@ class Replay:
         rows: list[Outputs] = []
         order = reversed(range(length)) if eqn.params["reverse"] else range(length)
         for i in order:
-            given = [*values[:n], *carry, *(v[i] for v in values[m:])]
+            given = [*values[:n], *carry, *(_row(v, i) for v in values[m:])]
             of_given = [*blames[:n], *of_carry, *(_picked(b, i) for b in blames[m:])]
             outs, found = self._block(body, inside, given, of_given, place.at_iteration(i))
             carry, of_carry = outs[:count], found[:count]
@@ -289,9 +289,18 @@ def _only(values: list[Value], blames: list[Blame], origin: Origin | None, inste
         bad = not_finite(value)
         if origin is not None and origin in blame:
             bad = bad & ~blame[origin]
-        return jnp.asarray(np.where(bad, np.asarray(instead, value.dtype), value)) if np.any(bad) else value
+        return (
+            jnp.asarray(np.where(bad, np.asarray(instead, getattr(value, "dtype", None)), value))
+            if np.any(bad)
+            else value
+        )
 
     return [one(v, b) for v, b in zip(values, blames, strict=True)]
+
+
+def _row(value: Value, i: int) -> Value:
+    assert isinstance(value, jax.Array | np.ndarray)  # what has a row for each iteration
+    return value[i]
 
 
 def _picked(blame: Blame, i: int) -> Blame:
@@ -320,7 +329,7 @@ def _compiled(closed: jex.ClosedJaxpr) -> Callable[..., list[Value]]:
 
 
 def _is_float(value: Value) -> bool:
-    return jnp.issubdtype(value.dtype, jnp.inexact)
+    return jnp.issubdtype(getattr(value, "dtype", type(value)), jnp.inexact)
 
 
 # In NumPy: of each new shape, JAX would compile it.
