@@ -1,6 +1,6 @@
 """How often each class was predicted, by label."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,12 +9,12 @@ from jaxtyping import Array, Float
 
 from ..._checks import check_number
 from ..._converters import flag, integer
-from ..._describe import describe
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._counting import element_weights, histogram, spoiled, weighted_at_all
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
 from ._class_indices import Indices, class_indices
+from ._options import OneOf
 
 
 def confusion_matrix(
@@ -113,6 +113,11 @@ class OfConfusionMatrix(Derived):
         )
 
 
+Normalize: TypeAlias = Literal["true", "pred", "all"] | None
+
+_as_normalize = OneOf[Normalize]("normalize", "true", "pred", "all", None)
+
+
 class ConfusionMatrix(OfConfusionMatrix):
     r"""How often each class was predicted, by label: $\sum w [y = i] [\hat y = j]$ in row $i$ and column $j$.
 
@@ -143,21 +148,15 @@ class ConfusionMatrix(OfConfusionMatrix):
         ```
     """
 
-    normalize: str | None = eqx.field(default=None, kw_only=True, static=True)
+    normalize: Normalize = eqx.field(default=None, kw_only=True, static=True, converter=_as_normalize)
     """Counts by default; `"true"` divides them by the sum of their row, `"pred"` by that of their column, and `"all"`
     by that of the matrix."""
-
-    def __check_init__(self) -> None:
-        if self.normalize not in (None, "true", "pred", "all"):
-            raise ValueError(
-                f"`normalize` is one of 'true', 'pred', 'all' and None, and got {describe(self.normalize)}."
-            )
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(accumulated, _normalized, by=self.normalize)
 
 
-def _normalized(matrix: Float[Array, "classes classes"], by: str | None) -> Float[Array, "classes classes"]:
+def _normalized(matrix: Float[Array, "classes classes"], by: Normalize) -> Float[Array, "classes classes"]:
     if by is None:
         return matrix
     axis = {"true": 1, "pred": 0, "all": None}[by]
