@@ -31,7 +31,6 @@ something begins in it.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -40,50 +39,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import PyTree
+from ._blame import (
+    HARMLESS,
+    SMALL,
+    Blame,
+    Origin,
+    Value,
+    is_finite,
+    is_float,
+    is_nan_first,
+    not_finite,
+    only,
+    picked,
+    stacked,
+)
 from ._place import Place
 
 # How many origins one value is followed back to: the earliest ones.
 _MOST = 6
-# What stands for a value that isn't finite where it is asked what becomes of the others. Few functions mind the first,
-# and large factors not the second.
-_HARMLESS, _SMALL = 0.5, 1e-3
 # Equations that only call a program, and under which of their parameters it is.
 _CALLS = {
     **dict.fromkeys(("pjit", "jit", "checkpoint", "remat", "remat2"), "jaxpr"),
     **dict.fromkeys(("closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"), "call_jaxpr"),
 }
-
-
-Value: TypeAlias = jax.Array | np.ndarray | bool | int | float | complex
-"""A value of a program. Those that are written in it may be numbers of Python, as JAX keeps them."""
-
-
-@dataclass(eq=False)
-class Origin:
-    """Something not finite that was there before, or that an operation made of finite numbers."""
-
-    number: int
-    """Of the operation, in the order in which they run; below 0 for what was there before."""
-    place: Place
-    output: Value
-    """What it is, or what the operation made."""
-    inputs: tuple[Value, ...] = ()
-    """The numbers that the operation made it of."""
-    given: str | None = None
-    """What it is that was there before."""
-    by_example: bool = False
-    """Whether its first axis is that of the examples."""
-    constant: bool = False
-    """Whether it is infinity as somebody wrote it, as in masks."""
-    nan_since: Place | None = None
-    """Where infinity became NaN."""
-
-
-Mask: TypeAlias = np.ndarray | np.bool_
-"""For each element of a value a boolean."""
-
-Blame: TypeAlias = dict[Origin, Mask]
-"""Which elements of a value are not finite because of which origin. None of the masks is empty."""
 
 Outputs: TypeAlias = tuple[list[Value], list[Blame]]
 """The values that operations return, with the blame of each."""
@@ -192,7 +170,7 @@ class Replay:
         outs = run(*values)
         if all(is_finite(out) for out in outs):
             return outs, [{} for _ in outs]
-        if any(blames) and all(is_finite(out) for out in run(*_only(values, blames, None))):
+        if any(blames) and all(is_finite(out) for out in run(*only(values, blames, None))):
             return self._operation(run, values, blames, place)
         return inside(values, blames, place)
 
@@ -213,15 +191,15 @@ class Replay:
         order = reversed(range(length)) if eqn.params["reverse"] else range(length)
         for i in order:
             given = [*values[:n], *carry, *(_row(v, i) for v in values[m:])]
-            of_given = [*blames[:n], *of_carry, *(_picked(b, i) for b in blames[m:])]
+            of_given = [*blames[:n], *of_carry, *(picked(b, i) for b in blames[m:])]
             outs, found = self._block(body, inside, given, of_given, place.at_iteration(i))
             carry, of_carry = outs[:count], found[:count]
             rows.append((outs[count:], found[count:]))
         if eqn.params["reverse"]:
             rows.reverse()
         columns = range(len(closed.jaxpr.outvars) - count)
-        stacked = [jnp.stack([outs[k] for outs, _ in rows]) for k in columns]
-        return [*carry, *stacked], [*of_carry, *(_stacked([found[k] for _, found in rows]) for k in columns)]
+        stacks = [jnp.stack([outs[k] for outs, _ in rows]) for k in columns]
+        return [*carry, *stacks], [*of_carry, *(stacked([found[k] for _, found in rows]) for k in columns)]
 
     def _while(self, params: Mapping[str, PyTree], values: list[Value], blames: list[Blame], place: Place) -> Outputs:
         """Run the iterations one after the other, each as a block."""
@@ -251,17 +229,17 @@ class Replay:
         before = sorted({o for b in blames for o in b}, key=lambda o: o.number)[:_MOST]
         repeatable = repeatable and bool(before)
         clean = bad
-        for instead in (_HARMLESS, _SMALL) if repeatable else ():
+        for instead in (HARMLESS, SMALL) if repeatable else ():
             if any(np.any(b) for b in clean):
-                again = run(*_only(values, blames, None, instead))
+                again = run(*only(values, blames, None, instead))
                 clean = [b & not_finite(v) for b, v in zip(clean, again, strict=True)]
         alone = {o: bad for o in before}
         if repeatable and len(before) > 1:
-            alone = {o: [not_finite(v) for v in run(*_only(values, blames, o))] for o in before}
+            alone = {o: [not_finite(v) for v in run(*only(values, blames, o))] for o in before}
         # An operation with effects runs once: what it is given is to blame, if anything is.
         fresh = clean if repeatable or not before else [np.zeros_like(b) for b in bad]
         first = next((out for out, f in zip(outs, fresh, strict=True) if np.any(f)), outs[0])
-        new = Origin(self._count, place, first, tuple(v for v in values if _is_float(v)))
+        new = Origin(self._count, place, first, tuple(v for v in values if is_float(v)))
         found: list[Blame] = []
         for i, out in enumerate(outs):
             blame: Blame = {new: fresh[i]}
@@ -270,52 +248,14 @@ class Replay:
             blame = {o: mask | rest if o is not new else mask for o, mask in blame.items()}
             found.append({o: mask for o, mask in blame.items() if np.any(mask)})
             for o in found[-1]:
-                if o is not new and o.nan_since is None and _is_nan_first(o, found[-1][o], out, values, blames):
+                if o is not new and o.nan_since is None and is_nan_first(o, found[-1][o], out, values, blames):
                     o.nan_since = place
         return outs, found
-
-
-def _is_nan_first(origin: Origin, mask: Mask, out: Value, values: list[Value], blames: list[Blame]) -> bool:
-    """Whether an operation makes NaN of the infinities of an origin."""
-    if not np.any(_is_nan(out) & mask):
-        return False
-    return not any(np.any(_is_nan(v) & b[origin]) for v, b in zip(values, blames, strict=True) if origin in b)
-
-
-def _only(values: list[Value], blames: list[Blame], origin: Origin | None, instead: float = _HARMLESS) -> list[Value]:
-    """Return the values, in which nothing but what an origin is to blame for is not finite."""
-
-    def one(value: Value, blame: Blame) -> Value:
-        bad = not_finite(value)
-        if origin is not None and origin in blame:
-            bad = bad & ~blame[origin]
-        return (
-            jnp.asarray(np.where(bad, np.asarray(instead, getattr(value, "dtype", None)), value))
-            if np.any(bad)
-            else value
-        )
-
-    return [one(v, b) for v, b in zip(values, blames, strict=True)]
 
 
 def _row(value: Value, i: int) -> Value:
     assert isinstance(value, jax.Array | np.ndarray)  # what has a row for each iteration
     return value[i]
-
-
-def _picked(blame: Blame, i: int) -> Blame:
-    """Return the blame of one row."""
-    rows: Blame = {o: np.asarray(mask)[i] for o, mask in blame.items()}
-    return {o: mask for o, mask in rows.items() if np.any(mask)}
-
-
-def _stacked(rows: list[Blame]) -> Blame:
-    """Return the blame of rows that are stacked."""
-    found: Blame = {}
-    for origin in {o: None for row in rows for o in row}:
-        shape = next(np.shape(row[origin]) for row in rows if origin in row)
-        found[origin] = np.stack([row.get(origin, np.zeros(shape, bool)) for row in rows])
-    return found
 
 
 def _axes(var: jex.Var | jex.Literal) -> int:
@@ -326,22 +266,3 @@ def _axes(var: jex.Var | jex.Literal) -> int:
 def _compiled(closed: jex.ClosedJaxpr) -> Callable[..., list[Value]]:
     compiled = jax.jit(jex.jaxpr_as_fun(closed))
     return lambda *values: list(compiled(*values))
-
-
-def _is_float(value: Value) -> bool:
-    return jnp.issubdtype(getattr(value, "dtype", type(value)), jnp.inexact)
-
-
-# In NumPy: of each new shape, JAX would compile it.
-def not_finite(value: Value) -> Mask:
-    """Return which elements are NaN or infinite."""
-    return ~np.isfinite(np.asarray(value)) if _is_float(value) else np.zeros(np.shape(value), bool)
-
-
-def is_finite(value: Value) -> bool:
-    """Whether all elements are."""
-    return not np.any(not_finite(value))
-
-
-def _is_nan(value: Value) -> Mask:
-    return np.isnan(np.asarray(value)) if _is_float(value) else np.zeros(np.shape(value), bool)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._describe import array_name
+from ._blame import Blame, Mask, Origin, Value, not_finite
 from ._place import Place
-from ._replay import Blame, Mask, Origin, Value, not_finite
 
 _SHOWN = 8
 _ALSO = 2

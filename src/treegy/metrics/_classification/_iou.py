@@ -112,17 +112,12 @@ class OfIndices(Derived):
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         sparse = self._sparse()
-        ignore, bounds = self.ignore_class, self.check_bounds
-        last = self.axis in (-1, y_pred.ndim - 1) and y_pred.shape[-1:] == (self.num_classes,)
+        classes, ignored, bounds = self.num_classes, self.ignore_class, self.check_bounds
+        last = self.axis in (-1, y_pred.ndim - 1) and y_pred.shape[-1:] == (classes,)
         if sparse == indices_or_scores(y_true, y_pred) and (sparse == (True, True) or last):
-            return matrix_at(y_pred, num_classes=self.num_classes, ignore_class=ignore, check_bounds=bounds)
+            return matrix_at(y_pred, num_classes=classes, ignore_class=ignored, check_bounds=bounds)
         return source(
-            _matrix_of,
-            sparse=sparse,
-            num_classes=self.num_classes,
-            axis=self.axis,
-            ignore_class=ignore,
-            check_bounds=bounds,
+            _matrix_of, sparse=sparse, num_classes=classes, axis=self.axis, ignore_class=ignored, check_bounds=bounds
         )
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
