@@ -86,7 +86,7 @@ class Seat:
             pass
 
     def __str__(self) -> str:
-        """The outputs of all calls, each different one once."""
+        """Return the outputs of all calls, each different one once."""
         return " | ".join(dict.fromkeys(describe(value) for cell in self._seen for value in cell))
 
 

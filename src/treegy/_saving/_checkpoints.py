@@ -141,7 +141,7 @@ class Checkpoints:
         self._thread.start()
 
     def _superfluous(self) -> list[int]:
-        """The steps that are one too many, the one that is being written among them."""
+        """Return the steps that are one too many, the one that is being written among them."""
         if self._keep is None:
             return []
         if self._best is None:

@@ -68,7 +68,7 @@ def _values(
     remove_diagonal: bool,
     sample_weight: ArrayLike | None,
 ) -> tuple[Array, Array]:
-    """The value of each example, and whether it has any."""
+    """Return the value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
     positive, negative = pairs(y_true, present)
     if remove_diagonal:

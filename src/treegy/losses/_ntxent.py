@@ -60,7 +60,7 @@ def ntxent(
 def _values(
     y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Array, Array]:
-    """The value of each example, and whether it has any."""
+    """Return the value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
     embeddings = units(embeddings, 1)
     similar = embeddings @ embeddings.T / jnp.asarray(temperature, embeddings.dtype)

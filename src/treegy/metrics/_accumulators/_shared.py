@@ -33,11 +33,11 @@ class Derived(Metric):
 
     @abc.abstractmethod
     def _source(self, y_true: Array, y_pred: Array) -> Source:
-        """What is accumulated of such labels and predictions: of their shapes and dtypes, whether they fit or not."""
+        """Return what is accumulated of labels and predictions of such shapes and dtypes, whether they fit or not."""
 
     @abc.abstractmethod
     def _metric_value(self, accumulated: Sum) -> ValueOf:
-        """What is made of it."""
+        """Return what is made of it."""
 
     def call(
         self,
@@ -45,12 +45,12 @@ class Derived(Metric):
         y_pred: Shaped[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
     ) -> ValueOf:
-        """The metric value, whose part is what is accumulated."""
+        """Return the metric value, whose part is what is accumulated."""
         function, options = self._source(y_true, y_pred)
         return self._metric_value(function(y_true, y_pred, sample_weight, **dict(options)))
 
     def _accumulates(self, context: Context) -> tuple[Source, Selection] | None:
-        """What equal metrics of a model share, as something that is equal where it is the same."""
+        """Return what equal metrics of a model share, as something that is equal where it is the same."""
         given: list[PyTree] = [context.available.get(name) for name in ("y_true", "y_pred")]
         # What a user's own `call` accumulates is not known, and what is no array is refused there.
         if type(self).call is not Derived.call or not all(is_arraylike(one) for one in given):

@@ -38,7 +38,7 @@ class BestAt(OverThresholds):
 
     @abc.abstractmethod
     def _least(self) -> float:
-        """How high is high enough."""
+        """Return how high is high enough."""
 
     def _thresholds(self) -> tuple[float, ...]:
         return even_thresholds(self.num_thresholds)

@@ -81,7 +81,7 @@ def _counts_of(
 
 
 def _one_hot(y_true: Array, y_pred: Array) -> Array:
-    """Class indices as one-hot labels; what is no class becomes a label that is neither 0 nor 1."""
+    """Return class indices as one-hot labels; what is no class becomes a label that is neither 0 nor 1."""
     inside, labels = within(as_indices(y_true, "y_true"), y_pred.shape[-1])
     one_hot = jax.nn.one_hot(labels, y_pred.shape[-1], dtype=jnp.int32)
     return jnp.where(inside[..., None], one_hot, jnp.full_like(one_hot, -1))
@@ -101,7 +101,7 @@ def confusion(
     class_id: int | None = None,
     per_class: bool = False,
 ) -> Sum:
-    """The counts of a batch, `(4, classes)` in the order of `Counts`, or `(4, thresholds, classes)`.
+    """Return the counts of a batch, `(4, classes)` in the order of `Counts`, or `(4, thresholds, classes)`.
 
     They are exact however long the epoch. Those of a class are NaN where a label is neither 0 nor 1, or a prediction is
     NaN.

@@ -20,7 +20,7 @@ from ._options import OneOf
 def confusion_matrix(
     indices: Indices, sample_weight: Array | None, *, ignore_class: int | None, check_bounds: bool
 ) -> Sum:
-    """The confusion matrix of a batch: labels are rows, predictions are columns.
+    """Return the confusion matrix of a batch: labels are rows, predictions are columns.
 
     **Arguments:**
 
@@ -52,7 +52,7 @@ def matrix_of(
     ignore_class: int | None,
     check_bounds: bool,
 ) -> Sum:
-    """The confusion matrix of labels and predictions in the form that their shapes and dtypes say."""
+    """Return the confusion matrix of labels and predictions in the form that their shapes and dtypes say."""
     indices = class_indices(y_true, y_pred, num_classes=num_classes, threshold=threshold)
     return confusion_matrix(indices, sample_weight, ignore_class=ignore_class, check_bounds=check_bounds)
 
@@ -65,7 +65,7 @@ def matrix_at(
     ignore_class: int | None,
     check_bounds: bool,
 ) -> Source:
-    """The confusion matrix as what metrics accumulate."""
+    """Return the confusion matrix as what metrics accumulate."""
     if threshold is None and jnp.issubdtype(y_pred.dtype, jnp.floating) and y_pred.shape[-1:] == (num_classes,):
         num_classes = None  # which the shape says, too
     return source(

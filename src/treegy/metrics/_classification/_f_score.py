@@ -49,7 +49,7 @@ class FScore(OfCounts):
 
     @abc.abstractmethod
     def _weight_of_recall(self) -> float:
-        """How many times as much recall counts as precision."""
+        """Return how many times as much recall counts as precision."""
 
 
 class FBetaScore(FScore):

@@ -108,7 +108,7 @@ class OfIndices(Derived):
 
     @abc.abstractmethod
     def _classes(self) -> tuple[int, ...] | None:
-        """The classes that are looked at; None for all."""
+        """Return the classes that are looked at; None for all."""
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         sparse = self._sparse()

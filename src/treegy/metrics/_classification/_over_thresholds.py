@@ -29,7 +29,7 @@ class OverThresholds(Derived):
 
     @abc.abstractmethod
     def _thresholds(self) -> tuple[float, ...]:
-        """The thresholds, in increasing order."""
+        """Return the thresholds, in increasing order."""
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         return buckets_at(self._thresholds(), from_logits=self.from_logits, class_id=self.class_id)

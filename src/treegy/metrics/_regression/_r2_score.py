@@ -22,7 +22,7 @@ class Squares(Accumulator):
 
     @staticmethod
     def of(values: Array, weights: Array) -> "Squares":
-        """The sums of the squares over the first axis."""
+        """Return the sums of the squares over the first axis."""
         values = jnp.where(weights != 0, values, jnp.zeros_like(values))
         exponents = exponent_of(jnp.max(jnp.abs(values), axis=0, initial=0))
         values = times_power(values, jnp.where(exponents == LOWEST, 0, -exponents)[None])

@@ -71,7 +71,7 @@ def _rank_correlation(y_true: Array, y_pred: Array, weight: Array) -> Array:
 
 
 def _ranks(values: Array, weight: Array) -> Array:
-    """How much weight lies below each value, and half of that of its equals."""
+    """Return how much weight lies below each value, and half of that of its equals."""
     order = jnp.argsort(values)
     ordered = values[order]
     below = jnp.concatenate([jnp.zeros_like(weight[:1]), jnp.cumsum(weight[order])])
