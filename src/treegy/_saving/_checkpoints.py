@@ -179,7 +179,7 @@ class Checkpoints:
                 _remove(self.directory, step)
                 del self._there[step]
 
-    def load(self, step: int) -> dict[str, object]:
+    def load(self, step: int) -> dict[str, PyTree]:
         """Return the document of a checkpoint.
 
         **Raises:** [`treegy.CheckpointError`][] if it is damaged.

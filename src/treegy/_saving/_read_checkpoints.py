@@ -4,6 +4,7 @@ import contextlib
 
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
+from .._types import PyTree
 from .._warn import warn
 from ._layout import AnyPath, is_checkpoint, is_there
 from ._stored import DamagedCheckpoint, read, read_head
@@ -29,7 +30,7 @@ def entries_in(place: AnyPath) -> list[AnyPath]:
         return list(place.iterdir()) if place.is_dir() else []
 
 
-def read_checkpoint(directory: object, step: int) -> dict[str, object]:
+def read_checkpoint(directory: object, step: int) -> dict[str, PyTree]:
     """Return the document of a checkpoint; nothing is written.
 
     **Raises:** [`treegy.CheckpointError`][] if it isn't there, or is damaged.
@@ -42,7 +43,7 @@ def read_checkpoint(directory: object, step: int) -> dict[str, object]:
     return read(place, step)
 
 
-def newest_whole(directory: object) -> dict[str, object]:
+def newest_whole(directory: object) -> dict[str, PyTree]:
     """Return the document of the newest checkpoint that isn't damaged, or of the best where the best were kept.
 
     Warns of those that are passed over.
@@ -72,7 +73,7 @@ def _ranked(place: AnyPath) -> list[int]:
     return [step for step in steps if step not in values] + whole
 
 
-def _first_whole(place: AnyPath, steps: list[int]) -> dict[str, object]:
+def _first_whole(place: AnyPath, steps: list[int]) -> dict[str, PyTree]:
     failed: list[DamagedCheckpoint] = []
     for step in steps:
         try:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .._errors import CheckpointError
 from .._paths import is_local
+from .._types import PyTree
 from ._documents import Described, decoded, stored_arrays
 from ._layout import ARRAYS, DOCUMENT, AnyPath
 from ._sync import sync_directory, sync_file
@@ -126,7 +127,7 @@ def _read_content(place: AnyPath, step: int) -> _Content:
         return _Content(head, content["bytes"], shards, content["document"])
 
 
-def read(place: AnyPath, step: int) -> dict[str, object]:
+def read(place: AnyPath, step: int) -> dict[str, PyTree]:
     """Return the document of a checkpoint, with its arrays.
 
     **Raises:** as `read_head`.

@@ -51,7 +51,7 @@ def others(matrix: Array) -> Array:
 
 
 def log_sum_exp(values: Array, where: Array) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    r"""Return $\log \sum_j e^{v_{ij}}$ over the $j$ that `where` says, 0 where there are none; and whether there are."""
+    r"""Return $\log \sum_j e^{v_{ij}}$ over the $j$ of `where`, 0 where there are none; and whether there are."""
     some = jnp.any(where, axis=1)
     # Of no values at all it would be an infinity, with gradients that are NaN.
     among = jnp.where(where | ~some[:, None], values, -jnp.inf)

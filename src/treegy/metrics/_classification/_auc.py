@@ -216,7 +216,7 @@ def _gains(counts: Counts) -> tuple[Array, Array]:
 
 
 def _interpolated_precision(counts: Counts) -> Array:
-    """Return the integral over recall of (a + s p) / p, with p positive predictions, linearly between two thresholds."""
+    """Return the integral over recall of (a + s p) / p, of p positive predictions, linearly between two thresholds."""
     right = counts.true_positives
     chosen = right + counts.false_positives
     gained = right[:-1] - right[1:]

@@ -88,7 +88,7 @@ def _one_hot(y_true: Array, y_pred: Array) -> Array:
 
 
 def _largest(y_pred: Array) -> Array:
-    """As in Keras, all of equal ones, and none where there is nothing but zeros."""
+    """Return which predictions are the largest: as in Keras, all of equal ones, and none of nothing but zeros."""
     return (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
 
 
