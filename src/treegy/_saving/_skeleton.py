@@ -9,8 +9,9 @@ from .._describe import is_arraylike, path_name
 from .._errors import CheckpointError
 from .._types import AnyArray, KeyPath, PyTree
 
-Skeleton: TypeAlias = int | Mapping[str, object] | None
-"""The structure of a tree as JSON has it: the index of an array, what a container holds, or `None`."""
+Skeleton: TypeAlias = object
+"""The structure of a tree as JSON has it: the index of an array, what a container holds, or `None`. As it comes from a
+file, it may be anything else."""
 
 
 class _Unknown:
@@ -21,8 +22,8 @@ class _Unknown:
 UNKNOWN = _Unknown()
 """Stands in `like` for a subtree whose structure isn't known before loading."""
 
-ABSENT: Skeleton = {}
-"""Of a subtree that the saved tree doesn't have. Known by identity: nothing that was saved is this one."""
+ABSENT: Skeleton = object()
+"""Of a subtree that the saved tree doesn't have."""
 
 
 def skeleton_of(node: PyTree, path: KeyPath, leaves: list[tuple[KeyPath, AnyArray]]) -> Skeleton:
@@ -72,6 +73,8 @@ def indices(skeleton: Skeleton, name: str) -> set[int]:
         return set()
     if isinstance(skeleton, int):
         return {skeleton}
+    if not isinstance(skeleton, Mapping):
+        raise ValueError(f"the structure of {name}")
     kind = skeleton.get("node") or skeleton.get("leaf")
     if kind is not None:
         raise CheckpointError(

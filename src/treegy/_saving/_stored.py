@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ from .._errors import CheckpointError
 from .._paths import is_local
 from .._types import PyTree
 from ._documents import Described, decoded, stored_arrays
-from ._layout import ARRAYS, DOCUMENT, AnyPath
+from ._layout import ARRAYS, DOCUMENT, AnyFile, AnyPath
 from ._sync import sync_directory, sync_file
 
 # What says nothing about the checkpoint: another one would not be read either, or this one could be later.
@@ -159,7 +159,7 @@ class reading:
             raise DamagedCheckpoint(f"The checkpoint '{self._place}' is damaged: {what}") from error
 
 
-def _sync(file: IO[bytes], place: AnyPath) -> None:
+def _sync(file: AnyFile, place: AnyPath) -> None:
     if is_local(place):
         sync_file(file)
 
@@ -181,7 +181,7 @@ def _parts(array: jax.Array | np.ndarray) -> Iterator[tuple[list[list[int]], jax
 
 
 def _write_arrays(
-    arrays: Mapping[str, jax.Array | np.ndarray], file: IO[bytes]
+    arrays: Mapping[str, jax.Array | np.ndarray], file: AnyFile
 ) -> tuple[dict[str, list[dict[str, object]]], int]:
     """Write the bytes of arrays, and return where those of each are and how many there are in all."""
     described: dict[str, list[dict[str, object]]] = {}
@@ -213,7 +213,7 @@ def _read_arrays(path: AnyPath, content: _Content) -> dict[str, np.ndarray]:
         return {each.name: _read_array(file, each, content.shards[each.name]) for each in expected}
 
 
-def _read_array(file: IO[bytes], expected: Described, shards: Sequence[_Shard]) -> np.ndarray:
+def _read_array(file: AnyFile, expected: Described, shards: Sequence[_Shard]) -> np.ndarray:
     array: np.ndarray | None = None
     covered = 0
     for shard in shards:

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-from typing import IO
+
+from ._layout import AnyFile
 
 
-def sync_file(file: IO[bytes]) -> None:
+def sync_file(file: AnyFile) -> None:
     """Make sure that what was written survives a power failure."""
     file.flush()
     os.fsync(file.fileno())
