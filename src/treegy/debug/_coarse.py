@@ -58,6 +58,7 @@ def _share(predictions: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) 
 
 def _in_common(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
     """Count the pairs of a positive and a negative label that have the same value."""
+    # By value how many labels of each kind there are: their products are the pairs, which needn't be looked at.
     _, which = np.unique(values, return_inverse=True)
     which = which.reshape(-1)
     return float(np.bincount(which, positive.astype(float)) @ np.bincount(which, negative.astype(float)))

@@ -79,7 +79,7 @@ class _Name:
 
 def _marked(root: str, path: KeyPath, leaf: jax.Array) -> jax.Array:
     with jax.named_scope(f"{GRADIENT}{root}{path_name(path)}"):
-        return jnp.copy(leaf)
+        return jnp.copy(leaf)  # an operation that does nothing but carry the name, as `Place.mark` expects it
 
 
 def _named_optimizer(optimizer: optax.GradientTransformation | None) -> optax.GradientTransformationExtraArgs | None:

@@ -170,6 +170,7 @@ class Replay:
         outs = run(*values)
         if all(is_finite(out) for out in outs):
             return outs, [{} for _ in outs]
+        # On clean values it is finite: nothing begins in it, and what comes in is followed through it as a whole.
         if any(blames) and all(is_finite(out) for out in run(*only(values, blames, None))):
             return self._operation(run, values, blames, place)
         return inside(values, blames, place)
@@ -229,6 +230,7 @@ class Replay:
         before = sorted({o for b in blames for o in b}, key=lambda o: o.number)[:_MOST]
         repeatable = repeatable and bool(before)
         clean = bad
+        # What is bad with either of the two values is bad of itself, and not for how large what stands in is.
         for instead in (HARMLESS, SMALL) if repeatable else ():
             if any(np.any(b) for b in clean):
                 again = run(*only(values, blames, None, instead))

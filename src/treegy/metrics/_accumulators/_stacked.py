@@ -16,12 +16,14 @@ class Stacked(Accumulator):
     """
 
     each: Accumulator
+    """One whose arrays have an axis more, the first."""
 
     @staticmethod
     def of(each: Accumulator) -> Accumulator:
         """Return what `jax.vmap` gave; of what is made of other values, made of these, which metrics may share."""
         if not isinstance(each, ValueOf):
             return Stacked(each)
+        # The part is what is shared, so it is stacked inside.
         return ValueOf(Stacked(each.part), _of_each, of=each.function, options=each.options)
 
     def empty(self) -> "Stacked":

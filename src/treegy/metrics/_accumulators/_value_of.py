@@ -31,7 +31,7 @@ class ValueOf(Accumulator):
         """
         self.part = part
         self.function = function
-        self.options = tuple(sorted(options.items()))
+        self.options = tuple(sorted(options.items()))  # in whatever order they were written
 
     def empty(self) -> "ValueOf":
         return ValueOf(self.part.empty(), self.function, **dict(self.options))
