@@ -1,7 +1,9 @@
 """How values and places in a PyTree are spelled in errors, tables and warnings."""
 
 import difflib
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -11,6 +13,8 @@ import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, keystr
 
 from ._types import KeyPath, PyTree
+
+T = TypeVar("T")
 
 _SHORT = {
     "float": "f",
@@ -128,3 +132,21 @@ def leaf_name(value: object) -> str:
     if is_arraylike(value) and not isinstance(value, np.generic):
         return array_name(value)
     return describe(value)
+
+
+def differences(
+    expected: Mapping[str, T], found: Mapping[str, T], alike: Callable[[T, T], bool] = operator.eq
+) -> list[tuple[str, T | None, T | None]]:
+    """Return what two sets of named leaves don't have alike: the name, what was expected, and what was found.
+
+    Those that were expected come first, in their order. `None` stands for what isn't there.
+
+    **Arguments:**
+
+    - `expected`, `found`: the leaves, or what is known of them such as `array_name`, by their names.
+    - `alike`: whether two are the same.
+    """
+    differ: list[tuple[str, T | None, T | None]] = []
+    differ += [(n, a, found.get(n)) for n, a in expected.items() if n not in found or not alike(a, found[n])]
+    differ += [(n, None, a) for n, a in found.items() if n not in expected]
+    return differ

@@ -7,6 +7,9 @@ and not by whoever evaluates annotations (beartype, jaxtyping's import hook): to
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import jax
+import numpy as np
+
 # `jaxtyping.PyTree` says the same to readers, and is an unknown type to pyright's strict mode.
 PyTree: TypeAlias = Any
 """Any nest of containers and registered nodes, with arrays and other leaves in it."""
@@ -18,12 +21,13 @@ KeyPath: TypeAlias = tuple[Any, ...]
 """Where a leaf is in a PyTree, as `jax.tree_util` tells it."""
 Hint: TypeAlias = Any
 """An annotation, evaluated."""
+AnyArray: TypeAlias = jax.Array | np.ndarray | np.generic
+"""An array of JAX's, traced or not, or of NumPy's, or one of NumPy's numbers."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal, Protocol
 
-    import numpy as np
     from jax import Array
 
     Verbose: TypeAlias = Literal["auto", 0, 1, 2] | bool

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -24,7 +24,7 @@ WEIGHT = RNG.integers(0, 4, N).astype(np.float32)
 ONE_HOT = np.eye(CLASSES, dtype=np.float32)[LABELS]
 
 COUNTED: list[Any] = [
-    cls(average=average)
+    cls(average=cast(Any, average))
     for cls, averages in {
         tg.metrics.Precision: ("micro", "macro", "weighted", None),
         tg.metrics.Recall: ("micro", "macro", "weighted", None),
@@ -181,7 +181,7 @@ def test_whose_thresholds_are_looked_at():
 def test_jaccard_without_a_class_against_scikit_learn(average: str, ignored: int):
     kept, others = ignored != LABELS, [c for c in range(CLASSES) if c != ignored]
     right = sk.jaccard_score(LABELS[kept], PREDICTED[kept], labels=others, average=average)
-    found = tg.metrics.Jaccard(average=average, ignore_class=ignored)(LABELS, SCORES).compute()
+    found = tg.metrics.Jaccard(average=cast(Any, average), ignore_class=ignored)(LABELS, SCORES).compute()
     np.testing.assert_allclose(found, right, rtol=1e-5)
 
 

@@ -255,7 +255,7 @@ def test_specificity_is_the_recall_of_negatives():
         ("micro", sklearn.recall_score(y_true.ravel() == 0, y_pred.ravel() <= 0.5, sample_weight=np.repeat(weight, 3))),
         (None, sklearn.recall_score(y_true == 0, y_pred <= 0.5, sample_weight=weight, average=None)),
     ]:
-        got = figure(tg.metrics.Specificity(average=average), y_true, y_pred, weight)
+        got = figure(tg.metrics.Specificity(average=cast(Any, average)), y_true, y_pred, weight)
         np.testing.assert_allclose(got, expected, rtol=1e-6)
     several = figure(tg.metrics.Specificity(thresholds=[0.2, 0.5], average=None), y_true, y_pred, weight)
     assert several.shape == (2, 3)
@@ -398,7 +398,7 @@ def test_average_precision_over_classes(average: str | None):
     y_true[0] = 1  # scikit-learn warns where there are no positives
     expected = sklearn.average_precision_score(y_true, y_pred, average=average)
     np.testing.assert_allclose(
-        figure(tg.metrics.AveragePrecision(average=average), y_true, y_pred), expected, rtol=1e-6
+        figure(tg.metrics.AveragePrecision(average=cast(Any, average)), y_true, y_pred), expected, rtol=1e-6
     )
 
 
@@ -441,14 +441,14 @@ def calibration(confidence: Any, right: Any, weight: Any, num_bins: int, norm: s
 
 @pytest.mark.parametrize("num_bins, norm", [(15, "l1"), (4, "l1"), (4, "l2"), (4, "max"), (1, "l1")])
 def test_calibration_error(num_bins: int, norm: str):
-    metric, weight = tg.metrics.CalibrationError(num_bins=num_bins, norm=norm), weights()
+    metric, weight = tg.metrics.CalibrationError(num_bins=num_bins, norm=cast(Any, norm)), weights()
     y_true, y_pred = data("ties")
     expected = calibration(y_pred, y_true, np.broadcast_to(weight[:, None], y_true.shape), num_bins, norm)
     np.testing.assert_allclose(figure(metric, y_true, y_pred, weight), expected, rtol=1e-5)
     labels, scores = data("indices")
     expected = calibration(scores.max(-1), scores.argmax(-1) == labels, np.ones(8), num_bins, norm)
     np.testing.assert_allclose(figure(metric, labels, scores), expected, rtol=1e-5)
-    with_logits = tg.metrics.CalibrationError(num_bins=num_bins, norm=norm, from_logits=True)
+    with_logits = tg.metrics.CalibrationError(num_bins=num_bins, norm=cast(Any, norm), from_logits=True)
     np.testing.assert_allclose(figure(with_logits, labels, np.log(scores) + 3), expected, rtol=1e-5)
 
 
@@ -699,7 +699,7 @@ def test_figures_of_a_model(getkey: Any):
     "make, match",
     [
         (
-            lambda: tg.metrics.Precision(average="samples"),
+            lambda: tg.metrics.Precision(average=cast(Any, "samples")),
             "`average` is one of 'micro', .* and None, and got 'samples'",
         ),
         (
@@ -713,13 +713,16 @@ def test_figures_of_a_model(getkey: Any):
         (lambda: tg.metrics.TopKCategoricalAccuracy(k=0), "`k` is how many .* at least 1, and got 0"),
         (lambda: tg.metrics.SparseTopKCategoricalAccuracy(k=True), "`k` is how many .* and got True"),
         (lambda: tg.metrics.FBetaScore(beta=0.0), "`beta` is a positive number, and got 0.0"),
-        (lambda: tg.metrics.FBetaScore(average="binary"), "`average` is one of"),
+        (lambda: tg.metrics.FBetaScore(average=cast(Any, "binary")), "`average` is one of"),
         (
             lambda: tg.metrics.F1Score(threshold=2.0),
             "`threshold` is a number from 0 to 1, .* and got 2.0",
         ),
-        (lambda: tg.metrics.AUC(curve="roc"), "`curve` is one of 'ROC', 'PR' and 'PRGAIN', and got 'roc'"),
-        (lambda: tg.metrics.AUC(summation_method="mid"), "`summation_method` is one of 'interpolation'.* got 'mid'"),
+        (lambda: tg.metrics.AUC(curve=cast(Any, "roc")), "`curve` is one of 'ROC', 'PR' and 'PRGAIN', and got 'roc'"),
+        (
+            lambda: tg.metrics.AUC(summation_method=cast(Any, "mid")),
+            "`summation_method` is one of 'interpolation'.* got 'mid'",
+        ),
         (
             lambda: tg.metrics.AUC(num_thresholds=1),
             "`num_thresholds` is how many thresholds .* 2, and got 1",
@@ -739,15 +742,18 @@ def test_figures_of_a_model(getkey: Any):
             lambda: tg.metrics.SpecificityAtSensitivity(0.5, num_thresholds=0),
             "`num_thresholds` is how many .* at least 1, and got 0",
         ),
-        (lambda: tg.metrics.AveragePrecision(average="binary"), "`average` is one of"),
+        (lambda: tg.metrics.AveragePrecision(average=cast(Any, "binary")), "`average` is one of"),
         (lambda: tg.metrics.ConfusionMatrix(1), "`num_classes` is how many classes there are, at least 2, and got 1"),
-        (lambda: tg.metrics.ConfusionMatrix(normalize="rows"), "`normalize` is one of 'true', .* and got 'rows'"),
+        (
+            lambda: tg.metrics.ConfusionMatrix(normalize=cast(Any, "rows")),
+            "`normalize` is one of 'true', .* and got 'rows'",
+        ),
         (
             lambda: tg.metrics.BalancedAccuracy(3, threshold=0.5),
             "`threshold` is about two classes, and `num_classes` is 3",
         ),
         (
-            lambda: tg.metrics.CohenKappa(weights="cubic"),
+            lambda: tg.metrics.CohenKappa(weights=cast(Any, "cubic")),
             "`weights` is one of 'linear', 'quadratic' and None, .* 'cubic'",
         ),
         (lambda: tg.metrics.IoU(3, [0, 3]), r"`target_class_ids` is a list of classes from 0 to 2, .* got \(0, 3\)"),
@@ -766,7 +772,10 @@ def test_figures_of_a_model(getkey: Any):
             "`ignore_class` is a label, an integer, and got ",
         ),
         (lambda: tg.metrics.AUC(from_logits=cast(Any, "yes")), "`from_logits` is True or False, and got 'yes'"),
-        (lambda: tg.metrics.CalibrationError(norm="l3"), "`norm` is one of 'l1', 'l2' and 'max', and got 'l3'"),
+        (
+            lambda: tg.metrics.CalibrationError(norm=cast(Any, "l3")),
+            "`norm` is one of 'l1', 'l2' and 'max', and got 'l3'",
+        ),
     ],
 )
 def test_what_cannot_be_made(make: Any, match: str):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -10,23 +10,22 @@ import jax.numpy as jnp
 from jax.tree_util import DictKey, SequenceKey
 
 from .._describe import describe, is_arraylike
-
-Path = tuple[Any, ...]
+from .._types import KeyPath, PyTree
 
 
 class Layer(NamedTuple):
     """A module inside a module, or a function in one of its lists, tuples or dicts."""
 
-    path: Path
-    node: Any
+    path: KeyPath
+    node: PyTree
 
 
-def layers(module: Any) -> list[Layer]:
-    """The module itself and all layers in it, from the outside in."""
+def layers(module: PyTree) -> list[Layer]:
+    """Return the module itself and all layers in it, from the outside in."""
     return [Layer((), module), *_inside((), module)]
 
 
-def _inside(path: Path, node: Any) -> list[Layer]:
+def _inside(path: KeyPath, node: PyTree) -> list[Layer]:
     if not _is_tree(node):
         return []
     found: list[Layer] = []
@@ -38,15 +37,15 @@ def _inside(path: Path, node: Any) -> list[Layer]:
     return found
 
 
-def _is_tree(node: Any) -> bool:
+def _is_tree(node: PyTree) -> bool:
     return not jax.tree_util.all_leaves([node])
 
 
-def _next_module(node: Any) -> Callable[[Any], bool]:
+def _next_module(node: PyTree) -> Callable[[PyTree], bool]:
     return lambda n: n is not node and isinstance(n, eqx.Module)
 
 
-def _is_layer(path: Path, node: Any) -> bool:
+def _is_layer(path: KeyPath, node: PyTree) -> bool:
     if isinstance(node, eqx.nn.StateIndex):
         return False
     if isinstance(node, eqx.Module):
@@ -55,42 +54,43 @@ def _is_layer(path: Path, node: Any) -> bool:
     return _is_function(node) and isinstance(path[-1], SequenceKey | DictKey)
 
 
-def _is_function(node: Any) -> bool:
+def _is_function(node: object) -> bool:
     return callable(node) and not isinstance(node, type | eqx.Module) and not is_arraylike(node)
 
 
-# Calls a layer, given what is called and its arguments, and sees what happens. A static part of the module, and so
-# compared by `==`.
-Watcher = Callable[..., Any]
+Watcher: TypeAlias = Callable[..., PyTree]
+"""Calls a layer, given what is called and its arguments, and sees what happens. A static part of the module, and so
+compared by `==`."""
 
 
 class Seat:
     """Sees what one layer returns."""
 
     def __init__(self) -> None:
-        self._seen: list[list[Any]] = []
+        self._seen: list[list[PyTree]] = []
+        """For each call a cell with what was returned, empty where that isn't known."""
 
-    def __call__(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, fn: Callable[..., PyTree], *args: Any, **kwargs: Any) -> PyTree:
         result = fn(*args, **kwargs)
         self._see(result)
         return result
 
-    def _see(self, result: Any) -> None:
+    def _see(self, result: PyTree) -> None:
         try:
             if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State):
                 result = result[0]
-            cell: list[Any] = []
+            cell: list[PyTree] = []
             self._seen.append(cell)
             _follow(result, cell)
         except Exception:  # Never let observing break the model; a missing output only leaves a cell empty.
             pass
 
     def __str__(self) -> str:
-        """The outputs of all calls, each different one once."""
+        """Return the outputs of all calls, each different one once."""
         return " | ".join(dict.fromkeys(describe(value) for cell in self._seen for value in cell))
 
 
-def _follow(result: Any, cell: list[Any]) -> None:
+def _follow(result: PyTree, cell: list[PyTree]) -> None:
     """Put the shapes of `result` into `cell`, with the axes of every `vmap` around it.
 
     Inside `vmap` a value doesn't have the mapped axes. A function with a batching rule of its own is told of them, by
@@ -107,7 +107,7 @@ def _follow(result: Any, cell: list[Any]) -> None:
     # No decorator: what `beartype.claw` puts around a decorated function has no `def_vmap`.
     unchanged = jax.custom_batching.custom_vmap(lambda arrays: arrays)
 
-    def rule(axis_size: int, in_batched: Any, arrays: Any) -> tuple[Any, Any]:
+    def rule(axis_size: int, in_batched: list[PyTree], arrays: PyTree) -> tuple[PyTree, PyTree]:
         (batched,) = in_batched
         whole = jax.tree.map(lambda b, a: a if b else jnp.broadcast_to(a, (axis_size, *a.shape)), batched, arrays)
         try:
@@ -121,12 +121,15 @@ def _follow(result: Any, cell: list[Any]) -> None:
     unchanged(jax.tree.map(jax.lax.stop_gradient, arrays))
 
 
-def _axes(tree: Any) -> int:
+def _axes(tree: PyTree) -> int:
+    """Count the axes of all arrays."""
     return sum(len(leaf.shape) for leaf in jax.tree.leaves(tree) if is_arraylike(leaf))
 
 
-def observed(node: Any, watcher: Callable[[Path, Any], Watcher], fields: bool = False, path: Path = ()) -> Any:
-    """A module whose layers are called by watchers; an ordinary one in all other respects.
+def observed(
+    node: PyTree, watcher: Callable[[KeyPath, PyTree], Watcher], fields: bool = False, path: KeyPath = ()
+) -> PyTree:
+    """Return a module whose layers are called by watchers; an ordinary one in all other respects.
 
     Of the parts into which `eqx.partition` splits a module, each can be observed, and they combine again.
 
@@ -140,7 +143,7 @@ def observed(node: Any, watcher: Callable[[Path, Any], Watcher], fields: bool = 
     if not _is_tree(node):
         return node
 
-    def inside(relative: Path, child: Any) -> Any:
+    def inside(relative: KeyPath, child: PyTree) -> PyTree:
         # If the module's only leaf is a function, treat it as the module itself.
         field = fields and _is_function(child) and len(jax.tree.leaves(node)) > 1
         if field or _is_layer(relative, child):
@@ -161,8 +164,8 @@ def observed(node: Any, watcher: Callable[[Path, Any], Watcher], fields: bool = 
     return seen
 
 
-def _observed_function(fn: Callable[..., Any], watcher: Watcher) -> Callable[..., Any]:
-    def called(*args: Any, **kwargs: Any) -> Any:
+def _observed_function(fn: Callable[..., PyTree], watcher: Watcher) -> Callable[..., PyTree]:
+    def called(*args: Any, **kwargs: Any) -> PyTree:
         return watcher(fn, *args, **kwargs)
 
     return functools.update_wrapper(called, fn)
@@ -171,7 +174,7 @@ def _observed_function(fn: Callable[..., Any], watcher: Watcher) -> Callable[...
 _SEAT = "_treegy_seat"
 
 
-class _NoHook:
+class NoHook:
     """First among the bases, so that `__init_subclass__` of a user's class isn't told of ours."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -180,10 +183,10 @@ class _NoHook:
 
 # Once for each class: Equinox registers every class of modules with JAX, for good.
 @functools.cache
-def _observed_class(cls: Any) -> Any:
+def _observed_class(cls: type) -> type:
     original = cls.__call__
 
-    def called(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def called(self: PyTree, /, *args: Any, **kwargs: Any) -> PyTree:
         watcher = vars(self).get(_SEAT)
         if watcher is None:
             return original(self, *args, **kwargs)
@@ -197,8 +200,8 @@ def _observed_class(cls: Any) -> Any:
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
-        "__annotations__": {_SEAT: Any},
+        "__annotations__": {_SEAT: object},
         _SEAT: eqx.field(static=True, init=False, default=None),
         "__call__": called,
     }
-    return type(cls)(cls.__name__, (_NoHook, cls), namespace)
+    return type(cls)(cls.__name__, (NoHook, cls), namespace)

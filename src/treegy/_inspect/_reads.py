@@ -1,6 +1,6 @@
 """What the module, the losses and the metrics of a model read, found from shapes."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 
@@ -35,7 +35,7 @@ class Injection(NamedTuple):
 
 
 def injections(model: ModelLike, states: States, x: PyTree, y: PyTree, notes: list[str]) -> list[Injection]:
-    """What the module, the losses and the metrics read."""
+    """Return what the module, the losses and the metrics read."""
     if x is None:
         return [_asked(term) for term in _terms(model)]
     found: list[Injection] = []
@@ -63,11 +63,12 @@ def injections(model: ModelLike, states: States, x: PyTree, y: PyTree, notes: li
 
 
 def _terms(model: ModelLike) -> list[Term]:
+    """Return the losses and metrics of a model."""
     losses, metrics = named_terms(model.loss, model.metrics)
     return [*losses, *metrics]
 
 
-def _of_module(module: Any, x: PyTree, provided: dict[str, Any]) -> Injection:
+def _of_module(module: PyTree, x: PyTree, provided: dict[str, PyTree]) -> Injection:
     name = type_name(module)
     try:
         inputs, wanted = inputs_of(module, x, "state" in provided), request(module)
@@ -80,7 +81,7 @@ def _of_module(module: Any, x: PyTree, provided: dict[str, Any]) -> Injection:
     return Injection("module", name, found)
 
 
-def _of_term(term: Term, available: dict[str, Any]) -> Injection:
+def _of_term(term: Term, available: dict[str, PyTree]) -> Injection:
     try:
         values = read(term, Context(available, 1)).arguments
     except InjectionError as e:
@@ -90,30 +91,30 @@ def _of_term(term: Term, available: dict[str, Any]) -> Injection:
 
 
 def _asked(term: Term) -> Injection:
-    """What a term asks for, where no values are known."""
+    """Return what a term asks for, where no values are known."""
     wanted = term.asking.request
     return Injection(term.kind, term.name, {_place(term, n): "" for n in wanted.names if n in INJECTED})
 
 
 def _place(term: Term, name: str) -> str:
-    """A value as it would be spelled after `on=` and `tg.At`: `y_pred['logits']`."""
+    """Return a value as it would be spelled after `on=` and `tg.At`: `y_pred['logits']`."""
     path = [key for n, place in term.on if n == name for key in place.path]
     inner = term.asking.places.get(name)
     return name + "".join(f"[{key!r}]" for key in [*path, *(inner.path if inner is not None else ())])
 
 
-def _described(name: str, value: Any) -> str:
+def _described(name: str, value: PyTree) -> str:
     return "" if name in _WITHOUT_SHAPE else describe(value)
 
 
-def type_name(node: Any) -> str:
-    """What a layer is called: its class, or the function that it is."""
+def type_name(node: object) -> str:
+    """Return what a layer is called: its class, or the function that it is."""
     if isinstance(node, eqx.Module) or not callable(node):
         return type(node).__name__
     return function_name(node)
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error in one line."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

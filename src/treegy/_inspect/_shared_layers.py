@@ -1,16 +1,15 @@
 """Arrays that a module holds in several places."""
 
-from typing import Any
-
 import jax
 
 from .._describe import is_arraylike, path_name
 from .._steps._assembly import partitioned
+from .._types import PyTree
 from .._warn import warn
 
 
-def shared(net_params: Any) -> list[str]:
-    """Where trained parameters are one and the same array: "`.b` is `.a`" for each after the first."""
+def shared(net_params: PyTree) -> list[str]:
+    """Return where trained parameters are one and the same array: "`.b` is `.a`" for each after the first."""
     first: dict[int, str] = {}
     found: list[str] = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(net_params):
@@ -19,7 +18,7 @@ def shared(net_params: Any) -> list[str]:
     return found
 
 
-def warn_of_shared(module: Any, trainable: Any) -> None:
+def warn_of_shared(module: PyTree, trainable: PyTree) -> None:
     """Warn of a layer in two places before training makes two of it."""
     pairs = shared(partitioned(module, trainable)[0])
     if pairs:

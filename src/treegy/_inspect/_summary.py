@@ -4,7 +4,7 @@ import math
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,8 +19,8 @@ from .._steps._dispatch import is_default
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._states import States
-from .._types import PyTree
-from ._layers import Path, Seat, layers, observed
+from .._types import AnyArray, KeyPath, PyTree
+from ._layers import Seat, layers, observed
 from ._reads import Injection, first_line, injections, type_name
 from ._shared_layers import shared
 from ._summary_tables import Entry, injection_table, layer_table, size_text
@@ -74,7 +74,7 @@ class Summary:
 
 
 def summarize(model: ModelLike, x: PyTree, y: PyTree, depth: int) -> Summary:
-    """The summary of a model on a batch. Nothing is computed or compiled.
+    """Return the summary of a model on a batch. Nothing is computed or compiled.
 
     **Arguments:**
 
@@ -97,7 +97,7 @@ def summarize(model: ModelLike, x: PyTree, y: PyTree, depth: int) -> Summary:
 
 
 def summary_step(model: ModelLike, *, x: PyTree, states: States) -> list[Entry]:
-    """The rows for all layers, from the outside in; those too deep are left out later.
+    """Return the rows for all layers, from the outside in; those too deep are left out later.
 
     A model without a module has one for each of the topmost parts of `states.net_params`.
     """
@@ -114,7 +114,8 @@ def summary_step(model: ModelLike, *, x: PyTree, states: States) -> list[Entry]:
     return rows
 
 
-def _parts(net_params: Any) -> list[Entry]:
+def _parts(net_params: PyTree) -> list[Entry]:
+    """Return the rows of a model that has no module: its parameters, and the topmost parts of these."""
     if net_params is None:
         return []
     top = jax.tree_util.tree_flatten_with_path(net_params, is_leaf=lambda n: n is not net_params)[0]
@@ -130,13 +131,15 @@ def _parts(net_params: Any) -> list[Entry]:
 
 
 class _Leaf(NamedTuple):
-    path: Path
-    value: Any
+    """An array of a model."""
+
+    path: KeyPath
+    value: AnyArray | jax.ShapeDtypeStruct
     trainable: bool
 
 
 def _leaves(model: ModelLike, states: States) -> list[_Leaf]:
-    """All arrays of the module and of its `eqx.nn.State`, whose entries are where their index is."""
+    """Return all arrays of the module and of its `eqx.nn.State`, whose entries are where their index is."""
     found: list[_Leaf] = []
     for name in ("net_params", "net_states"):
         for path, leaf in jax.tree_util.tree_flatten_with_path(states.get(name))[0]:
@@ -158,12 +161,12 @@ def _leaves(model: ModelLike, states: States) -> list[_Leaf]:
     return found
 
 
-def _is_inexact(leaf: Any) -> bool:
+def _is_inexact(leaf: AnyArray | jax.ShapeDtypeStruct) -> bool:
     return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
-def _count(values: Iterable[Any]) -> tuple[int, int]:
-    """How many numbers there are, and how many bytes; of an array that occurs twice, once."""
+def _count(values: Iterable[PyTree]) -> tuple[int, int]:
+    """Return how many numbers there are, and how many bytes; of an array that occurs twice, once."""
     once = {id(value): value for value in values if is_arraylike(value)}.values()
     counts = [math.prod(value.shape) for value in once]
     return sum(counts), sum(n * value.dtype.itemsize for n, value in zip(counts, once, strict=True))
@@ -190,7 +193,8 @@ def _down_to(depth: int, rows: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(row for row in rows if level(row.path) <= depth)
 
 
-def _checked(rows: list[Any]) -> list[Entry]:
+def _checked(rows: list[PyTree]) -> list[Entry]:
+    """Return the rows that a step has returned, or raise."""
     entries: list[Entry] = []
     for i, row in enumerate(rows):
         if not isinstance(row, tuple | list) or not 1 <= len(row) <= len(Entry._fields):
@@ -202,15 +206,15 @@ def _checked(rows: list[Any]) -> list[Entry]:
     return entries
 
 
-def _outputs(model: ModelLike, states: States, x: PyTree) -> dict[Path, str]:
-    """What the layers return when the model predicts for `x`."""
+def _outputs(model: ModelLike, states: States, x: PyTree) -> dict[KeyPath, str]:
+    """Return what the layers return when the model predicts for `x`."""
 
-    def run(states: States, x: PyTree) -> Any:
+    def run(states: States, x: PyTree) -> PyTree:
         return model.call_pred_step(x=x, states=states, initializing=False, training=False)[0]
 
-    seats: dict[Path, Seat] = {}
+    seats: dict[KeyPath, Seat] = {}
 
-    def seat(path: Path, node: Any) -> Seat:
+    def seat(path: KeyPath, node: PyTree) -> Seat:
         return seats.setdefault(path, Seat())
 
     parts = {n: observed(states[n], seat) for n in ("net_params", "net_states") if n in states}
@@ -228,8 +232,8 @@ def _outputs(model: ModelLike, states: States, x: PyTree) -> dict[Path, str]:
     return found
 
 
-def _shapes(value: Any, name: str) -> Any:
-    """The shapes of data, with the dtypes that jax gives it."""
+def _shapes(value: PyTree, name: str) -> PyTree:
+    """Return the shapes of data, with the dtypes that jax gives it."""
     known, rest = eqx.partition(value, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct | jax.Array))
     if not jax.tree.leaves(known):
         known = as_arrays(value, name)
@@ -238,12 +242,12 @@ def _shapes(value: Any, name: str) -> Any:
     return jax.tree.map(_shape, known)
 
 
-def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+def _shape(leaf: AnyArray | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True))
 
 
 def _states(model: ModelLike, x: PyTree, y: PyTree, notes: list[str]) -> States:
-    """The states of a model; of a new one, those that its steps would make for such a batch."""
+    """Return the states of a model; of a new one, those that its steps would make for such a batch."""
     abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(model))
     if model.initialized and not abstract:
         return model.states
@@ -263,7 +267,8 @@ def _states(model: ModelLike, x: PyTree, y: PyTree, notes: list[str]) -> States:
     return states.update(**{n: v for n, v in own.items() if _alike(v, states.get(n))})
 
 
-def _alike(a: Any, b: Any) -> bool:
+def _alike(a: PyTree, b: PyTree) -> bool:
+    """Whether two trees have the same structure, and arrays of the same shapes and dtypes."""
     (leaves_a, tree_a), (leaves_b, tree_b) = jax.tree.flatten(a), jax.tree.flatten(b)
     return tree_a == tree_b and all(
         (p.shape, p.dtype) == (q.shape, q.dtype)

@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 
 
 def layer_table(rows: Sequence[Entry]) -> Table:
+    """Return the table of layers."""
     # Columns that nothing stands in are left out: a terminal is narrow.
     cells = [
         (
@@ -42,6 +43,7 @@ def layer_table(rows: Sequence[Entry]) -> Table:
 
 
 def injection_table(read: Sequence[Injection]) -> Table:
+    """Return the table of what the module, the losses and the metrics read."""
     rows = [
         (i.kind, i.name, i.error or ", ".join(n + NO_BREAK + v if v else n for n, v in i.reads.items())) for i in read
     ]
@@ -49,7 +51,7 @@ def injection_table(read: Sequence[Injection]) -> Table:
 
 
 def size_text(n: int) -> str:
-    """A number of bytes with three digits or so: `1.5 MB`."""
+    """Return a number of bytes with three digits or so: `1.5 MB`."""
     units = ("B", "KB", "MB", "GB", "TB", "PB")
     power = 0
     # As long as it would be shown with more than three digits before the point.

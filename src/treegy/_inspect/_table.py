@@ -23,7 +23,7 @@ class Table(NamedTuple):
 
 
 def as_text(tables: Sequence[Table], notes: Sequence[str], width: int) -> str:
-    """The tables one under the other, and the notes. Cells too long for `width` are wrapped."""
+    """Return the tables one under the other, and the notes. Cells too long for `width` are wrapped."""
     # Rich takes a while to import, and is needed for this alone.
     from rich.box import Box
     from rich.console import Console
@@ -55,7 +55,7 @@ def _widest(table: Table, column: Column) -> int:
 
 
 def as_html(tables: Sequence[Table], notes: Sequence[str]) -> str:
-    """The same as HTML."""
+    """Return the same as HTML."""
     parts = [_html_table(table) for table in tables]
     parts += [f"<p>Note: {html.escape(note)}</p>" for note in notes]
     return "<div>" + "".join(parts) + "</div>"

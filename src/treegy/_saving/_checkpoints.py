@@ -11,21 +11,23 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import jax
+import numpy as np
 
 from .._describe import array_name, is_arraylike, path_name
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
 from .._placement import placed_like
+from .._types import AnyArray, KeyPath, PyTree
+from ._differences import told_differences
 from ._documents import encoded
-from ._layout import ARRAYS, DOCUMENT, is_there
+from ._layout import ARRAYS, DOCUMENT, AnyPath, is_there
 from ._lock import Lock
-from ._manifest import listed
 from ._read_checkpoints import entries_in, explained, read_checkpoint, steps_in
 from ._saved import holds_saved
-from ._stored import DamagedCheckpoint, read_head, write
+from ._stored import DamagedCheckpoint, Head, read_head, write
 from ._sync import sync_directory
 
 _LOCK = ".lock"
@@ -35,7 +37,13 @@ _UNFINISHED = re.compile(r"\.(writing|removing)-[0-9]+-[0-9a-f]{16}", re.ASCII)
 class Checkpoints:
     """The checkpoints in a directory. No other process can write there in the meantime."""
 
-    def __init__(self, directory: Any, keep: int | None = None, best: str | None = None, kind: str | None = None):
+    def __init__(
+        self,
+        directory: object,
+        keep: int | None = None,
+        best: str | None = None,
+        kind: str | None = None,
+    ):
         """**Arguments:**
 
         - `directory`: where they are; it is made where it doesn't exist.
@@ -46,12 +54,12 @@ class Checkpoints:
         **Raises:** [`treegy.CheckpointError`][] for a directory that can't be written into, that another process writes
         into, or that holds something else.
         """
-        self.directory = anywhere("directory", directory)
+        self.directory: AnyPath = anywhere("directory", directory)
         self._keep, self._best = keep, best
         self._lock: Lock | None = None
         with explained(self.directory, "can't be written into"):
             self.directory.mkdir(parents=True, exist_ok=True)
-            if is_local(self.directory):
+            if isinstance(self.directory, Path):
                 self._lock = Lock(self.directory / _LOCK)
         try:
             if is_local(self.directory) and holds_saved(self.directory):
@@ -84,7 +92,7 @@ class Checkpoints:
         """Discard checkpoints after `step` at the next save: they are damaged, or of another run."""
         self._since = step
 
-    def save(self, step: int, document: Mapping[str, Any], value: float | None = None) -> None:
+    def save(self, step: int, document: Mapping[str, object], value: float | None = None) -> None:
         """Begin to write a checkpoint, unless there is one of that step.
 
         **Arguments:**
@@ -107,7 +115,7 @@ class Checkpoints:
                     f"'{place}' is in the way of the checkpoint of step {step}: treegy hasn't written it, and doesn't "
                     "remove it. Move it, or give another directory."
                 )
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, jax.Array | np.ndarray] = {}
         text = encoded(document, arrays)
         for name, array in arrays.items():
             if isinstance(array, jax.Array):
@@ -116,8 +124,8 @@ class Checkpoints:
                 arrays[name] = array.copy()  # somebody may change it before it is written
         self._there[step] = value
         superfluous = self._superfluous()
-        best = None if value is None else self._best
-        head = {"kind": document.get("format"), "step": step, "value": value, "best": best}
+        kind = document.get("format")
+        head = Head(kind if isinstance(kind, str) else None, step, value, None if value is None else self._best)
 
         def work() -> None:
             try:
@@ -133,7 +141,7 @@ class Checkpoints:
         self._thread.start()
 
     def _superfluous(self) -> list[int]:
-        """The steps that are one too many, the one that is being written among them."""
+        """Return the steps that are one too many, the one that is being written among them."""
         if self._keep is None:
             return []
         if self._best is None:
@@ -141,7 +149,9 @@ class Checkpoints:
         ranked = sorted(self.values.items(), key=lambda item: item[1] if self._best == "min" else -item[1])
         return [step for step, _ in ranked[self._keep :]]
 
-    def _write(self, place: Any, head: Mapping[str, Any], document: Any, arrays: Mapping[str, Any]) -> None:
+    def _write(
+        self, place: AnyPath, head: Head, document: object, arrays: Mapping[str, jax.Array | np.ndarray]
+    ) -> None:
         if not is_local(place):
             # Stores have neither directories nor names that change: there, the document makes it a whole one.
             place.mkdir(parents=True, exist_ok=True)
@@ -169,8 +179,8 @@ class Checkpoints:
                 _remove(self.directory, step)
                 del self._there[step]
 
-    def load(self, step: int) -> dict[str, Any]:
-        """The document of a checkpoint.
+    def load(self, step: int) -> dict[str, PyTree]:
+        """Return the document of a checkpoint.
 
         **Raises:** [`treegy.CheckpointError`][] if it is damaged.
         """
@@ -200,17 +210,17 @@ class Checkpoints:
         steps = steps_in(self.directory)
         if is_local(self.directory):
             # What lies behind a link is somebody else's to remove.
-            steps = [step for step in steps if not (self.directory / str(step)).is_symlink()]
+            steps = [step for step in steps if not os.path.islink(self.directory / str(step))]
         self._there: dict[int, float | None] = dict.fromkeys(steps)
         for step in self._there if self._best is not None else ():
             with contextlib.suppress(CheckpointError):
-                self._there[step] = read_head(self.directory / str(step), step)["value"]
+                self._there[step] = read_head(self.directory / str(step), step).value
 
     def _check_kind(self, kind: str | None) -> None:
         if kind is None or not self._there:
             return
         with contextlib.suppress(DamagedCheckpoint):
-            found = read_head(self.directory / str(self.steps[-1]), self.steps[-1]).get("kind")
+            found = read_head(self.directory / str(self.steps[-1]), self.steps[-1]).kind
             if found != kind:
                 raise CheckpointError(
                     f"'{self.directory}' holds checkpoints of another kind ({found!r:.50}, and here these would be "
@@ -222,7 +232,7 @@ class Checkpoints:
             self._lock.release()
 
 
-def _remove(directory: Any, step: int) -> None:
+def _remove(directory: AnyPath, step: int) -> None:
     """Remove a checkpoint. What else somebody has put into its directory stays."""
     place = directory / str(step)
     if is_local(place) and {p.name for p in place.iterdir()} <= {DOCUMENT, ARRAYS}:
@@ -233,7 +243,7 @@ def _remove(directory: Any, step: int) -> None:
     _remove_files(place)
 
 
-def _remove_files(place: Any) -> None:
+def _remove_files(place: AnyPath) -> None:
     for name in (DOCUMENT, ARRAYS):
         file = place / name
         if is_there(file):
@@ -242,36 +252,32 @@ def _remove_files(place: Any) -> None:
         place.rmdir()
 
 
-def _clean(directory: Any) -> None:
+def _clean(directory: AnyPath) -> None:
     """Remove what processes have left that were killed while they wrote or removed a checkpoint."""
     for place in entries_in(directory):
         if _UNFINISHED.fullmatch(place.name) and place.is_dir():
             _remove_files(place)
 
 
-def named_arrays(tree: Any) -> dict[str, Any]:
-    """The arrays of a PyTree by their paths."""
+def named_arrays(tree: PyTree) -> dict[str, AnyArray]:
+    """Return the arrays of a PyTree by their paths."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {path_name(path): leaf for path, leaf in leaves if is_arraylike(leaf)}
 
 
-def with_named_arrays(tree: Any, arrays: Mapping[str, Any], what: str) -> Any:
-    """`tree` with other arrays, by their paths.
+def with_named_arrays(tree: PyTree, arrays: Mapping[str, AnyArray], what: str) -> PyTree:
+    """Return `tree` with other arrays, by their paths.
 
     **Raises:** [`treegy.CheckpointError`][] if they aren't of the same paths, shapes and dtypes.
     """
-    here = named_arrays(tree)
-    lines = [f"only here: {n}: {array_name(a)}" for n, a in here.items() if n not in arrays]
-    lines += [f"only in the checkpoint: {n}: {array_name(a)}" for n, a in arrays.items() if n not in here]
-    lines += [
-        f"{n}: {array_name(a)} here, {array_name(arrays[n])} in the checkpoint"
-        for n, a in here.items()
-        if n in arrays and (a.shape != arrays[n].shape or a.dtype != arrays[n].dtype)
-    ]
-    if lines:
-        raise CheckpointError(f"{what} belongs to another model:\n{listed(lines)}")
+    # Some may be shapes alone, as those of optimizer states are before there are any.
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    here = {path_name(path): array_name(leaf) for path, leaf in leaves if is_arraylike(leaf)}
+    differences = told_differences(here, {name: array_name(array) for name, array in arrays.items()}, "checkpoint")
+    if differences:
+        raise CheckpointError(f"{what} belongs to another model:\n{differences}")
 
-    def put(path: Any, leaf: Any) -> Any:
+    def put(path: KeyPath, leaf: PyTree) -> PyTree:
         if not is_arraylike(leaf):
             return leaf
         return placed_like(leaf, arrays[path_name(path)])

@@ -4,7 +4,7 @@ They come back as what they were: NumPy's arrays and numbers with their dtypes, 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 
 from .._describe import is_key
 from .._errors import CheckpointError
+from .._types import AnyArray
 
 MODEL, RUN = "treegy model", "treegy run"
 VERSIONS = {MODEL: 1, RUN: 3}
@@ -20,12 +21,26 @@ VERSIONS = {MODEL: 1, RUN: 3}
 _ARRAY, _TUPLE, _PAIRS = "@array", "@tuple", "@dict"
 
 
-def checked(document: Any, where: str, *formats: str) -> Any:
-    """`document`, if it is of one of these formats.
+class Described(NamedTuple):
+    """What a document says of an array that is stored elsewhere."""
+
+    name: str
+    """The one under which it is stored."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    kind: str
+    """`jax`, `numpy`, or `number` for one of NumPy's numbers."""
+    key: str | None
+    """The implementation of a typed PRNG key, whose key data is what is stored."""
+
+
+def checked(document: object, where: str, *formats: str) -> Mapping[str, object]:
+    """Return `document`, if it is of one of these formats.
 
     **Raises:** [`treegy.CheckpointError`][] that says who wrote it.
     """
-    found, version = (document.get(n) if isinstance(document, Mapping) else None for n in ("format", "version"))
+    fields: Mapping[str, object] = document if isinstance(document, Mapping) else {}
+    found, version = fields.get("format"), fields.get("version")
     if not isinstance(found, str) or found not in formats or type(version) is not int:
         raise CheckpointError(f"{where} holds checkpoints that treegy has not written, or not for this: {found!r:.50}.")
     if version != VERSIONS[found]:
@@ -34,30 +49,28 @@ def checked(document: Any, where: str, *formats: str) -> Any:
             f"{where} holds a {found!r} of version {version}, and this treegy reads version {VERSIONS[found]}. It was "
             f"written by {who}."
         )
-    return document
+    return fields
 
 
-def states_in(document: Any, where: str, name: str = "states") -> dict[str, Any]:
-    """The arrays of a model in a document, by their paths; none where there is `None`.
+def states_in(document: Mapping[str, object], where: str, name: str = "states") -> dict[str, AnyArray]:
+    """Return the arrays of a model in a document, by their paths; none where there is `None`.
 
     **Raises:** [`treegy.CheckpointError`][] if that isn't what treegy writes.
     """
-    found: Any = document.get(name)
+    found = document.get(name)
     if found is None and name != "states":
         return {}
-    if not isinstance(found, dict) or not all(
-        isinstance(v, jax.Array | np.ndarray | np.generic) for v in found.values()
-    ):
+    if not isinstance(found, dict) or not all(isinstance(v, AnyArray) for v in found.values()):
         raise CheckpointError(f"{where} holds a checkpoint whose {name!r} are not what treegy writes.")
     return found
 
 
-def encoded(value: Any, arrays: dict[str, Any], name: str = "") -> Any:
-    """A document for JSON: its arrays are put into `arrays`, and a description of each in its place.
+def encoded(value: object, arrays: dict[str, jax.Array | np.ndarray], name: str = "") -> object:
+    """Return a document for JSON: its arrays are put into `arrays`, and a description of each in its place.
 
     **Raises:** [`treegy.CheckpointError`][] for what would not come back as what it is.
     """
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
+    if isinstance(value, AnyArray):
         return _described(value, arrays, name)
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -79,18 +92,19 @@ def encoded(value: Any, arrays: dict[str, Any], name: str = "") -> Any:
     )
 
 
-def _described(value: Any, arrays: dict[str, Any], name: str) -> dict[str, Any]:
-    key = isinstance(value, jax.Array) and is_key(value)
-    stored: Any = jax.random.key_data(value) if key else value
+def _described(value: AnyArray, arrays: dict[str, jax.Array | np.ndarray], name: str) -> dict[str, object]:
+    key, stored = None, value
+    if isinstance(value, jax.Array) and is_key(value):
+        key, stored = str(jax.random.key_impl(value)), jax.random.key_data(value)
     kind = "jax" if isinstance(value, jax.Array) else "numpy" if isinstance(value, np.ndarray) else "number"
     check_is_numbers(name, stored)
     index = str(len(arrays))
-    arrays[index] = np.asarray(stored) if kind == "number" else stored
-    meta = {_ARRAY: index, "shape": list(stored.shape), "dtype": str(stored.dtype), "kind": kind}
-    return {**meta, "key": str(jax.random.key_impl(value))} if key else meta
+    arrays[index] = np.asarray(stored) if isinstance(stored, np.generic) else stored
+    meta: dict[str, object] = {_ARRAY: index, "shape": list(stored.shape), "dtype": str(stored.dtype), "kind": kind}
+    return meta if key is None else {**meta, "key": key}
 
 
-def check_is_numbers(name: str, array: Any) -> None:
+def check_is_numbers(name: str, array: AnyArray) -> None:
     """**Raises:** [`treegy.CheckpointError`][] for an array that this process can't write, or that holds no numbers."""
     if isinstance(array, jax.Array) and not array.is_fully_addressable:
         raise CheckpointError(f"`{name}` can't be written into a checkpoint: it is spread over several processes.")
@@ -101,22 +115,26 @@ def check_is_numbers(name: str, array: Any) -> None:
         )
 
 
-def stored_arrays(document: Any) -> dict[str, Any]:
-    """What `encoded` says about each of the arrays that it has put aside."""
+def stored_arrays(document: object) -> list[Described]:
+    """Return what `encoded` says about each of the arrays that it has put aside."""
     if isinstance(document, list):
-        return {name: meta for item in document for name, meta in stored_arrays(item).items()}
+        return [described for item in document for described in stored_arrays(item)]
     if not isinstance(document, dict):
-        return {}
-    return {document[_ARRAY]: document} if _ARRAY in document else stored_arrays(list(document.values()))
+        return []
+    return [_as_described(document)] if _ARRAY in document else stored_arrays(list(document.values()))
 
 
-def array_dtype(meta: Mapping[str, Any]) -> Any:
-    """The dtype of an array that `encoded` has put aside."""
-    return jnp.dtype(meta["dtype"])
+def _as_described(meta: Mapping[str, object]) -> Described:
+    match meta:
+        case {"@array": str(name), "shape": list(shape), "dtype": str(dtype), "kind": str(kind)}:
+            key = meta.get("key")
+            return Described(name, tuple(shape), jnp.dtype(dtype), kind, None if key is None else str(key))
+        case _:
+            raise ValueError("an array is described otherwise than treegy does")
 
 
-def decoded(value: Any, arrays: Mapping[str, Any]) -> Any:
-    """The document, of what `encoded` made of it.
+def decoded(value: object, arrays: Mapping[str, np.ndarray]) -> object:
+    """Return the document, of what `encoded` made of it.
 
     **Raises:** [`treegy.CheckpointError`][] for arrays that JAX doesn't have as it is set up.
     """
@@ -125,19 +143,21 @@ def decoded(value: Any, arrays: Mapping[str, Any]) -> Any:
     if not isinstance(value, dict):
         return value
     if _ARRAY in value:
-        return _array(value, arrays[value[_ARRAY]])
+        described = _as_described(value)
+        return _array(described, arrays[described.name])
     if _TUPLE in value:
-        return tuple(decoded(value[_TUPLE], arrays))
+        return tuple(decoded(item, arrays) for item in value[_TUPLE])
     if _PAIRS in value:
         return {decoded(key, arrays): decoded(v, arrays) for key, v in value[_PAIRS]}
     return {key: decoded(v, arrays) for key, v in value.items()}
 
 
-def _array(meta: Mapping[str, Any], array: Any) -> Any:
-    if meta["kind"] == "numpy":
+def _array(described: Described, array: np.ndarray) -> AnyArray:
+    if described.kind == "numpy":
         return array
-    if meta["kind"] == "number":
+    if described.kind == "number":
         return array[()]
     if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
         raise CheckpointError(f"it holds arrays of {array.dtype}, which JAX only has when `jax_enable_x64` is on.")
-    return jax.random.wrap_key_data(jnp.array(array), impl=meta["key"]) if "key" in meta else jnp.array(array)
+    there = jnp.array(array)
+    return there if described.key is None else jax.random.wrap_key_data(there, impl=described.key)

@@ -3,17 +3,17 @@
 import dataclasses
 import hashlib
 import math
-from typing import Any, BinaryIO
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._describe import dtype_name, path_name
+from .._describe import array_name, is_key, path_name
 from .._errors import CheckpointError
 from .._placement import placed_like
-
-ABSENT = object()
+from .._types import AnyArray, KeyPath
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,20 +43,9 @@ class Leaf:
     def stored_shape(self) -> tuple[int, ...]:
         return self.shape if self.key_shape is None else self.key_shape
 
-    def describe(self) -> str:
-        return f"{dtype_name(self.dtype)}[{','.join(map(str, self.shape))}]"
 
-
-def is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
-
-
-def is_key_array(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def stored_dtype(name: str) -> np.dtype[Any]:
-    """The dtype of that name, if it is one of numbers or booleans that JAX and NumPy both know."""
+def stored_dtype(name: str) -> np.dtype[np.generic]:
+    """Return the dtype of that name, if it is one of numbers or booleans that JAX and NumPy both know."""
     dtype = jnp.dtype(name)
     plain = jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
     extended = dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, dtype.itemsize)
@@ -65,24 +54,27 @@ def stored_dtype(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def with_names(leaves: list[tuple[Any, Any]]) -> list[tuple[str, Any]]:
-    """Key paths as text, told apart where a PyTree node of someone's own gives two children the same key."""
+def names_of(paths: Sequence[KeyPath]) -> list[str]:
+    """Return paths as text, told apart where a PyTree node of someone's own gives two children the same key."""
     seen: dict[str, int] = {}
-    named: list[tuple[str, Any]] = []
-    for path, leaf in leaves:
+    names: list[str] = []
+    for path in paths:
         name = path_name(path)
         seen[name] = seen.get(name, 0) + 1
-        named.append((name if seen[name] == 1 else f"{name} ({seen[name]})", leaf))
-    return named
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names
 
 
-def write_leaves(leaves: list[tuple[str, Any]], file: BinaryIO) -> list[Leaf]:
+def write_leaves(leaves: Mapping[str, AnyArray], file: IO[bytes]) -> list[Leaf]:
+    """Write the bytes of arrays one after the other, and return what the manifest says of each."""
     written: list[Leaf] = []
-    for name, leaf in leaves:
+    for name, leaf in leaves.items():
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             raise CheckpointError(f"`{name}` can't be saved: it is spread over several processes.")
-        is_key = is_key_array(leaf)
-        array = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+        key_impl, stored = None, leaf
+        if isinstance(leaf, jax.Array) and is_key(leaf):
+            key_impl, stored = str(jax.random.key_impl(leaf)), jax.random.key_data(leaf)
+        array = np.asarray(stored)
         try:
             stored_dtype(array.dtype.name)
         except TypeError:
@@ -94,38 +86,45 @@ def write_leaves(leaves: list[tuple[str, Any]], file: BinaryIO) -> list[Leaf]:
             Leaf(
                 path=name,
                 shape=tuple(leaf.shape),
-                dtype=str(leaf.dtype) if is_key else array.dtype.name,
+                dtype=array.dtype.name if key_impl is None else str(leaf.dtype),
                 offset=file.tell(),
                 length=len(content),
                 sha256=hashlib.sha256(content).hexdigest(),
                 weak_type=isinstance(leaf, jax.Array) and bool(jax.typeof(leaf).weak_type),
-                key_impl=str(jax.random.key_impl(leaf)) if is_key else None,
-                key_shape=array.shape if is_key else None,
+                key_impl=key_impl,
+                key_shape=None if key_impl is None else array.shape,
             )
         )
         file.write(content)
     return written
 
 
-def tuples(leaf: dict[str, Any]) -> dict[str, Any]:
-    key_shape = leaf["key_shape"]
-    return {"shape": tuple(leaf["shape"]), "key_shape": None if key_shape is None else tuple(key_shape)}
+def as_leaf(*, shape: Sequence[int], key_shape: Sequence[int] | None, **others: Any) -> Leaf:
+    """Return what the manifest says of an array, in which JSON has lists for tuples.
+
+    **Raises:** `TypeError` or `ValueError` for what treegy doesn't write.
+    """
+    return Leaf(shape=tuple(shape), key_shape=None if key_shape is None else tuple(key_shape), **others)
 
 
-def read_leaf(leaf: Leaf, like: Any, file: BinaryIO) -> Any:
+def read_leaf(leaf: Leaf, like: object, file: IO[bytes]) -> AnyArray:
+    """Return an array of the file, as one of NumPy's where `like` is.
+
+    **Raises:** [`treegy.CheckpointError`][] where its bytes aren't those that were saved, or JAX can't have it.
+    """
     file.seek(leaf.offset)
     content = file.read(leaf.length)
     if hashlib.sha256(content).hexdigest() != leaf.sha256:
         raise CheckpointError(f"'{file.name}' is damaged: the bytes of `{leaf.path}` are not those that were saved.")
     dtype = stored_dtype("uint32" if leaf.key_impl else leaf.dtype)
-    array: Any = np.ndarray(leaf.stored_shape, dtype, content)
+    array = np.ndarray(leaf.stored_shape, dtype, content)
     if isinstance(like, np.ndarray):
         return array.copy()
     if isinstance(like, np.generic):
         return array[()]
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise CheckpointError(
-            f"`{leaf.path}` was saved as {leaf.describe()}, which JAX only has when `jax_enable_x64` is on."
+            f"`{leaf.path}` was saved as {array_name(leaf)}, which JAX only has when `jax_enable_x64` is on."
         )
     if leaf.key_impl is None:
         return placed_like(like, _weakly_typed(array) if leaf.weak_type else jnp.array(array))
@@ -135,7 +134,10 @@ def read_leaf(leaf: Leaf, like: Any, file: BinaryIO) -> Any:
         raise CheckpointError(f"The key `{leaf.path}` can't be rebuilt: {error}") from None
 
 
-def _weakly_typed(array: Any) -> jax.Array:
-    """JAX makes weakly typed arrays of numbers only, but a function compiled for one takes any array for it."""
+def _weakly_typed(array: np.ndarray) -> jax.Array:
+    """Return an array of a weak type.
+
+    JAX makes weakly typed arrays of numbers only, but a function that was compiled for one takes any array for it.
+    """
     shape = jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=True)
     return jax.jit(lambda x: x).lower(shape).compile()(jnp.array(array))

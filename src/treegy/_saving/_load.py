@@ -1,7 +1,6 @@
 """Reading what was saved: by `Model.save`, or by a callback during a run."""
 
 import functools
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,10 +13,12 @@ from .._steps._assembly import carrying, rebuilt, with_states
 from .._steps._hashable import Static, hashable_combine, hashable_partition
 from .._steps._model_like import M, ModelLike
 from .._steps._states import States
+from .._types import PyTree
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters
 from ._checkpoints import with_named_arrays
 from ._documents import MODEL, RUN, checked, states_in
+from ._layout import AnyPath
 from ._read_checkpoints import newest_whole, read_checkpoint, steps_in
 from ._saved import holds_saved, opened
 from ._skeleton import UNKNOWN
@@ -28,11 +29,11 @@ EVALUATED = "@evaluated"
 _ONLY = '`load(path, only="module")` takes the module alone, to predict with it or for another optimizer.'
 
 
-def loaded(model: M, path: Any, step: int | None, only: str | None, averaged: bool) -> M:
-    """What [`treegy.Model.load`][] does."""
+def loaded(model: M, path: object, step: int | None, only: str | None, averaged: bool) -> M:
+    """Return the model that [`treegy.Model.load`][] does."""
     if only not in (None, "module"):
         raise ValueError(f'`only` is {only!r:.100}; "module" or None is expected.')
-    place = anywhere("path", path)
+    place: AnyPath = anywhere("path", path)
     try:
         new = _loaded(model, place, step, only, averaged)
     except CheckpointError as error:
@@ -46,7 +47,7 @@ def loaded(model: M, path: Any, step: int | None, only: str | None, averaged: bo
     return new
 
 
-def _loaded(model: M, place: Any, step: int | None, only: str | None, averaged: bool) -> M:
+def _loaded(model: M, place: AnyPath, step: int | None, only: str | None, averaged: bool) -> M:
     steps = steps_in(place)
     if steps and step is None and is_local(place) and holds_saved(place):
         raise CheckpointError(
@@ -60,7 +61,7 @@ def _loaded(model: M, place: Any, step: int | None, only: str | None, averaged: 
     return _from_saved(model, place, only, averaged)
 
 
-def _from_saved(model: M, place: Any, only: str | None, averaged: bool) -> M:
+def _from_saved(model: M, place: AnyPath, only: str | None, averaged: bool) -> M:
     with opened(place) as saved:
         if only is not None:
             evaluated = averaged and saved.has(EVALUATED)
@@ -75,7 +76,9 @@ def _from_saved(model: M, place: Any, only: str | None, averaged: bool) -> M:
     return new if saved.initialized else carrying(new, None, seed=states.rng)
 
 
-def _from_checkpoint(model: M, place: Any, steps: list[int], step: int | None, only: str | None, averaged: bool) -> M:
+def _from_checkpoint(
+    model: M, place: AnyPath, steps: list[int], step: int | None, only: str | None, averaged: bool
+) -> M:
     if step is not None and not steps:
         raise CheckpointError(f"There are no checkpoints in '{place}', of which `step` would choose one.")
     if step is not None and step not in steps:
@@ -93,8 +96,8 @@ def _from_checkpoint(model: M, place: Any, steps: list[int], step: int | None, o
     return with_states(model, like.update(**with_named_arrays(fields, arrays, what), metrics_states=None))
 
 
-def _module_of(model: ModelLike) -> dict[str, Any]:
-    """What `only="module"` reads: the module and its state; where steps bring their own parameters, these."""
+def _module_of(model: ModelLike) -> dict[str, PyTree]:
+    """Return what `only="module"` reads: the module and its state; where steps bring their own parameters, these."""
     if model.module is not None:
         return {"module": model.module, "state": model.state}
     states = _loadable(model)
@@ -102,12 +105,12 @@ def _module_of(model: ModelLike) -> dict[str, Any]:
 
 
 def _restored(name: str) -> str | None:
-    """The path of an array that `save` wrote in the states; `None` for what they hold in another way."""
+    """Return the path of an array that `save` wrote in the states; `None` for what they hold in another way."""
     return None if name.startswith(f"['{EVALUATED}']") else name
 
 
 def _renamed(model: ModelLike, evaluated: bool, name: str) -> str | None:
-    """The path of an array of states in `_module_of`; `None` if it isn't there.
+    """Return the path of an array of states in `_module_of`; `None` if it isn't there.
 
     **Arguments:**
 
@@ -126,7 +129,7 @@ def _renamed(model: ModelLike, evaluated: bool, name: str) -> str | None:
     return None
 
 
-def _with_module(model: M, found: dict[str, Any]) -> M:
+def _with_module(model: M, found: dict[str, PyTree]) -> M:
     if model.module is not None:
         return rebuilt(model, found)
     states = model.states if model.initialized else model.states_step()
@@ -157,18 +160,18 @@ def _compare_hyperparameters(model: ModelLike, new: ModelLike) -> None:
         )
 
 
-def _built(frozen: Static, arrays: list[Any]) -> dict[str, Any]:
+def _built(frozen: Static, arrays: list[jax.Array | np.ndarray]) -> dict[str, jax.Array]:
     return jax.jit(_initial, static_argnums=0)(frozen, arrays)
 
 
-def _initial(frozen: Static, arrays: list[Any]) -> dict[str, Any]:
+def _initial(frozen: Static, arrays: list[jax.Array]) -> dict[str, jax.Array]:
     optimizer, net_params = hashable_combine(arrays, frozen)
     states = States(optimizer_states=optimizer.init(net_params))
     return {name: jnp.asarray(value) for name, value in free_hyperparameters(states).items()}
 
 
 def _loadable(model: ModelLike) -> States:
-    """States whose structure is that of a saved model of this kind, found without data."""
+    """Return states whose structure is that of a saved model of this kind, found without data."""
     states = model.states
     if model.initialized:
         return states

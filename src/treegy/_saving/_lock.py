@@ -1,9 +1,9 @@
-"""A file that at most one training has at a time."""
+"""A file that at most one run has at a time."""
 
 import os
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from .._errors import CheckpointError
 
@@ -13,7 +13,7 @@ class Lock:
 
     def __init__(self, path: Path):
         """**Raises:** [`treegy.CheckpointError`][] if somebody else has it."""
-        self._file: Any = path.open("a+", encoding="utf-8", errors="replace")
+        self._file: TextIO = path.open("a+", encoding="utf-8", errors="replace")
         try:
             import fcntl
         except ImportError:  # Windows
@@ -34,6 +34,7 @@ class Lock:
         _HELD.add(self)
 
     def release(self) -> None:
+        """Let others have it."""
         self._file.close()
 
 

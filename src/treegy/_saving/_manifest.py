@@ -8,15 +8,15 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any, cast
 
 from .._errors import CheckpointError
 from .._paths import local
-from ._layout import is_checkpoint
-from ._leaves import Leaf, tuples, with_names, write_leaves
-from ._skeleton import skeleton_of
+from .._types import AnyArray, KeyPath, PyTree
+from ._layout import AnyPath, is_checkpoint
+from ._leaves import Leaf, as_leaf, names_of, write_leaves
+from ._skeleton import Skeleton, skeleton_of
 from ._sync import sync_directory, sync_file
 
 _FORMAT = "treegy tree"
@@ -24,20 +24,22 @@ _VERSION = 1
 MANIFEST = "manifest.json"
 DATA = re.compile(r"data-[0-9a-f]{32}\.bin")
 _OURS = re.compile(r"data-[0-9a-f]{32}\.bin|manifest-[0-9a-f]{32}\.tmp")
-_LINES, _WIDTH = 10, 150
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
+    """What `save_tree` writes about the arrays beside them."""
+
     data: str
+    """The name of the file that they are in."""
     length: int
     leaves: tuple[Leaf, ...]
-    skeleton: Any
+    skeleton: Skeleton
     initialized: bool
 
 
-def save_tree(tree: Any, path: Any, initialized: bool = True) -> None:
-    """Writes the arrays of a PyTree into a directory, replacing what was saved there before.
+def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
+    """Write the arrays of a PyTree into a directory, replacing what was saved there before.
 
     At every moment there is either the old or the new one: a crash, a full disk or a reader in between don't see a
     mixture.
@@ -52,16 +54,17 @@ def save_tree(tree: Any, path: Any, initialized: bool = True) -> None:
     **Raises:** [`treegy.CheckpointError`][] if something else than a saved tree is there, or if it can't be written.
     """
     directory = local("path", path)
-    leaves: list[tuple[Any, Any]] = []
+    leaves: list[tuple[KeyPath, AnyArray]] = []
     skeleton = skeleton_of(tree, (), leaves)
+    named = dict(zip(names_of([path for path, _ in leaves]), (leaf for _, leaf in leaves), strict=True))
     try:
         with _alone(directory) as alone:
-            _save(directory, with_names(leaves), skeleton, initialized, alone)
+            _save(directory, named, skeleton, initialized, alone)
     except OSError as error:
         raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
 
 
-def _save(directory: Path, leaves: list[tuple[str, Any]], skeleton: Any, initialized: bool, alone: bool) -> None:
+def _save(directory: Path, leaves: Mapping[str, AnyArray], skeleton: Skeleton, initialized: bool, alone: bool) -> None:
     _claim(directory)
     replaced = data_named_in(directory)
     token = secrets.token_hex(16)
@@ -128,12 +131,6 @@ def _alone(directory: Path) -> Generator[bool]:
         os.close(descriptor)
 
 
-# What is an array
-
-
-# Writing
-
-
 def _make(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -163,8 +160,8 @@ def _claim(directory: Path) -> None:
         )
 
 
-def data_named_in(directory: Path) -> str | None:
-    """The name of the data that a manifest of ours refers to, without checking anything else about it."""
+def data_named_in(directory: AnyPath) -> str | None:
+    """Return the name of the data that a manifest of ours refers to, without checking anything else about it."""
     try:
         content = json.loads((directory / MANIFEST).read_bytes())
         return str(content["data"]["file"]) if content["format"] == _FORMAT else None
@@ -181,14 +178,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def _checksum(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-# Reading
-
-
 def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest of a directory.
+
+    **Raises:** [`treegy.CheckpointError`][] if there is none, or it isn't what treegy writes.
+    """
     file = directory / MANIFEST
     try:
         text = file.read_bytes()
@@ -200,9 +198,8 @@ def read_manifest(directory: Path) -> Manifest:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"'{file}' is damaged: it can't be read as JSON ({error}).") from None
-    if not isinstance(content, dict) or cast(dict[str, Any], content).get("format") != _FORMAT:
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(f"'{file}' was not written by treegy.")
-    content = cast(dict[str, Any], content)
     number = content.get("version")
     if type(number) is int and number > _VERSION:
         raise CheckpointError(
@@ -217,7 +214,7 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         if type(number) is not int or number < 1:
             raise ValueError(f"its version is {number!r:.50}")
-        leaves = tuple(Leaf(**{**leaf, **tuples(leaf)}) for leaf in content["leaves"])
+        leaves = tuple(as_leaf(**leaf) for leaf in content["leaves"])
         data, length = content["data"]["file"], content["data"]["bytes"]
         if not _OURS.fullmatch(data) or any(leaf.offset + leaf.length > length for leaf in leaves):
             raise ValueError("the data")
@@ -225,10 +222,3 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest(data, length, leaves, content["skeleton"], content.get("initialized") is not False)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{file}' is not a manifest that treegy writes: {error!s:.500}.") from None
-
-
-def listed(differences: list[str]) -> str:
-    """The first lines of a report, none of them too long."""
-    more = len(differences) - _LINES
-    shown = [*differences[:_LINES], f"... and {more} more"] if more > 0 else differences
-    return "\n".join(f"  {line}" if len(line) <= _WIDTH else f"  {line[: _WIDTH - 3]}..." for line in shown)

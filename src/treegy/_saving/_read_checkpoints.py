@@ -1,18 +1,19 @@
 """Which checkpoints a directory holds, and the newest whole one."""
 
 import contextlib
-from typing import Any
 
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
+from .._types import PyTree
 from .._warn import warn
-from ._layout import is_checkpoint, is_there
+from ._layout import AnyPath, is_checkpoint, is_there
 from ._stored import DamagedCheckpoint, read, read_head
 
 
-def steps_in(directory: Any) -> list[int]:
-    """The steps of which a directory has checkpoints, or what is left of some that were damaged."""
-    place, found = anywhere("path", directory), list[int]()
+def steps_in(directory: object) -> list[int]:
+    """Return the steps of which a directory has checkpoints, or what is left of some that were damaged."""
+    place: AnyPath = anywhere("path", directory)
+    found: list[int] = []
     for _ in range(TIMES):
         entries = entries_in(place)
         with explained(place, "can't be read"):
@@ -23,17 +24,18 @@ def steps_in(directory: Any) -> list[int]:
     return found
 
 
-def entries_in(place: Any) -> list[Any]:
+def entries_in(place: AnyPath) -> list[AnyPath]:
+    """Return what is in a directory: nothing where there is none."""
     with explained(place, "can't be read"):
         return list(place.iterdir()) if place.is_dir() else []
 
 
-def read_checkpoint(directory: Any, step: int) -> dict[str, Any]:
-    """The document of a checkpoint; nothing is written.
+def read_checkpoint(directory: object, step: int) -> dict[str, PyTree]:
+    """Return the document of a checkpoint; nothing is written.
 
     **Raises:** [`treegy.CheckpointError`][] if it isn't there, or is damaged.
     """
-    place = anywhere("path", directory) / str(step)
+    place: AnyPath = anywhere("path", directory) / str(step)
     with explained(place, "can't be read"):
         there = place.is_dir()
     if not there:
@@ -41,14 +43,14 @@ def read_checkpoint(directory: Any, step: int) -> dict[str, Any]:
     return read(place, step)
 
 
-def newest_whole(directory: Any) -> dict[str, Any]:
-    """The document of the newest checkpoint that isn't damaged, or of the best where the best were kept.
+def newest_whole(directory: object) -> dict[str, PyTree]:
+    """Return the document of the newest checkpoint that isn't damaged, or of the best where the best were kept.
 
     Warns of those that are passed over.
 
     **Raises:** [`treegy.CheckpointError`][] if there is none.
     """
-    place = anywhere("path", directory)
+    place: AnyPath = anywhere("path", directory)
     for _ in range(TIMES):
         try:
             return _first_whole(place, _ranked(place))
@@ -57,20 +59,21 @@ def newest_whole(directory: Any) -> dict[str, Any]:
     raise CheckpointError(f"There is no checkpoint in '{place}' that stays while it is read.")
 
 
-def _ranked(place: Any) -> list[int]:
-    """The steps of a directory in the order in which they are tried: damaged ones first, so that they are told."""
-    steps, values, best = steps_in(place)[::-1], dict[int, Any](), "min"
+def _ranked(place: AnyPath) -> list[int]:
+    """Return the steps in the order in which they are tried: those of damaged ones first, so that they are told."""
+    steps, best = steps_in(place)[::-1], "min"
+    values: dict[int, float] = {}
     for step in steps:
         with contextlib.suppress(CheckpointError):
             head = read_head(place / str(step), step)
-            if head["best"] is None:
+            if head.best is None or head.value is None:
                 return steps  # not of those of which the best were kept
-            values[step], best = head["value"], head["best"]
+            values[step], best = head.value, head.best
     whole = sorted(values, key=lambda step: values[step] if best == "min" else -values[step])
     return [step for step in steps if step not in values] + whole
 
 
-def _first_whole(place: Any, steps: list[int]) -> Any:
+def _first_whole(place: AnyPath, steps: list[int]) -> dict[str, PyTree]:
     failed: list[DamagedCheckpoint] = []
     for step in steps:
         try:
@@ -93,14 +96,14 @@ TIMES = 100
 
 
 class explained:
-    """Errors of the file system as a `CheckpointError` that names the directory."""
+    """Raise errors of the file system as a `CheckpointError` that names the directory."""
 
-    def __init__(self, directory: Any, what: str):
+    def __init__(self, directory: AnyPath, what: str):
         self._directory, self._what = directory, what
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, CheckpointError):
             return
         # What fails in a store has errors of its own.

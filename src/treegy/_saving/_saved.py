@@ -2,22 +2,25 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO
 
 import jax
 from jax.tree_util import tree_flatten_with_path
 
-from .._describe import dtype_name, is_arraylike
+from .._describe import array_name, dtype_name, is_arraylike, is_key
 from .._errors import CheckpointError
 from .._paths import local
-from ._leaves import ABSENT, is_key_array, read_leaf, with_names
-from ._manifest import DATA, MANIFEST, Manifest, data_named_in, listed, read_manifest
-from ._skeleton import UNKNOWN, children, find, indices, rebuild
+from .._types import AnyArray, KeyPath, PyTree
+from ._differences import told_differences
+from ._layout import AnyPath
+from ._leaves import names_of, read_leaf
+from ._manifest import DATA, MANIFEST, Manifest, data_named_in, read_manifest
+from ._skeleton import ABSENT, UNKNOWN, Skeleton, children, find, indices, rebuild
 
 
-def holds_saved(directory: Any) -> bool:
+def holds_saved(directory: AnyPath) -> bool:
     """Whether a directory holds what `save_tree` has written, whole or damaged."""
     try:
         names = {file.name for file in directory.iterdir()} if directory.is_dir() else set[str]()
@@ -26,8 +29,8 @@ def holds_saved(directory: Any) -> bool:
     return any(DATA.fullmatch(name) for name in names) or (MANIFEST in names and bool(data_named_in(directory)))
 
 
-def load_tree(like: Any, path: Any) -> Any:
-    """Reads the arrays that `save_tree` wrote.
+def load_tree(like: PyTree, path: object) -> PyTree:
+    """Read the arrays that `save_tree` wrote.
 
     **Arguments:**
 
@@ -50,7 +53,7 @@ def load_tree(like: Any, path: Any) -> Any:
 class Saved:
     """What `save_tree` wrote, open for reading: a save at the same time changes nothing about it."""
 
-    def __init__(self, directory: Path, manifest: Manifest, file: BinaryIO):
+    def __init__(self, directory: Path, manifest: Manifest, file: IO[bytes]):
         self._directory, self._manifest, self._file = directory, manifest, file
         self.initialized = manifest.initialized
         """Whether it is of a model that had everything that its steps need."""
@@ -59,8 +62,8 @@ class Saved:
         """Whether there is anything under a key of the tree, which is a dict."""
         return children(self._manifest.skeleton).get(f"[{name!r}]") is not None
 
-    def read(self, like: Any, rename: Callable[[str], str | None] = lambda name: name) -> Any:
-        """The tree, as `load_tree` does.
+    def read(self, like: PyTree, rename: Callable[[str], str | None] = lambda name: name) -> PyTree:
+        """Return the tree, as `load_tree` does.
 
         **Arguments:**
 
@@ -75,9 +78,9 @@ class Saved:
                     f"'{self._directory / self._manifest.data}' is {what}: it has {size} bytes where "
                     f"{self._manifest.length} were saved."
                 )
-            sources = compare(expected, self._manifest, self._directory, rename)
+            sources = _sources(expected, self._manifest, self._directory, rename)
 
-            def read(index: int, like: Any) -> Any:
+            def read(index: int, like: PyTree) -> AnyArray:
                 return read_leaf(self._manifest.leaves[index], like, self._file)
 
             leaves = [
@@ -88,8 +91,11 @@ class Saved:
 
 
 @contextlib.contextmanager
-def opened(path: Any) -> Generator[Saved]:
-    """**Raises:** [`treegy.CheckpointError`][] if there is no saved tree, or if its manifest is damaged."""
+def opened(path: object) -> Generator[Saved]:
+    """Open what is saved in a directory.
+
+    **Raises:** [`treegy.CheckpointError`][] if there is no saved tree, or if its manifest is damaged.
+    """
     directory = local("path", path)
     with _whole(directory):
         manifest, file = open_data(directory)
@@ -99,7 +105,7 @@ def opened(path: Any) -> Generator[Saved]:
 
 @contextlib.contextmanager
 def _whole(directory: Path) -> Generator[None]:
-    """Whatever a reader stumbles over, as a [`treegy.CheckpointError`][]."""
+    """Raise whatever a reader stumbles over as a [`treegy.CheckpointError`][]."""
     try:
         yield
     except CheckpointError:
@@ -111,8 +117,8 @@ def _whole(directory: Path) -> Generator[None]:
         raise CheckpointError(f"What is saved in '{directory}' is damaged: {what}") from error
 
 
-def open_data(directory: Path) -> tuple[Manifest, BinaryIO]:
-    """The manifest and its data, opened: from then on a save at the same time doesn't matter."""
+def open_data(directory: Path) -> tuple[Manifest, IO[bytes]]:
+    """Return the manifest and its data, opened: from then on a save at the same time doesn't matter."""
     manifest = read_manifest(directory)
     while True:
         try:
@@ -127,42 +133,44 @@ def open_data(directory: Path) -> tuple[Manifest, BinaryIO]:
             manifest = newer
 
 
-def compare(
-    expected: list[tuple[Any, Any]], manifest: Manifest, directory: Path, rename: Callable[[str], str | None]
-) -> list[Any]:
-    """For every leaf of `like` the part of the skeleton it is read from, or `_ABSENT` where it is kept."""
+def _sources(
+    expected: Sequence[tuple[KeyPath, PyTree]],
+    manifest: Manifest,
+    directory: Path,
+    rename: Callable[[str], str | None],
+) -> list[Skeleton]:
+    """Return for every leaf of `like` the part of the skeleton that it is read from, `ABSENT` where it is kept.
+
+    **Raises:** [`treegy.CheckpointError`][] where the arrays aren't those of `like`.
+    """
     named = ((rename(leaf.path), i) for i, leaf in enumerate(manifest.leaves))
     index = {name: i for name, i in named if name is not None}
-    rest = set(index.values())
-    sources: list[Any] = []
-    differences: list[str] = []
-    for (name, leaf), (path, _) in zip(with_names(expected), expected, strict=True):
-        source: Any = ABSENT
+    rebuilt: set[int] = set()
+    here: dict[str, str] = {}
+    sources: list[Skeleton] = []
+    for name, (path, leaf) in zip(names_of([path for path, _ in expected]), expected, strict=True):
+        source = ABSENT
         if leaf is UNKNOWN:
             source = find(manifest.skeleton, path)
             if source is ABSENT:
-                differences.append(f"only here: {name}")
+                here[name] = ""
             else:
-                rest -= indices(source, name)
+                rebuilt |= indices(source, name)
         elif is_arraylike(leaf):
-            here = f"{dtype_name(leaf.dtype)}[{','.join(map(str, leaf.shape))}]"
-            if name not in index:
-                differences.append(f"only here: {name}: {here}")
-            else:
-                source = index[name]
-                rest.discard(source)
-                saved = manifest.leaves[source]
-                dtype = str(leaf.dtype) if is_key_array(leaf) else leaf.dtype.name
-                if (tuple(leaf.shape), dtype) != (saved.shape, saved.dtype):
-                    differences.append(f"{name}: {here} here, {saved.describe()} in the file")
+            source = index.get(name, ABSENT)
+            here[name] = _name_of(leaf)
         sources.append(source)
-    for i in sorted(rest):
-        saved = manifest.leaves[i]
-        differences.append(f"only in the file: {saved.path}: {saved.describe()}")
+    there = {name: array_name(manifest.leaves[i]) for name, i in index.items() if i not in rebuilt}
+    differences = told_differences(here, there, "file")
     if differences:
         raise CheckpointError(
-            f"What is saved in '{directory}' belongs to another architecture:\n"
-            + listed(differences)
-            + "\nIt can be loaded into what is built the same way as what was saved."
+            f"What is saved in '{directory}' belongs to another architecture:\n{differences}\n"
+            "It can be loaded into what is built the same way as what was saved."
         )
     return sources
+
+
+def _name_of(leaf: AnyArray | jax.ShapeDtypeStruct) -> str:
+    """Return the shape and dtype of an array as the manifest has them, where the order of bytes is that of JAX."""
+    dtype = str(leaf.dtype) if is_key(leaf) else leaf.dtype.name
+    return f"{dtype_name(dtype)}[{','.join(map(str, leaf.shape))}]"

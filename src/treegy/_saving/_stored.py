@@ -9,17 +9,18 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from .._errors import CheckpointError
 from .._paths import is_local
-from ._documents import array_dtype, decoded, stored_arrays
-from ._layout import ARRAYS, DOCUMENT
+from .._types import PyTree
+from ._documents import Described, decoded, stored_arrays
+from ._layout import ARRAYS, DOCUMENT, AnyFile, AnyPath
 from ._sync import sync_directory, sync_file
 
 # What says nothing about the checkpoint: another one would not be read either, or this one could be later.
@@ -31,12 +32,46 @@ class DamagedCheckpoint(CheckpointError):
     """A checkpoint that can't be read, whoever tries: the one before it may be whole."""
 
 
-def write(place: Any, head: Mapping[str, Any], document: Any, arrays: Mapping[str, Any]) -> None:
+class Head(NamedTuple):
+    """What is known of a checkpoint without reading its document."""
+
+    kind: str | None
+    """The format of the document."""
+    step: int
+    value: float | None
+    """The metric value by which the best are found."""
+    best: str | None
+    """Which of them are the best, `min` or `max`; `None` where checkpoints aren't kept by them."""
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A part of an array, and where its bytes are."""
+
+    index: Sequence[Sequence[int]]
+    """`[start, stop]` for each axis."""
+    offset: int
+    bytes: int
+    sha256: str
+
+
+class _Content(NamedTuple):
+    """What a checkpoint holds besides the bytes of its arrays."""
+
+    head: Head
+    length: int
+    """How many bytes there are."""
+    shards: Mapping[str, list[_Shard]]
+    """The parts of each array, by its name."""
+    document: object
+
+
+def write(place: AnyPath, head: Head, document: object, arrays: Mapping[str, jax.Array | np.ndarray]) -> None:
     """Write a checkpoint into a directory that holds none.
 
     **Arguments:**
 
-    - `head`: what is known of it without reading its arrays.
+    - `head`: what is read of it without its document.
     - `document`, `arrays`: of `encoded`.
 
     **Raises:** `OSError` if it can't be written.
@@ -48,7 +83,7 @@ def write(place: Any, head: Mapping[str, Any], document: Any, arrays: Mapping[st
         "format": _FORMAT,
         "version": _VERSION,
         "byteorder": sys.byteorder,
-        **head,
+        **head._asdict(),
         "bytes": length,
         "arrays": described,
         "document": document,
@@ -61,12 +96,16 @@ def write(place: Any, head: Mapping[str, Any], document: Any, arrays: Mapping[st
         sync_directory(place)
 
 
-def read_head(place: Any, step: int) -> dict[str, Any]:
-    """All of a checkpoint but its arrays, whose digests are among it.
+def read_head(place: AnyPath, step: int) -> Head:
+    """Return what is known of a checkpoint without its document.
 
     **Raises:** [`treegy.CheckpointError`][] if it is of another treegy or can't be opened, `DamagedCheckpoint` if it
     isn't what was written, or was written as that of another step.
     """
+    return _read_content(place, step).head
+
+
+def _read_content(place: AnyPath, step: int) -> _Content:
     with reading(place):
         content = json.loads((place / DOCUMENT).read_bytes())
         checksum = content.pop("checksum", None) if isinstance(content, dict) else None
@@ -83,31 +122,33 @@ def read_head(place: Any, step: int) -> dict[str, Any]:
         number = type(content["value"]) in (int, float)
         if not number and content["value"] is not None or content["best"] not in ("min", "max") * number + (None,):
             raise ValueError("its metric value is none")
-        return content
+        head = Head(content["kind"], step, float(content["value"]) if number else None, content["best"])
+        shards = {name: [_Shard(**shard) for shard in of_one] for name, of_one in content["arrays"].items()}
+        return _Content(head, content["bytes"], shards, content["document"])
 
 
-def read(place: Any, step: int) -> Any:
-    """The document of a checkpoint, with its arrays.
+def read(place: AnyPath, step: int) -> dict[str, PyTree]:
+    """Return the document of a checkpoint, with its arrays.
 
     **Raises:** as `read_head`.
     """
-    content = read_head(place, step)
+    content = _read_content(place, step)
     with reading(place):
-        document = decoded(content["document"], _read_arrays(place / ARRAYS, content))
+        document = decoded(content.document, _read_arrays(place / ARRAYS, content))
         if not isinstance(document, dict):
             raise ValueError("its document is none")
         return document
 
 
 class reading:
-    """What goes wrong while a checkpoint is read, as errors that name it."""
+    """Raise what goes wrong while a checkpoint is read as errors that name it."""
 
-    def __init__(self, place: Any):
+    def __init__(self, place: AnyPath):
         self._place = place
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, DamagedCheckpoint) or error is None:
             return
         passing = isinstance(error, OSError) and error.errno in _PASSING
@@ -118,18 +159,18 @@ class reading:
             raise DamagedCheckpoint(f"The checkpoint '{self._place}' is damaged: {what}") from error
 
 
-def _sync(file: Any, place: Any) -> None:
+def _sync(file: AnyFile, place: AnyPath) -> None:
     if is_local(place):
         sync_file(file)
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def _checksum(content: Mapping[str, object]) -> str:
     # Not sorted: the order of names is a part of what is kept.
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _shards(array: Any) -> Iterator[tuple[list[list[int]], Any]]:
-    """The parts of an array as `(index, part)`, each once: an index is `[start, stop]` for each axis."""
+def _parts(array: jax.Array | np.ndarray) -> Iterator[tuple[list[list[int]], jax.Array | np.ndarray]]:
+    """Yield the parts of an array with the index of each, `[start, stop]` for each axis; of copies one."""
     if not isinstance(array, jax.Array):
         yield [[0, n] for n in array.shape], array
         return
@@ -139,13 +180,16 @@ def _shards(array: Any) -> Iterator[tuple[list[list[int]], Any]]:
             yield [list(pair) for pair in bounds], shard.data
 
 
-def _write_arrays(arrays: Mapping[str, Any], file: Any) -> tuple[dict[str, Any], int]:
-    described: dict[str, Any] = {}
+def _write_arrays(
+    arrays: Mapping[str, jax.Array | np.ndarray], file: AnyFile
+) -> tuple[dict[str, list[dict[str, object]]], int]:
+    """Write the bytes of arrays, and return where those of each are and how many there are in all."""
+    described: dict[str, list[dict[str, object]]] = {}
     known: dict[str, int] = {}
     length = 0
     for name, array in arrays.items():
-        shards: list[Any] = []
-        for index, part in _shards(array):
+        shards: list[dict[str, object]] = []
+        for index, part in _parts(array):
             # Waits for the device, and copies from it.
             content = np.ascontiguousarray(np.asarray(part)).reshape(-1).view(np.uint8).data
             digest = hashlib.sha256(content).hexdigest()
@@ -154,37 +198,37 @@ def _write_arrays(arrays: Mapping[str, Any], file: Any) -> tuple[dict[str, Any],
                 known[digest] = length
                 file.write(content)
                 length += len(content)
-            shards.append({"index": index, "offset": known[digest], "bytes": len(content), "sha256": digest})
+            shards.append(vars(_Shard(index, known[digest], len(content), digest)))
         described[name] = shards
     return described, length
 
 
-def _read_arrays(path: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    expected = stored_arrays(content["document"])
-    arrays: dict[str, Any] = {}
+def _read_arrays(path: AnyPath, content: _Content) -> dict[str, np.ndarray]:
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size if isinstance(path, Path) else path.stat().length
-        if size != content["bytes"]:
-            raise ValueError(f"'{ARRAYS}' has {size} bytes where {content['bytes']} were written")
-        for name, meta in expected.items():
-            shape, dtype = tuple(meta["shape"]), array_dtype(meta)
-            shards = content["arrays"][name]
-            array: Any = None
-            covered = 0
-            for shard in shards:
-                file.seek(shard["offset"])
-                found = file.read(shard["bytes"])
-                if hashlib.sha256(found).hexdigest() != shard["sha256"]:
-                    raise ValueError(f"the bytes of array {name} in '{ARRAYS}' are not those that were written")
-                part = tuple(stop - start for start, stop in shard["index"])
-                values: Any = np.ndarray(part, dtype, bytearray(found))
-                covered += math.prod(part)
-                if part == shape:
-                    array = values
-                    continue
-                array = np.empty(shape, dtype) if array is None else array
-                array[tuple(slice(start, stop) for start, stop in shard["index"])] = values
-            if array is None or covered != math.prod(shape):
-                raise ValueError(f"array {name} is not there as a whole")
-            arrays[name] = array
-    return arrays
+        file.seek(0, os.SEEK_END)
+        size = file.tell()
+        if size != content.length:
+            raise ValueError(f"'{ARRAYS}' has {size} bytes where {content.length} were written")
+        expected = stored_arrays(content.document)
+        return {each.name: _read_array(file, each, content.shards[each.name]) for each in expected}
+
+
+def _read_array(file: AnyFile, expected: Described, shards: Sequence[_Shard]) -> np.ndarray:
+    array: np.ndarray | None = None
+    covered = 0
+    for shard in shards:
+        file.seek(shard.offset)
+        found = file.read(shard.bytes)
+        if hashlib.sha256(found).hexdigest() != shard.sha256:
+            raise ValueError(f"the bytes of array {expected.name} in '{ARRAYS}' are not those that were written")
+        part = tuple(stop - start for start, stop in shard.index)
+        values = np.ndarray(part, expected.dtype, bytearray(found))
+        covered += math.prod(part)
+        if part == expected.shape:
+            array = values
+            continue
+        array = np.empty(expected.shape, expected.dtype) if array is None else array
+        array[tuple(slice(start, stop) for start, stop in shard.index)] = values
+    if array is None or covered != math.prod(expected.shape):
+        raise ValueError(f"array {expected.name} is not there as a whole")
+    return array

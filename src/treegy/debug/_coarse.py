@@ -1,7 +1,6 @@
 """Whether the thresholds of a metric tell the predictions apart that it is about."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,8 @@ _SHARE = 0.02
 
 
 def coarse(meant: Meant, y_pred: Seen | None, y_true: Seen | None) -> Iterator[str]:
-    """What is doubtful about a curve that is known at some thresholds only, as the rest of a sentence."""
-    if "num_thresholds" not in meant.options or y_pred is None or y_true is None:
+    """Yield what is doubtful about a curve that is known at some thresholds only, as the rest of a sentence."""
+    if not isinstance(meant.options.get("num_thresholds"), int) or y_pred is None or y_true is None:
         return
     if y_true.values.shape != y_pred.values.shape:
         return
@@ -42,22 +41,24 @@ def coarse(meant: Meant, y_pred: Seen | None, y_true: Seen | None) -> Iterator[s
 
 
 def _thresholds(meant: Meant) -> np.ndarray:
-    given: Any = meant.options.get("thresholds")
-    return np.linspace(0, 1, meant.options["num_thresholds"]) if given is None else np.sort(np.asarray(given))
+    given, count = meant.options.get("thresholds"), meant.options["num_thresholds"]
+    assert isinstance(count, int)
+    return np.linspace(0, 1, count) if given is None else np.sort(np.asarray(given))
 
 
 def _share(predictions: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> float:
-    """How many of the pairs of a positive and a negative label the thresholds don't tell apart, though they differ."""
+    """Return the share of the pairs of a positive and a negative label that differ between the same thresholds."""
     positive, negative = labels == 1, labels == 0
     pairs = float(positive.sum()) * float(negative.sum())
     if not pairs:
         return 0.0
     bins = np.searchsorted(thresholds, np.clip(predictions, 0, 1), side="left")
-    return float(_in_common(bins, positive, negative) - _in_common(predictions, positive, negative)) / pairs
+    return (_in_common(bins, positive, negative) - _in_common(predictions, positive, negative)) / pairs
 
 
-def _in_common(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Any:
-    """How many pairs of a positive and a negative label have the same value."""
+def _in_common(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
+    """Count the pairs of a positive and a negative label that have the same value."""
+    # By value how many labels of each kind there are: their products are the pairs, which needn't be looked at.
     _, which = np.unique(values, return_inverse=True)
     which = which.reshape(-1)
-    return np.bincount(which, positive.astype(float)) @ np.bincount(which, negative.astype(float))
+    return float(np.bincount(which, positive.astype(float)) @ np.bincount(which, negative.astype(float)))

@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .. import losses, metrics
 from .._injection._inject import all_arguments
 from .._terms._term import is_term_object
+from .._types import PyTree
 
 MEANINGS = ("probabilities", "distributions", "logits", "scores", "margins", "indices", "rates")
 
@@ -19,11 +20,11 @@ class Meant(NamedTuple):
     """What predictions are meant to be, if anything in particular, and the options of what reads them."""
 
     predictions: str | None
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
 
 
-def meant_by(thing: Any) -> Meant:
-    """What a loss or metric means, or a function that stands for one, perhaps as a partial.
+def meant_by(thing: Callable[..., PyTree]) -> Meant:
+    """Return what a loss or metric means, or a function that stands for one, perhaps as a partial.
 
     **Raises:** `ValueError` where its class says what is none of the meanings.
     """
@@ -33,14 +34,16 @@ def meant_by(thing: Any) -> Meant:
     return Meant(_as_options_say(_said_by(type(thing)), vars(thing)), vars(thing))
 
 
-def _said_by(cls: Any) -> str | None:
+def _said_by(cls: type | None) -> str | None:
     said = getattr(cls, "predictions", None)
     if said is None or said in MEANINGS:
         return said
-    raise ValueError(f"`predictions` of `{cls.__name__}` is one of {', '.join(MEANINGS)}, and got {said!r}.")
+    raise ValueError(
+        f"`predictions` of `{getattr(cls, '__name__', cls)}` is one of {', '.join(MEANINGS)}, and got {said!r}."
+    )
 
 
-def _as_options_say(said: str | None, options: Mapping[str, Any]) -> str | None:
+def _as_options_say(said: str | None, options: Mapping[str, object]) -> str | None:
     from_logits = options.get("from_logits")
     if isinstance(from_logits, bool):
         return "logits" if from_logits else said or "probabilities"
@@ -54,16 +57,17 @@ def _as_options_say(said: str | None, options: Mapping[str, Any]) -> str | None:
     return "scores" if "threshold" in options or options.get("top_k") is not None else said
 
 
-def _class_of(fn: Any) -> Any:
-    """The class of this package that is made of one of its functions."""
+def _class_of(fn: Callable[..., PyTree]) -> type | None:
+    """Return the class of this package that is made of one of its functions."""
     while isinstance(fn, functools.partial | eqx.Partial):
         fn = fn.func
+    # Other callables may have no hash.
     return _classes().get(fn) if inspect.isfunction(fn) else None
 
 
 @functools.cache
-def _classes() -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
+def _classes() -> dict[Callable[..., PyTree], type]:
+    found: dict[Callable[..., PyTree], type] = {}
     for package in (losses, metrics):
         functions = {n.replace("_", ""): v for n, v in vars(package).items() if inspect.isfunction(v)}
         named = {cls.__name__.lower(): cls for cls in vars(package).values() if inspect.isclass(cls)}

@@ -2,7 +2,6 @@
 
 import contextlib
 import warnings
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,14 +15,15 @@ from .._terms._naming import named_terms
 from .._terms._read import arguments_of, read
 from .._terms._reduce import parts
 from .._terms._term import Context, Term, make_term, size_of
+from .._types import PyTree
 from ..metrics._wrappers._wrapper import Wrapper
 from ._coarse import coarse
 from ._declared_predictions import meant_by
 from ._value_checks import judged, seen_of
 
 
-def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) -> list[str]:
-    """What looks wrong about the values that the losses and metrics of a model read on some data.
+def doubts(model: Model[PyTree], x: PyTree, y: PyTree = None, sample_weight: PyTree = None) -> list[str]:
+    """Return what looks wrong about the values that the losses and metrics of a model read on some data.
 
     It is for looking at a model once: training looks at nothing, and what is out of range changes no results. Examples
     of weight 0 aren't looked at. Of losses and metrics, wrapped ones and functions of this package among them, it says:
@@ -87,7 +87,7 @@ def doubts(model: Model[Any], x: Any, y: Any = None, sample_weight: Any = None) 
     ]
 
 
-def _about_weights(sample_weight: Any) -> list[str]:
+def _about_weights(sample_weight: PyTree) -> list[str]:
     leaves = jax.tree_util.tree_leaves_with_path(sample_weight)
     return [
         f"`sample_weight{path_name(path)}` counts {int(leaf[0])}, {int(leaf[1])}, {int(leaf[2])}, ... from one example "
@@ -112,7 +112,7 @@ def _doubts(term: Term, context: Context) -> list[str]:
 
 
 def _told(term: Term, context: Context) -> list[str]:
-    """What a loss or metric is warned of while it is traced, such as labels that are broadcast."""
+    """Return what a loss or metric is warned of while it is traced, such as labels that are broadcast."""
     with warnings.catch_warnings(record=True) as told, contextlib.suppress(Exception):
         warnings.simplefilter("always")
         # What it raises will be raised in a step, too.

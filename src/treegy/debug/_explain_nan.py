@@ -1,10 +1,12 @@
 """`explain_nan`: the first place of a training step that is not a number."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import jax.extend.core as jex
 import jax.numpy as jnp
+import numpy as np
 
 from .._data._as_arrays import as_arrays
 from .._data._batch import Batch
@@ -15,7 +17,7 @@ from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._run_step import train
 from .._terms._class_weight import as_table
-from .._types import PyTree
+from .._types import KeyPath, PyTree
 from ._named_scopes import named
 from ._place import LOG
 from ._replay import Given, Replay
@@ -68,7 +70,7 @@ def explain_nan(
 
 
 def explain_step(model: ModelLike, examples: Batch) -> str | None:
-    """The same for a model that is ready to be trained, and a batch."""
+    """Return what `explain_nan` does, for a model that is ready to be trained and a batch."""
     arrays = hashable_partition(model)[0]
     try:
         with named(model) as observed:
@@ -87,18 +89,18 @@ def explain_step(model: ModelLike, examples: Batch) -> str | None:
 
 
 class _Program(NamedTuple):
-    closed: Any
+    closed: jex.ClosedJaxpr
     logs: list[str]
     """The names of what it returns after the arrays of the model."""
 
 
-def _traced(model: ModelLike, arrays: list[Any], examples: Batch) -> _Program:
+def _traced(model: ModelLike, arrays: list[jax.Array | np.ndarray], examples: Batch) -> _Program:
     frozen: Static = hashable_partition(model)[1]
     names: list[str] = []
 
-    def step(arrays: list[Any], examples: Batch) -> Any:
+    def step(arrays: list[jax.Array], examples: Batch) -> tuple[list[jax.Array], list[jax.Array]]:
         after, logs = train(hashable_combine(arrays, frozen), examples)
-        metric_values: dict[str, Any] = {}
+        metric_values: dict[str, PyTree] = {}
         for name, value in logs.each.items():
             with jax.named_scope(LOG + name):
                 metric_values[name] = value.compute()
@@ -111,10 +113,10 @@ def _traced(model: ModelLike, arrays: list[Any], examples: Batch) -> _Program:
 
 
 def _names_of_states(model: ModelLike) -> list[str]:
-    """What the arrays of a model are called: `module.layers[0].weight`, `states.optimizer_states[0].mu...`."""
+    """Return what the arrays of a model are called: `module.layers[0].weight`, `states.optimizer_states[0].mu...`."""
     indices = _indices(model)
 
-    def name(path: Any, leaf: Any) -> str:
+    def name(path: KeyPath, leaf: PyTree) -> str:
         if id(leaf) in indices:
             return f"state of {indices[id(leaf)]}"
         return path_name(path).removeprefix(".").replace("_carried", "states", 1)
@@ -124,7 +126,7 @@ def _names_of_states(model: ModelLike) -> list[str]:
 
 
 def _indices(model: ModelLike) -> dict[int, str]:
-    """Where the index of an entry of the `eqx.nn.State` is in the module, by the ids of its arrays."""
+    """Return where the index of an entry of the `eqx.nn.State` is in the module, by the ids of its arrays."""
     found: dict[int, str] = {}
     is_index = lambda n: isinstance(n, eqx.nn.StateIndex)  # noqa: E731
     for path, index in jax.tree_util.tree_leaves_with_path(model.module, is_leaf=is_index):
@@ -138,6 +140,7 @@ def _indices(model: ModelLike) -> dict[int, str]:
 
 
 def _data(examples: Batch) -> list[Given]:
+    """Return the arrays of a batch, and what they are called."""
     found: list[Given] = []
     for field, tree in examples._asdict().items():
         name = "y" if field == "y_true" else field

@@ -4,7 +4,9 @@ import functools
 import linecache
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import jax.extend.core as jex
 
 # Library frames to skip.
 _LIBRARIES = ("jax", "equinox", "optax", "treegy", "jaxtyping", "beartype", "numpy")
@@ -18,7 +20,7 @@ OPTIMIZER, GRADIENT = "optimizer", "gradient of "
 
 
 class Place(NamedTuple):
-    """Return where an operation is, including enclosing scopes."""
+    """Where an operation is, including enclosing scopes."""
 
     operation: str = ""
     names: tuple[str, ...] = ()
@@ -30,8 +32,8 @@ class Place(NamedTuple):
     iterations: tuple[int, ...] = ()
     """In which iterations of the loops around it."""
 
-    def inside(self, eqn: Any) -> "Place":
-        """The place of an equation in this one."""
+    def inside(self, eqn: jex.JaxprEqn) -> "Place":
+        """Return the place of an equation in this one."""
         stack = eqn.source_info.name_stack.stack
         names = tuple(part.name for part in stack if type(part).__name__ == "Scope")
         transposed = any(part.name == "transpose" for part in stack if type(part).__name__ == "Transform")
@@ -43,6 +45,7 @@ class Place(NamedTuple):
         )
 
     def at_iteration(self, i: int) -> "Place":
+        """Return this place in an iteration of a loop."""
         return self._replace(iterations=(*self.iterations, i))
 
     @property
@@ -53,6 +56,7 @@ class Place(NamedTuple):
 
     @property
     def is_update(self) -> bool:
+        """Whether it is a part of the optimizer's update."""
         return OPTIMIZER in self.names
 
     @property
@@ -75,7 +79,7 @@ class Place(NamedTuple):
         return ", ".join([self.line, *loops] if self.line else loops)
 
 
-def _line_of(eqn: Any) -> str:
+def _line_of(eqn: jex.JaxprEqn) -> str:
     traceback = eqn.source_info.traceback
     for frame in [] if traceback is None else traceback.frames:
         if _is_of(frame.file_name, "treegy") and not frame.file_name.endswith(_BETWEEN):

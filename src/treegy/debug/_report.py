@@ -1,12 +1,12 @@
 """What a replay has found, in words."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .._describe import array_name
+from ._blame import Blame, Mask, Origin, Value, not_finite
 from ._place import Place
-from ._replay import Blame, Origin, not_finite
 
 _SHOWN = 8
 _ALSO = 2
@@ -16,13 +16,13 @@ class Spoiled(NamedTuple):
     """A value that a step makes, and whose fault it is if it isn't finite."""
 
     name: str
-    value: Any
+    value: Value
     blame: Blame
-    before: Any = None
+    before: Value | None = None
     """What it was before the step, of states."""
 
     @property
-    def bad(self) -> Any:
+    def bad(self) -> Mask:
         """Which elements are not finite, and were not the same already."""
         bad = not_finite(self.value)
         if self.before is None or not np.any(bad):
@@ -32,6 +32,7 @@ class Spoiled(NamedTuple):
 
     @property
     def origins(self) -> list[Origin]:
+        """What is to blame for these elements."""
         bad = self.bad
         return [o for o, mask in self.blame.items() if np.any(mask & bad)]
 
@@ -45,13 +46,13 @@ class Step(NamedTuple):
 
 
 def report(step: Step) -> str | None:
-    """The report about a step, or `None` if it is finite."""
+    """Return the report about a step, or `None` if it is finite."""
     logs, gradients, states = ([s for s in found if np.any(s.bad)] for found in step)
     spoiled = [*logs, *gradients, *states]
     if not spoiled:
         return None
     of_logs, of_gradients = ({o for s in found for o in s.origins} for found in (logs, gradients))
-    told: dict[Any, list[str]] = {}
+    told: dict[tuple[Place, str | None], list[str]] = {}
     for origin in sorted({o for s in spoiled for o in s.origins}, key=lambda o: o.number):
         # Of a derivative, some is computed on the way forward.
         backward = origin in of_gradients and origin not in of_logs
@@ -104,19 +105,19 @@ def _at(place: Place) -> list[str]:
 
 
 def _examples(origin: Origin) -> str:
-    mask = not_finite(origin.output)
     if not origin.by_example:
         return ""
+    mask = np.asarray(not_finite(origin.output))
     rows = np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))
     shown = ", ".join(str(i) for i in rows[:_SHOWN])
     return f"; example{'' if len(rows) == 1 else 's'} {shown}{', ...' if len(rows) > _SHOWN else ''}"
 
 
-def _metric_value(value: Any) -> str:
+def _metric_value(value: Value) -> str:
     return f"{float(np.asarray(value)):g}" if np.ndim(value) == 0 else counted(value)
 
 
-def _range(array: Any) -> str:
+def _range(array: np.ndarray) -> str:
     known = array[np.isfinite(array)]
     if not known.size:
         return "without a number"
@@ -126,9 +127,11 @@ def _range(array: Any) -> str:
     return f"from {np.min(known):.4g} to {np.max(known):.4g}"
 
 
-def counted(leaf: Any) -> str:
-    """`f32[2,3]: 1 of 6 is nan`."""
-    leaf = np.asarray(leaf)
-    nan, inf = int(np.sum(np.isnan(leaf))), int(np.sum(np.isinf(leaf)))
-    parts = [f"{n} of {leaf.size} {'is' if n == 1 else 'are'} {what}" for n, what in ((nan, "nan"), (inf, "inf")) if n]
+def counted(leaf: Value) -> str:
+    """Return how much of an array isn't finite: `f32[2,3]: 1 of 6 is nan`."""
+    values = np.asarray(leaf)
+    nan, inf = int(np.sum(np.isnan(values))), int(np.sum(np.isinf(values)))
+    parts = [
+        f"{n} of {values.size} {'is' if n == 1 else 'are'} {what}" for n, what in ((nan, "nan"), (inf, "inf")) if n
+    ]
     return f"{array_name(leaf)}: {', '.join(parts) or 'all finite'}"

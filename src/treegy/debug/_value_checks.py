@@ -1,12 +1,13 @@
 """What is doubtful about predictions and labels, by what they are meant to be."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._describe import array_name, is_arraylike
+from .._types import PyTree
 from ._declared_predictions import Meant
 
 # So many logits are seldom all from 0 to 1.
@@ -32,20 +33,22 @@ class Seen(NamedTuple):
         return self.values[self.counts & ~np.isnan(self.values)]
 
     def within(self, least: int, most: int | None = None) -> bool:
+        """Whether all that counts lies between these."""
         return bool(np.all(self.some >= least) and (most is None or np.all(self.some <= most)))
 
     @property
     def reach(self) -> str:
+        """From where to where it reaches, as the beginning of a sentence."""
         return f"{self.shown} reaches from {self.some.min():.6g} to {self.some.max():.6g}"
 
     def sums(self, axis: int) -> np.ndarray:
-        """The sums along an axis of what counts throughout."""
+        """Return the sums along an axis of what counts throughout."""
         along = np.sum(self.values, axis=axis)[np.all(self.counts, axis=axis)]
         return along[~np.isnan(along)]
 
 
-def seen_of(name: str, value: Any, weight: Any) -> Seen | None:
-    """Predictions or labels; None where they aren't an array of real numbers."""
+def seen_of(name: str, value: PyTree, weight: PyTree) -> Seen | None:
+    """Return predictions or labels as they are looked at; None where they aren't an array of real numbers."""
     if not is_arraylike(value) or jnp.issubdtype(value.dtype, jnp.complexfloating):
         return None
     exact = not jnp.issubdtype(value.dtype, jnp.inexact)
@@ -59,7 +62,7 @@ def seen_of(name: str, value: Any, weight: Any) -> Seen | None:
 
 
 def judged(meant: Meant, y_pred: Seen | None, y_true: Seen | None) -> Iterator[str]:
-    """What is doubtful, each as the rest of a sentence that begins with who reads it."""
+    """Yield what is doubtful, each as the rest of a sentence that begins with who reads it."""
     for seen in (y_pred, y_true):
         if seen is not None and (spoiled := np.sum(np.isnan(seen.values) & seen.counts)):
             mend = " Give labels that are missing the weight 0." if seen is y_true else ""
@@ -128,7 +131,7 @@ def _of_labels(meant: Meant, y_pred: Seen, y_true: Seen) -> Iterator[str]:
 
 
 def _axis(meant: Meant, y_pred: Seen) -> int:
-    """The axis of classes, the last where it isn't said."""
+    """Return the axis of classes, the last where it isn't said."""
     axis = meant.options.get("axis")
     return axis if isinstance(axis, int) and -y_pred.values.ndim <= axis < y_pred.values.ndim else -1
 
@@ -140,7 +143,7 @@ def _of_sums(seen: Seen, axis: int, mend: str) -> Iterator[str]:
         yield f"takes distributions over classes, and the sums of {seen.shown} along axis {axis} reach {reach}. {mend}"
 
 
-def _of_indices(seen: Seen, meant: Meant, classes: Any) -> Iterator[str]:
+def _of_indices(seen: Seen, meant: Meant, classes: object) -> Iterator[str]:
     if isinstance(classes, int) and seen.some.size and not seen.within(0, classes - 1):
         mend = ""
         if seen.some.min() == 1 and seen.some.max() == classes:

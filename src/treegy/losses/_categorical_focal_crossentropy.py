@@ -1,6 +1,6 @@
 """The focal crossentropy of several classes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -73,8 +73,11 @@ def categorical_focal_crossentropy(
     return jnp.sum(laid_along(weights, front, y_pred.ndim) * focus * crossentropy, axis=front)
 
 
-def _as_alpha(alpha: Any) -> Any:
+def _as_tuple(alpha: object) -> Any:
     return tuple(alpha) if isinstance(alpha, list) else alpha
+
+
+_as_alpha: Callable[[ArrayLike | Sequence[ArrayLike]], ArrayLike | Sequence[ArrayLike]] = _as_tuple
 
 
 class CategoricalFocalCrossentropy(Loss):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -24,7 +24,7 @@ def circle(
     gamma: ArrayLike = 80.0,
     margin: ArrayLike = 0.4,
     remove_diagonal: bool = True,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Float[Array, "batch"]:
     r"""Draws embeddings of the same label together and those of different labels apart, the more the further they are
     from where they should be. With the similarities $s_{ij} = \min(y_i \cdot y_j, 1)$ and the margin $m$,
@@ -61,9 +61,14 @@ def circle(
 
 
 def _values(
-    y_true: Array, y_pred: Array, gamma: ArrayLike, margin: ArrayLike, remove_diagonal: bool, sample_weight: Any
+    y_true: Array,
+    y_pred: Array,
+    gamma: ArrayLike,
+    margin: ArrayLike,
+    remove_diagonal: bool,
+    sample_weight: ArrayLike | None,
 ) -> tuple[Array, Array]:
-    """The value of each example, and whether it has any."""
+    """Return the value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
     positive, negative = pairs(y_true, present)
     if remove_diagonal:
@@ -117,6 +122,9 @@ class Circle(Loss):
         check_number("margin", self.margin, lambda m: 0 <= m <= 1, "a number from 0 to 1")
 
     def call(
-        self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: Any = None
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Num[Array, "batch ..."],
+        sample_weight: Shaped[Array, "batch ..."] | None = None,
     ) -> Masked:
         return Masked(*_values(y_true, y_pred, self.gamma, self.margin, self.remove_diagonal, sample_weight))

@@ -11,12 +11,12 @@ from .._terms._elementwise import EPSILON
 
 
 def clipped(probabilities: Array) -> Array:
-    """`probabilities` within [ε, 1-ε], so that logarithms and gradients are finite."""
+    """Return `probabilities` within [ε, 1-ε], so that logarithms and gradients are finite."""
     return jnp.clip(probabilities, EPSILON, 1 - EPSILON)
 
 
 def log_clipped(probabilities: Array, rest: Array) -> Array:
-    """The logarithms of `probabilities` within [ε, 1-ε].
+    """Return the logarithms of `probabilities` within [ε, 1-ε].
 
     `rest` is 1 minus them. Near 1 logarithms are taken of it, since there `probabilities` are rounded too coarsely.
     """
@@ -24,7 +24,7 @@ def log_clipped(probabilities: Array, rest: Array) -> Array:
 
 
 def log_distribution(y_pred: Array, axis: int) -> Array:
-    """The logarithms of `y_pred`, made to sum to 1 along `axis` and then clipped."""
+    """Return the logarithms of `y_pred`, made to sum to 1 along `axis` and then clipped."""
     # First by the sum as a constant: the gradient of a quotient overflows where the square of the divisor underflows.
     y_pred = safe_divide(y_pred, jax.lax.stop_gradient(jnp.sum(y_pred, axis=axis, keepdims=True)))
     total = jnp.sum(y_pred, axis=axis, keepdims=True)
@@ -36,7 +36,7 @@ def log_distribution(y_pred: Array, axis: int) -> Array:
 
 
 def log_softmax(logits: Array, axis: int) -> Array:
-    """The logarithms of the softmax of `logits`, of which those near 0 aren't rounded to multiples of those of 1."""
+    """Return the logarithms of the softmax of `logits`: those near 0 aren't rounded to multiples of those of 1."""
     logits = logits - jax.lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
     largest = logits == 0
     # The sum of all powers but one of the largest, which is 1.
@@ -46,7 +46,7 @@ def log_softmax(logits: Array, axis: int) -> Array:
 
 
 def smoothed(y_true: Array, label_smoothing: ArrayLike, classes: int) -> Array:
-    """Labels drawn towards the uniform distribution over `classes`."""
+    """Return labels drawn towards the uniform distribution over `classes`."""
     smoothing = jnp.asarray(label_smoothing, y_true.dtype)
     return y_true * (1 - smoothing) + smoothing / classes
 

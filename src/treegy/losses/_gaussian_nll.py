@@ -1,7 +1,7 @@
 """The loss of predictions that say how uncertain they are: the negative logarithm of a normal likelihood."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,11 +12,12 @@ from .._checks import check_number
 from .._converters import flag
 from .._terms._elementwise import mean_over_last_axis
 from .._terms._loss import Loss
+from .._types import PyTree
 from ._several import several
 
 
 def gaussian_nll(
-    y_true: Shaped[Array, "..."], y_pred: Any, *, full: bool = False, eps: ArrayLike = 1e-6
+    y_true: Shaped[Array, "..."], y_pred: PyTree, *, full: bool = False, eps: ArrayLike = 1e-6
 ) -> Float[Array, "..."]:
     r"""The negative logarithm of the likelihood under normal distributions, averaged over the last axis,
     $\frac{1}{2d}\sum_i \left(\log v_i + (y_i - \mu_i)^2 / v_i\right)$.
@@ -88,5 +89,5 @@ class GaussianNLL(Loss):
     def __check_init__(self) -> None:
         check_number("eps", self.eps, lambda e: e > 0, "a positive number")
 
-    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Any) -> Float[Array, "batch ..."]:
+    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: PyTree) -> Float[Array, "batch ..."]:
         return gaussian_nll(y_true, y_pred, full=self.full, eps=self.eps)

@@ -1,7 +1,7 @@
 """The contrastive loss of labelled embeddings: the normalized, temperature-scaled crossentropy."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -22,7 +22,7 @@ def ntxent(
     y_pred: Num[Array, "..."],
     *,
     temperature: ArrayLike = 0.07,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Float[Array, "batch"]:
     r"""The crossentropy of finding, among the examples of the batch, one that has the same label. With the cosine
     similarities $s_{ij}$ of the embeddings and the temperature $\tau$,
@@ -57,8 +57,10 @@ def ntxent(
     return _values(y_true, y_pred, temperature, sample_weight)[0]
 
 
-def _values(y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: Any) -> tuple[Array, Array]:
-    """The value of each example, and whether it has any."""
+def _values(
+    y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Array, Array]:
+    """Return the value of each example, and whether it has any."""
     embeddings, present = embedded(y_true, y_pred, sample_weight)
     embeddings = units(embeddings, 1)
     similar = embeddings @ embeddings.T / jnp.asarray(temperature, embeddings.dtype)
@@ -98,7 +100,10 @@ class NTXent(Loss):
         check_number("temperature", self.temperature, lambda t: t > 0, "a positive number")
 
     def call(
-        self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: Any = None
+        self,
+        y_true: Shaped[Array, "batch ..."],
+        y_pred: Num[Array, "batch ..."],
+        sample_weight: Shaped[Array, "batch ..."] | None = None,
     ) -> Masked:
         values, has_some = _values(y_true, y_pred, self.temperature, sample_weight)
         return Masked(values, has_some)

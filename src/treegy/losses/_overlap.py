@@ -82,7 +82,7 @@ def tversky(
 
 
 def _regions(y_true: Array, y_pred: Array, axis: Axes) -> tuple[Array, Array, Array, Array]:
-    """What is there and predicted, what is predicted and isn't there, what is there and isn't predicted, and ε.
+    """Return what is there and predicted, what is predicted and isn't there, what is there and isn't predicted, and ε.
 
     Of these a loss is a quotient of sums that aren't negative, of which nothing is lost: 1 minus a quotient near 1
     would be what rounding left of it.

@@ -1,9 +1,8 @@
 """The pairs of examples within a batch, for losses that compare them with each other."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from .._describe import array_name
@@ -18,8 +17,8 @@ OF_PAIRS = {
 }
 
 
-def embedded(y_true: Array, y_pred: Array, sample_weight: Any) -> tuple[Array, Array]:
-    """The embeddings `y_pred` in floats, and which of them are there: those whose weight isn't 0. The rest become 0.
+def embedded(y_true: Array, y_pred: Array, sample_weight: ArrayLike | None) -> tuple[Array, Array]:
+    """Return the embeddings `y_pred` in floats, and which are there: those whose weight isn't 0. The rest become 0.
 
     **Raises:** [`treegy.ContractError`][] where they aren't labels `(batch,)` and embeddings `(batch, d)`.
     """
@@ -38,7 +37,7 @@ def embedded(y_true: Array, y_pred: Array, sample_weight: Any) -> tuple[Array, A
 
 
 def pairs(labels: Array, present: Array) -> tuple[Bool[Array, "..."], Bool[Array, "..."]]:
-    """Which examples have the same label as each example, and which have another, `(batch, batch)`.
+    """Return which examples have the same label as each example, and which have another, `(batch, batch)`.
 
     What isn't present is in no pair; each example has its own label.
     """
@@ -47,12 +46,12 @@ def pairs(labels: Array, present: Array) -> tuple[Bool[Array, "..."], Bool[Array
 
 
 def others(matrix: Array) -> Array:
-    """A matrix of pairs without those of an example and itself."""
+    """Return a matrix of pairs without those of an example and itself."""
     return matrix & ~jnp.eye(matrix.shape[0], dtype=bool)
 
 
 def log_sum_exp(values: Array, where: Array) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    r"""$\log \sum_j e^{v_{ij}}$ over those $j$ that `where` says, and whether there are any; 0 where there are none."""
+    r"""Return $\log \sum_j e^{v_{ij}}$ over the $j$ of `where`, 0 where there are none; and whether there are."""
     some = jnp.any(where, axis=1)
     # Of no values at all it would be an infinity, with gradients that are NaN.
     among = jnp.where(where | ~some[:, None], values, -jnp.inf)

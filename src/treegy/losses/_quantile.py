@@ -1,6 +1,6 @@
 """The pinball loss, which is least where quantiles are predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -58,8 +58,11 @@ def _pinball(errors: Array, q: Array) -> Array:
     return jnp.maximum(q * errors, (q - 1) * errors)
 
 
-def _as_quantiles(q: Any) -> Any:
+def _as_tuple(q: object) -> Any:
     return tuple(q) if isinstance(q, list) else q
+
+
+_as_quantiles: Callable[[ArrayLike | Sequence[ArrayLike]], ArrayLike | Sequence[ArrayLike]] = _as_tuple
 
 
 class Quantile(Loss):

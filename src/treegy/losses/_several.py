@@ -1,16 +1,15 @@
 """Predictions that are several arrays, each with a meaning of its own."""
 
-from typing import Any
-
 from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike
 from .._errors import ContractError
 from .._terms._elementwise import all_in_floats
+from .._types import PyTree
 
 
-def several(y_pred: Any, meanings: tuple[str, ...], **others: Array) -> list[Array]:
-    """The arrays of which `y_pred` consists, followed by `others`: of one shape, in one floating dtype.
+def several(y_pred: PyTree, meanings: tuple[str, ...], **others: Array) -> list[Array]:
+    """Return the arrays of which `y_pred` consists, followed by `others`: of one shape, in one floating dtype.
 
     **Arguments:**
 

@@ -59,7 +59,7 @@ def sparse_categorical_crossentropy(
 
 
 def _of_logits(labels: Array, logits: Array) -> Array:
-    """The crossentropy of labels that are classes. A small one is the sum of the other classes' powers, unrounded."""
+    """Return the crossentropy of labels that are classes. A small one is the unrounded sum of the other powers."""
     logits = logits - jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     at = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1) == labels[..., None]
     own = jnp.sum(jnp.where(at, logits, jnp.zeros_like(logits)), axis=-1)

@@ -1,7 +1,5 @@
 """The loss of triplets: an anchor, something like it and something unlike it."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -13,11 +11,12 @@ from .._errors import ContractError
 from .._terms._elementwise import absolute
 from .._terms._loss import Loss
 from .._terms._powers import exponent_of, times_power
+from .._types import PyTree
 from ._several import several
 
 
 def triplet_margin(
-    y_pred: Any, *, norm_degree: ArrayLike = 2, margin: ArrayLike = 1.0, eps: ArrayLike = 1e-6
+    y_pred: PyTree, *, norm_degree: ArrayLike = 2, margin: ArrayLike = 1.0, eps: ArrayLike = 1e-6
 ) -> Float[Array, "..."]:
     r"""How far anchors are from being nearer to what is like them than to what is unlike them by a margin,
     $\max\left(\lVert a - p \rVert_k - \lVert a - n \rVert_k + m, 0\right)$ with
@@ -90,5 +89,5 @@ class TripletMargin(Loss):
         check_number("margin", self.margin, lambda m: m == m, "a number")
         check_number("eps", self.eps, lambda e: e > 0, "a positive number")
 
-    def call(self, y_pred: Any) -> Float[Array, "batch ..."]:
+    def call(self, y_pred: PyTree) -> Float[Array, "batch ..."]:
         return triplet_margin(y_pred, norm_degree=self.norm_degree, margin=self.margin, eps=self.eps)

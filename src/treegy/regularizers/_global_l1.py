@@ -1,22 +1,20 @@
 """A penalty on the absolute values of all parameters."""
 
-from typing import Any
-
-import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._terms._elementwise import absolute
-from .._terms._loss import Loss
-from ._over_leaves import check_factor, sum_over_leaves, times
+from .._types import PyTree
+from ._over_leaves import sum_over_leaves, times
+from ._penalty import Penalty
 
 
 def global_l1(
-    parameters: Any,
+    parameters: PyTree,
     l: ArrayLike = 0.01,  # noqa: E741
     *,
-    where: Any = None,
+    where: PyTree = None,
 ) -> Float[Array, ""]:
     r"""A number times the sum of the absolute values of all parameters, $\lambda \sum_i |\theta_i|$.
 
@@ -42,7 +40,7 @@ def _modulus(p: Array) -> Array:
     return jnp.abs(p) if jnp.iscomplexobj(p) else absolute(p)
 
 
-class GlobalL1(Loss):
+class GlobalL1(Penalty):
     r"""A penalty on the absolute values of all parameters: [`treegy.regularizers.global_l1`][].
 
     It is a loss like others: what it adds to the total is logged. It isn't weighted by `sample_weight`.
@@ -60,13 +58,5 @@ class GlobalL1(Loss):
         ```
     """
 
-    l: ArrayLike = 0.01  # noqa: E741
-    r"""The factor $\lambda$."""
-    where: Any = eqx.field(default=None, kw_only=True)
-    """Which leaves: a function of a leaf, or a PyTree prefix of booleans, as `equinox.partition` takes it."""
-
-    def __check_init__(self) -> None:
-        check_factor("l", self.l)
-
-    def call(self, parameters: Any) -> Float[Array, ""]:
+    def call(self, parameters: PyTree) -> Float[Array, ""]:
         return global_l1(parameters, self.l, where=self.where)

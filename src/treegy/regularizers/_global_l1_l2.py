@@ -1,18 +1,19 @@
 """A penalty on the absolute values and the squares of all parameters."""
 
-from typing import Any
-
 import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._terms._loss import Loss
+from .._types import PyTree
 from ._global_l1 import global_l1
 from ._global_l2 import global_l2
 from ._over_leaves import check_factor
 
 
-def global_l1_l2(parameters: Any, l1: ArrayLike = 0.0, l2: ArrayLike = 0.0, *, where: Any = None) -> Float[Array, ""]:
+def global_l1_l2(
+    parameters: PyTree, l1: ArrayLike = 0.0, l2: ArrayLike = 0.0, *, where: PyTree = None
+) -> Float[Array, ""]:
     r"""The sum of both penalties, $\lambda_1 \sum_i |\theta_i| + \lambda_2 \sum_i \theta_i^2$.
 
     **Arguments:**
@@ -50,12 +51,12 @@ class GlobalL1L2(Loss):
     r"""The factor $\lambda_1$ of the absolute values."""
     l2: ArrayLike = 0.0
     r"""The factor $\lambda_2$ of the squares."""
-    where: Any = eqx.field(default=None, kw_only=True)
+    where: PyTree = eqx.field(default=None, kw_only=True)
     """Which leaves: a function of a leaf, or a PyTree prefix of booleans, as `equinox.partition` takes it."""
 
     def __check_init__(self) -> None:
         check_factor("l1", self.l1)
         check_factor("l2", self.l2)
 
-    def call(self, parameters: Any) -> Float[Array, ""]:
+    def call(self, parameters: PyTree) -> Float[Array, ""]:
         return global_l1_l2(parameters, self.l1, self.l2, where=self.where)

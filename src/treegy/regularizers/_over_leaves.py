@@ -1,7 +1,6 @@
 """Sums over the leaves of parameters: what regularizers share."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,10 +11,11 @@ from jaxtyping import Array
 from .._checks import check_number
 from .._errors import ContractError
 from .._terms._weights import accumulation_dtype
+from .._types import PyTree
 
 
-def sum_over_leaves(fn: Callable[[Array], Array], parameters: Any, where: Any) -> Array:
-    """The sum of `fn`, an elementwise function with real values, over all elements of the leaves that `where` selects.
+def sum_over_leaves(fn: Callable[[Array], Array], parameters: PyTree, where: PyTree) -> Array:
+    """Return the sum of `fn`, an elementwise function with real values, over all elements of the selected leaves.
 
     **Arguments:**
 
@@ -36,8 +36,10 @@ def sum_over_leaves(fn: Callable[[Array], Array], parameters: Any, where: Any) -
 
 
 def times(factor: ArrayLike, total: Array) -> Array:
+    """Return a number times a sum, in the dtype of the sum."""
     return jnp.asarray(factor, total.dtype) * total
 
 
 def check_factor(name: str, factor: ArrayLike) -> None:
+    """Refuse a factor that is negative or not finite."""
     check_number(name, factor, lambda f: 0 <= f < float("inf"), "a finite number that isn't negative")

@@ -7,10 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from .._describe import array_name
+from .._describe import array_name, differences
 from .._errors import ContractError
 from .._terms._accumulator import merge_all
+from .._types import PyTree
 from ._laws import LAWS, Sides, metric_value, tried, weights
 from ._subject import Subject, differing, emptied, make_subject, place, poisoned
 
@@ -27,7 +29,7 @@ EXTREMES = (0.0, 1.0, 1e-30, 1e4, -1e4)
 
 
 def check_loss(
-    loss: Any, *, rtol: float = 1e-5, atol: float = 1e-6, extremes: Sequence[float] = EXTREMES, **values: Any
+    loss: object, *, rtol: float = 1e-5, atol: float = 1e-6, extremes: Sequence[float] = EXTREMES, **values: Any
 ) -> None:
     """Check the laws that every loss keeps, on some examples.
 
@@ -74,7 +76,7 @@ def check_loss(
     _check_gradients(it, extremes)
 
 
-def check_metric(metric: Any, *, rtol: float = 1e-5, atol: float = 1e-6, **values: Any) -> None:
+def check_metric(metric: object, *, rtol: float = 1e-5, atol: float = 1e-6, **values: Any) -> None:
     """Check the laws that every metric keeps, on some examples.
 
     - `batching`: the metric value doesn't depend on how the examples are cut into batches.
@@ -171,7 +173,7 @@ def _broken(it: Subject, law: str) -> str:
 
 
 def _check_stability(it: Subject) -> None:
-    """Shapes and dtypes are the same for any batch, and after merging."""
+    """Check that shapes and dtypes are the same for any batch, and after merging."""
     try:
         whole = jax.eval_shape(it.of, it.examples)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as e:
@@ -198,7 +200,7 @@ def _check_stability(it: Subject) -> None:
 
 
 def _check_precision(it: Subject) -> None:
-    """Nothing is counted or summed in less than 32 bits, neither of the values as they are nor of ones of 16 bits."""
+    """Check that nothing is counted or summed in less than 32 bits, of the values as they are and of ones of 16."""
     if "precision" in it.exempt:
         return
     tried = {"of a batch": jax.eval_shape(it.of, it.examples)}
@@ -217,24 +219,27 @@ def _check_precision(it: Subject) -> None:
                 )
 
 
-def _halved(leaf: Any) -> Any:
+def _halved(leaf: jax.Array) -> jax.Array:
     return leaf.astype(jnp.float16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
-def _other_shape(one: Any, other: Any) -> tuple[str, str] | None:
-    leaves, others = (jax.tree_util.tree_leaves_with_path(tree) for tree in (one, other))
-    for (path, leaf), (_, other_leaf) in zip(leaves, others, strict=False):
-        shown, other_shown = (array_name(a) + (", weakly" if a.weak_type else "") for a in (leaf, other_leaf))
-        if shown != other_shown:
-            return f"{place(path)} {shown}", f"{place(path)} {other_shown}"
-    if jax.tree.structure(one) != jax.tree.structure(other):
-        return str(jax.tree.structure(one)), str(jax.tree.structure(other))
-    return None
+def _other_shape(one: PyTree, other: PyTree) -> tuple[str, str] | None:
+    """Return what differs first in the shapes and dtypes of two trees, or else in their structure."""
+    for name, shown, other_shown in differences(_shown(one), _shown(other)):
+        if shown is not None and other_shown is not None:
+            return f"{name} {shown}", f"{name} {other_shown}"
+    structure, other_structure = jax.tree.structure(one), jax.tree.structure(other)
+    return None if structure == other_structure else (str(structure), str(other_structure))
+
+
+def _shown(shapes: PyTree) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(shapes)
+    return {place(path): array_name(a) + (", weakly" if a.weak_type else "") for path, a in leaves}
 
 
 def _check_gradients(it: Subject, extremes: Sequence[float]) -> None:
     name = "y_pred" if it.size else "parameters"
-    values: Any = (it.examples if it.size else it.others).get(name)
+    values: PyTree = (it.examples if it.size else it.others).get(name)
     floats, rest = eqx.partition(values, eqx.is_inexact_array)
     if "gradients" in it.exempt or not jax.tree.leaves(floats):
         return
@@ -249,7 +254,7 @@ def _check_gradients(it: Subject, extremes: Sequence[float]) -> None:
     if some is not None and "absence" not in it.exempt:
         points["where the labels of weight 0 are NaN"] = (floats, poisoned(it.examples, np.asarray(some) == 0), some)
 
-    def total(floats: Any, examples: Any, weight: Any) -> Any:
+    def total(floats: PyTree, examples: dict[str, PyTree], weight: jax.Array | None) -> ArrayLike:
         given = {name: eqx.combine(floats, rest)}
         of = it if it.size else it._replace(others={**it.others, **given})
         metric_values = of.metric_values({**examples, **given} if it.size else {}, weight)
@@ -267,5 +272,5 @@ def _check_gradients(it: Subject, extremes: Sequence[float]) -> None:
                 )
 
 
-def _shapes(tree: Any) -> Any:
+def _shapes(tree: PyTree) -> PyTree:
     return jax.eval_shape(lambda: tree)

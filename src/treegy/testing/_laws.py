@@ -1,53 +1,56 @@
 """The laws, each as pairs of metric values that must be the same."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._terms._accumulator import Mean, Sum, compute_all
-from ._subject import Subject, emptied, merged, poisoned, repetitions, taken
+from .._types import PyTree
+from ._subject import Parts, Subject, emptied, merged, poisoned, repetitions, taken
 
 
 class Tried(NamedTuple):
-    """What a subject makes of its examples: accumulators by part. `None` where it isn't about examples."""
+    """What a subject makes of its examples: accumulators by part. What is about weights is of none if it has none."""
 
-    pieces: list[Any]
+    pieces: list[Parts]
     """Of three batches into which they are cut."""
-    whole: Any
-    weighted_pieces: list[Any] | None
-    weighted: Any
-    repeated: Any
+    whole: Parts
+    weighted_pieces: list[Parts]
+    weighted: Parts
+    repeated: Parts
     """Of as many examples, some of which are there several times and some not at all."""
-    weighted_mean: Any
-    repeated_mean: Any
-    poisoned_mean: Any
+    weighted_mean: Parts
+    repeated_mean: Parts
+    poisoned_mean: Parts
     """Weighted, where the examples of weight 0 are NaN."""
-    remaining_mean: Any
+    remaining_mean: Parts
     """Weighted, without the examples of weight 0."""
-    gone_mean: Any
+    gone_mean: Parts
     """Weighted, where all examples are of weight 0, and NaN."""
-    stacked: Any
+    stacked: dict[str, PyTree]
     """The metric values of all examples and of the repeated ones, under one vmap."""
 
 
 def cuts(size: int) -> tuple[int, int]:
+    """Return where so many examples are cut into three batches."""
     return 1, size // 2
 
 
-def weights(size: int) -> Any:
-    """A weight for each example, some of them 0; none if there are no examples."""
+def weights(size: int) -> jax.Array | None:
+    """Return a weight for each example, some of them 0; none if there are no examples."""
     return jnp.asarray(repetitions(size), jnp.float32) if size else None
 
 
-def tried(it: Subject, examples: Any, weight: Any) -> Tried:
-    """All that the laws compare, in one traced function: compiling is what takes time."""
+def tried(it: Subject, examples: dict[str, PyTree], weight: jax.Array | None) -> Tried:
+    """Return all that the laws compare, in one traced function: compiling is what takes time."""
     it = it._replace(examples=examples)
-    if not it.size:
+    if weight is None:
         one = it.of({})
-        return Tried([one] * 3, one, *[None] * 9)
+        none: Parts = {}
+        return Tried([one] * 3, one, [], none, none, none, none, none, none, none, {})
     often = repetitions(it.size)
     here = np.flatnonzero(often)
     repeated = taken(examples, np.repeat(np.arange(it.size), often))
@@ -74,9 +77,9 @@ metric_value = jax.jit(compute_all)
 class Sides(NamedTuple):
     """Two metric values that must be the same, and what they are of."""
 
-    metric_value: Any
+    metric_value: PyTree
     of: str
-    other: Any
+    other: PyTree
     other_of: str
 
 
@@ -99,7 +102,7 @@ def _batching(it: Subject, of: Tried) -> list[Sides]:
     return [
         Sides(metric_value(merged(of.pieces)), cut, metric_value(of.whole), "in one batch"),
         Sides(
-            metric_value(merged(of.weighted_pieces or [])),
+            metric_value(merged(of.weighted_pieces)),
             f"weighted, {cut}",
             metric_value(of.weighted),
             "weighted, in one batch",

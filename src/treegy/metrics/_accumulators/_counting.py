@@ -2,10 +2,10 @@
 
 import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from ..._terms._accumulator import Sum
@@ -13,7 +13,7 @@ from ..._terms._weights import accumulation_dtype, weigh
 
 
 def element_weights(sample_weight: Array | None, values: Array) -> Array | None:
-    """The weight of each of the values; None where all count alike, so that integers are counted.
+    """Return the weight of each of the values; None where all count alike, so that integers are counted.
 
     **Raises:** [`treegy.ContractError`][] where the axes don't line up.
     """
@@ -21,19 +21,19 @@ def element_weights(sample_weight: Array | None, values: Array) -> Array | None:
 
 
 def weighted_at_all(which: Array, weights: Array | None) -> Array:
-    """Which of `which` have a weight that isn't 0."""
+    """Return which of `which` have a weight that isn't 0."""
     return which if weights is None else which & (weights != 0)
 
 
 def count(which: Array, weights: Array | None) -> Array:
-    """How many are true along the first axis, or the sum of their weights."""
+    """Count what is true along the first axis, or sum its weights."""
     if weights is None:
         return jnp.sum(which, axis=0, dtype=jnp.int32)  # in floats, a sum of ones ends at 2^24
     return jnp.sum(jnp.where(which, weights, jnp.zeros_like(weights)), axis=0)
 
 
-def histogram(bins: Array, shape: tuple[int, ...], weights: Array | None, dtype: Any = jnp.float32) -> Sum:
-    """How often each bin occurs, or the sum of its weights, exactly: a sum of this shape.
+def histogram(bins: Array, shape: tuple[int, ...], weights: Array | None, dtype: DTypeLike = jnp.float32) -> Sum:
+    """Return how often each bin occurs, or the sum of its weights, exactly: a sum of this shape.
 
     **Arguments:**
 
@@ -59,7 +59,7 @@ _BLOCK = 2**20
 
 
 def _weighted_histogram(bins: Array, length: int, weights: Array) -> Sum:
-    """The sum of the weights of each bin, as if in twice the precision.
+    """Return the sum of the weights of each bin, as if in twice the precision.
 
     Scattered one by one, floats lose what is small against the sum so far, up to all of it. So weights are written as
     multiples of a unit, which integers add up exactly; what is left over is small enough to be added as it is. Of a
@@ -98,8 +98,8 @@ def _weighted_histogram(bins: Array, length: int, weights: Array) -> Sum:
     return Sum(jnp.where(bad, rest, total.total), total.rest + jnp.where(bad, jnp.zeros_like(rest), rest))
 
 
-def counted(counts: Array, dtype: Any = jnp.float32) -> Sum:
-    """Counts as a sum, which stays exact.
+def counted(counts: Array, dtype: DTypeLike = jnp.float32) -> Sum:
+    """Return counts as a sum, which stays exact.
 
     **Arguments:**
 
@@ -114,7 +114,7 @@ def counted(counts: Array, dtype: Any = jnp.float32) -> Sum:
 
 
 def sum_of_integers(values: Array) -> Sum:
-    """The sum of integers, exact also where floats or 32 bits aren't enough for it."""
+    """Return the sum of integers, exact also where floats or 32 bits aren't enough for it."""
     size, width = max(1, values.size), 8 * values.dtype.itemsize
     # As many bits at a time as can be added up without overflowing.
     bits = max(1, min(16, 31 - size.bit_length()))
@@ -129,7 +129,7 @@ def sum_of_integers(values: Array) -> Sum:
 
 
 def spoiled(sums: Sum, invalid: Array) -> Sum:
-    """Sums that are NaN where what was counted is invalid.
+    """Return sums that are NaN where what was counted is invalid.
 
     **Arguments:**
 

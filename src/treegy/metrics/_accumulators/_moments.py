@@ -1,10 +1,11 @@
 """Means, variances and covariances of some variables, which metric values such as correlations are made of."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from ..._terms._accumulator import Accumulator, Sum, safe_divide
@@ -50,8 +51,8 @@ class Moments(Accumulator):
     """`(k, ...)`: the scales are 2 to the power of these; `LOWEST` where nothing deviates."""
 
     @staticmethod
-    def of(variables: Sequence[Any], weight: Any = None, mask: Any = None) -> "Moments":
-        """The moments over the first axis.
+    def of(variables: Sequence[ArrayLike], weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Moments":
+        """Return the moments over the first axis.
 
         **Arguments:**
 
@@ -88,11 +89,11 @@ class Moments(Accumulator):
         return Moments(self.weight.empty(), self.mean.empty(), self.products.empty(), lowest)
 
     def scaled(self, exponents: Array) -> Sum:
-        """The products by other scales, which are at least its own."""
+        """Return the products by other scales, which are at least its own."""
         factors = times_power(jnp.ones_like(self.mean.total), self.exponents - exponents)
         return self.products.times(factors[:, None]).times(factors[None])
 
-    def merge(self, other: Any) -> "Moments":
+    def merge(self, other: "Moments") -> "Moments":
         weight = self.weight.merge(other.weight)
         mine, theirs = self.weight.compute(), other.weight.compute()
         share = safe_divide(theirs, weight.compute())
@@ -109,12 +110,12 @@ class Moments(Accumulator):
         return Moments(weight, mean, products, exponents)
 
     def compute(self) -> "Statistics":
-        """What metric values are made of."""
+        """Return what metric values are made of."""
         total, rest = self.mean.total, self.mean.rest
         apart = (total - total[:1]) + (rest - rest[:1])
         return Statistics(self.weight.compute(), apart, self.products.compute(), _used(self.exponents))
 
 
 def _used(exponents: Array) -> Array:
-    """The exponents by which deviations are divided: not at all where all of them are 0."""
+    """Return the exponents by which deviations are divided: not at all where all of them are 0."""
     return jnp.where(exponents == LOWEST, 0, exponents)

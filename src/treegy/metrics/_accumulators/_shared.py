@@ -2,26 +2,29 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Array, Num, Shaped
 
 from ..._describe import is_arraylike
-from ..._terms._accumulator import Accumulator
+from ..._injection._at import Selection
+from ..._terms._accumulator import Sum
 from ..._terms._metric import Metric
 from ..._terms._term import Context
+from ..._types import PyTree
 from ._value_of import ValueOf
 
 
 class Source(NamedTuple):
     """What is accumulated of labels and predictions. Equal ones accumulate the same."""
 
-    function: Callable[..., Accumulator]
+    function: Callable[..., Sum]
     """A function of a module, of `y_true`, `y_pred`, `sample_weight` and the options."""
-    options: tuple[tuple[str, Any], ...]
+    options: tuple[tuple[str, object], ...]
 
 
-def source(function: Callable[..., Accumulator], **options: Any) -> Source:
+def source(function: Callable[..., Sum], **options: object) -> Source:
+    """Return what a function accumulates with some options, which are hashable."""
     return Source(function, tuple(options.items()))
 
 
@@ -30,11 +33,11 @@ class Derived(Metric):
 
     @abc.abstractmethod
     def _source(self, y_true: Array, y_pred: Array) -> Source:
-        """What is accumulated of such labels and predictions: of their shapes and dtypes, whether they fit or not."""
+        """Return what is accumulated of labels and predictions of such shapes and dtypes, whether they fit or not."""
 
     @abc.abstractmethod
-    def _metric_value(self, accumulated: Any) -> ValueOf:
-        """What is made of it."""
+    def _metric_value(self, accumulated: Sum) -> ValueOf:
+        """Return what is made of it."""
 
     def call(
         self,
@@ -42,12 +45,13 @@ class Derived(Metric):
         y_pred: Shaped[Array, "batch ..."],
         sample_weight: Num[Array, "batch ..."] | None = None,
     ) -> ValueOf:
-        """The metric value, whose part is what is accumulated."""
+        """Return the metric value, whose part is what is accumulated."""
         function, options = self._source(y_true, y_pred)
         return self._metric_value(function(y_true, y_pred, sample_weight, **dict(options)))
 
-    def _accumulates(self, context: Context) -> Any:
-        given: list[Any] = [context.available.get(name) for name in ("y_true", "y_pred")]
+    def _accumulates(self, context: Context) -> tuple[Source, Selection] | None:
+        """Return what equal metrics of a model share, as something that is equal where it is the same."""
+        given: list[PyTree] = [context.available.get(name) for name in ("y_true", "y_pred")]
         # What a user's own `call` accumulates is not known, and what is no array is refused there.
         if type(self).call is not Derived.call or not all(is_arraylike(one) for one in given):
             return None

@@ -1,11 +1,11 @@
 """Several accumulators of the same kind, as one."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 
 from ..._terms._accumulator import Accumulator
+from ..._types import PyTree
 from ._value_of import ValueOf
 
 
@@ -15,24 +15,26 @@ class Stacked(Accumulator):
     They are merged one by one. Their metric values are stacked too, or each of them where there are several.
     """
 
-    each: Any
+    each: Accumulator
+    """One whose arrays have an axis more, the first."""
 
     @staticmethod
     def of(each: Accumulator) -> Accumulator:
-        """What `jax.vmap` gave; of values that are made of others, the values of these, which metrics may share."""
+        """Return what `jax.vmap` gave; of what is made of other values, made of these, which metrics may share."""
         if not isinstance(each, ValueOf):
             return Stacked(each)
+        # The part is what is shared, so it is stacked inside.
         return ValueOf(Stacked(each.part), _of_each, of=each.function, options=each.options)
 
     def empty(self) -> "Stacked":
         return Stacked(jax.vmap(lambda one: one.empty())(self.each))
 
-    def merge(self, other: Any) -> "Stacked":
+    def merge(self, other: "Stacked") -> "Stacked":
         return Stacked(jax.vmap(lambda one, more: one.merge(more))(self.each, other.each))
 
-    def compute(self) -> Any:
+    def compute(self) -> PyTree:
         return jax.vmap(lambda one: one.compute())(self.each)
 
 
-def _of_each(computed: Any, of: Callable[..., Any], options: tuple[tuple[str, Any], ...]) -> Any:
+def _of_each(computed: PyTree, of: Callable[..., PyTree], options: tuple[tuple[str, object], ...]) -> PyTree:
     return jax.vmap(lambda one: of(one, **dict(options)))(computed)

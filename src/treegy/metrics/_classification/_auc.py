@@ -1,7 +1,7 @@
 """The area under the ROC curve, or under that of precision and recall."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
 from ._binary_counts import Counts
+from ._options import OneOf
 from ._threshold_histogram import (
     as_numbers,
     at_thresholds,
@@ -23,6 +24,12 @@ from ._threshold_histogram import (
     check_given_thresholds,
     spread_thresholds,
 )
+
+Which: TypeAlias = Literal["ROC", "PR", "PRGAIN"]
+Summation: TypeAlias = Literal["interpolation", "minoring", "majoring"]
+
+_as_curve = OneOf[Which]("curve", "ROC", "PR", "PRGAIN")
+_as_summation = OneOf[Summation]("summation_method", "interpolation", "minoring", "majoring")
 
 
 class AUC(Derived):
@@ -71,9 +78,9 @@ class AUC(Derived):
         converter=integer("num_thresholds", "how many thresholds there are", least=2),
     )
     """At how many thresholds the curve is known, evenly spread from 0 to 1."""
-    curve: str = eqx.field(default="ROC", kw_only=True, static=True)
+    curve: Which = eqx.field(default="ROC", kw_only=True, static=True, converter=_as_curve)
     """`"ROC"`, `"PR"` or `"PRGAIN"`."""
-    summation_method: str = eqx.field(default="interpolation", kw_only=True, static=True)
+    summation_method: Summation = eqx.field(default="interpolation", kw_only=True, static=True, converter=_as_summation)
     """`"interpolation"` between two thresholds; or the lower (`"minoring"`) or the higher (`"majoring"`) of the two."""
     thresholds: Sequence[float] | None = eqx.field(default=None, kw_only=True, static=True, converter=as_numbers)
     """Thresholds to use instead of `num_thresholds` ones; one below 0 and one above 1 are added."""
@@ -93,13 +100,6 @@ class AUC(Derived):
     """Whether `y_pred` holds logits instead of probabilities."""
 
     def __check_init__(self) -> None:
-        if self.curve not in ("ROC", "PR", "PRGAIN"):
-            raise ValueError(f"`curve` is one of 'ROC', 'PR' and 'PRGAIN', and got {describe(self.curve)}.")
-        if self.summation_method not in ("interpolation", "minoring", "majoring"):
-            raise ValueError(
-                "`summation_method` is one of 'interpolation', 'minoring' and 'majoring', and got "
-                f"{describe(self.summation_method)}."
-            )
         if self.num_labels is not None and not self.multi_label:
             raise ValueError(f"`num_labels={self.num_labels}` is about several labels: pass `multi_label=True`.")
         check_given_thresholds(self.thresholds)
@@ -176,8 +176,8 @@ def _check_labels(y_pred: Array, num_labels: int | None, label_weights: tuple[fl
 
 def _area(
     histogram: Float[Array, "2 buckets labels"],
-    curve: str,
-    summation_method: str,
+    curve: Which,
+    summation_method: Summation,
     label_weights: tuple[float, ...] | None,
 ) -> Float[Array, ""]:
     counts = at_thresholds(histogram)
@@ -189,7 +189,7 @@ def _area(
     return safe_divide(jnp.sum(weights * areas), jnp.sum(weights))
 
 
-def _riemann_sum(counts: Counts, curve: str, summation_method: str) -> Array:
+def _riemann_sum(counts: Counts, curve: Which, summation_method: Summation) -> Array:
     x, y = _gains(counts) if curve == "PRGAIN" else _rates(counts, curve)
     if summation_method == "interpolation":
         heights = (y[:-1] + y[1:]) / 2
@@ -198,7 +198,7 @@ def _riemann_sum(counts: Counts, curve: str, summation_method: str) -> Array:
     return jnp.sum((x[:-1] - x[1:]) * heights, axis=0)
 
 
-def _rates(counts: Counts, curve: str) -> tuple[Array, Array]:
+def _rates(counts: Counts, curve: Which) -> tuple[Array, Array]:
     recall = safe_divide(counts.true_positives, counts.true_positives + counts.false_negatives)
     if curve == "ROC":
         return safe_divide(counts.false_positives, counts.false_positives + counts.true_negatives), recall
@@ -216,7 +216,7 @@ def _gains(counts: Counts) -> tuple[Array, Array]:
 
 
 def _interpolated_precision(counts: Counts) -> Array:
-    """The integral over recall of (a + s p) / p, where p predictions are positive, linearly between two thresholds."""
+    """Return the integral over recall of (a + s p) / p, of p positive predictions, linearly between two thresholds."""
     right = counts.true_positives
     chosen = right + counts.false_positives
     gained = right[:-1] - right[1:]

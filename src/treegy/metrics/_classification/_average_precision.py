@@ -11,7 +11,7 @@ from ..._terms._accumulator import Sum, safe_divide
 from ..._terms._classes import class_axis
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
-from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._averages import Average, as_average, as_zero_division, check_zero_division, ratio
 from ._threshold_histogram import at_thresholds, buckets, buckets_at, spread_thresholds
 
 
@@ -48,7 +48,7 @@ class AveragePrecision(Derived):
         converter=integer("num_thresholds", "how many thresholds there are", least=2),
     )
     """At how many thresholds precision and recall are known, evenly spread from 0 to 1."""
-    average: str | None = eqx.field(default="micro", kw_only=True, static=True)
+    average: Average = eqx.field(default="micro", kw_only=True, static=True, converter=as_average)
     """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
@@ -57,7 +57,6 @@ class AveragePrecision(Derived):
     """Whether `y_pred` holds logits instead of probabilities."""
 
     def __check_init__(self) -> None:
-        check_average(self.average)
         check_zero_division(self.zero_division)
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
@@ -83,7 +82,7 @@ def _buckets_of_classes(
 
 
 def _average_precision(
-    histogram: Float[Array, "2 buckets classes"], average: str | None, zero_division: float
+    histogram: Float[Array, "2 buckets classes"], average: Average, zero_division: float
 ) -> Float[Array, "..."]:
     counts = at_thresholds(histogram)
     precision = safe_divide(counts.true_positives, counts.true_positives + counts.false_positives)

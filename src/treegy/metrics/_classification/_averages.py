@@ -1,8 +1,8 @@
 """Ratios of each class, and their averages over classes."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,18 +10,22 @@ from jaxtyping import Array, Float
 from ..._checks import check_number
 from ..._describe import describe
 from ..._terms._accumulator import safe_divide
+from ._options import OneOf
 
-AVERAGES = ("micro", "macro", "weighted", None)
+Average: TypeAlias = Literal["micro", "macro", "weighted"] | None
+"""How the ratios of classes are averaged, as `ratio` has it."""
+
+as_average = OneOf[Average]("average", "micro", "macro", "weighted", None)
 
 
 def ratio(
     numerator: Float[Array, "*shape classes"],
     denominator: Float[Array, "*shape classes"],
     support: Float[Array, "*shape classes"],
-    average: str | None,
+    average: Average,
     zero_division: float,
 ) -> Float[Array, "..."]:
-    """The ratio of each class, averaged over the last axis.
+    """Return the ratio of each class, averaged over the last axis.
 
     **Arguments:**
 
@@ -48,10 +52,8 @@ def _quotient(numerator: Array, denominator: Array, zero_division: float) -> Arr
     return jnp.where(denominator == 0, zero_division, safe_divide(numerator, denominator))
 
 
-def check_average(average: Any, class_id: int | None = None, of_one: Sequence[str | None] = ("micro",)) -> None:
-    """Refuse an unknown average, and of one class one that isn't among `of_one`."""
-    if average not in AVERAGES:
-        raise ValueError(f"`average` is one of 'micro', 'macro', 'weighted' and None, and got {describe(average)}.")
+def check_average(average: Average, class_id: int | None, of_one: Sequence[Average] = ("micro",)) -> None:
+    """Refuse an average that isn't among `of_one` where there is one class only."""
     if average not in of_one and class_id is not None:
         raise ValueError(
             f"`average={average!r}` is about all classes, and `class_id={class_id}` looks at one only: leave out one "
@@ -59,14 +61,18 @@ def check_average(average: Any, class_id: int | None = None, of_one: Sequence[st
         )
 
 
-def as_zero_division(zero_division: Any) -> Any:
-    """A Python float; always the same NaN, since another one wouldn't equal it."""
+def _as_zero_division(zero_division: object) -> Any:
+    """Return a Python float; always the same NaN, since another one wouldn't equal it."""
     if isinstance(zero_division, int | float):
         return math.nan if math.isnan(zero_division) else float(zero_division)
     return zero_division
 
 
-def check_zero_division(zero_division: Any) -> None:
+as_zero_division: Callable[[float], float] = _as_zero_division
+
+
+def check_zero_division(zero_division: object) -> None:
+    """Refuse what is neither 0 nor 1 nor NaN."""
     expected = "0, 1 or NaN, what a ratio is whose denominator is 0,"
     if not isinstance(zero_division, float):
         raise TypeError(f"`zero_division` is {expected} and got {describe(zero_division)}.")

@@ -8,23 +8,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._checks import check_number
-from ..._converters import flag, integer
+from ..._converters import integer
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._shared import Derived, Source
 from .._accumulators._value_of import ValueOf
-from ._threshold_histogram import at_thresholds, buckets_at, even_thresholds
+from ._over_thresholds import OverThresholds
+from ._threshold_histogram import at_thresholds, even_thresholds
 
 PRECISION = ("true_positives", "false_positives")
 RECALL = ("true_positives", "false_negatives")
 SPECIFICITY = ("true_negatives", "false_positives")
 
 
-class BestAt(Derived):
+class BestAt(OverThresholds):
     """The highest share of one count, over the thresholds at which another share is high enough."""
 
-    predictions: ClassVar[str | None] = "probabilities"
-
-    # Static, since they fix the shape of what is accumulated.
+    # Static, since it fixes the shape of what is accumulated.
     num_thresholds: int = eqx.field(
         default=200,
         kw_only=True,
@@ -32,15 +30,6 @@ class BestAt(Derived):
         converter=integer("num_thresholds", "how many thresholds there are", least=1),
     )
     """How many thresholds there are to choose from, evenly spread from 0 to 1."""
-    class_id: int | None = eqx.field(
-        default=None,
-        kw_only=True,
-        static=True,
-        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
-    )
-    """The only class that is looked at, an index along the last axis. All are counted as one by default."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
-    """Whether `y_pred` holds logits instead of probabilities."""
 
     best: ClassVar[tuple[str, str]]
     """Of what the share is shown, and what is added to it in the denominator."""
@@ -49,11 +38,10 @@ class BestAt(Derived):
 
     @abc.abstractmethod
     def _least(self) -> float:
-        """How high is high enough."""
+        """Return how high is high enough."""
 
-    def _source(self, y_true: Array, y_pred: Array) -> Source:
-        thresholds = even_thresholds(self.num_thresholds)
-        return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
+    def _thresholds(self) -> tuple[float, ...]:
+        return even_thresholds(self.num_thresholds)
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(accumulated, _best, best=self.best, given=self.given, least=self._least())

@@ -1,15 +1,11 @@
 """How often predictions of two classes are right."""
 
-from typing import ClassVar
-
-import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Shaped
 
-from ..._checks import check_number
 from ..._terms._elementwise import matched
-from ..._terms._metric import Metric
+from ._thresholded import Thresholded
 
 
 def binary_accuracy(
@@ -33,7 +29,7 @@ def binary_accuracy(
     return y_true == (y_pred > jnp.asarray(threshold, y_pred.dtype)).astype(y_true.dtype)
 
 
-class BinaryAccuracy(Metric):
+class BinaryAccuracy(Thresholded):
     """How often predictions of two classes are right: the mean of [`treegy.metrics.binary_accuracy`][].
 
     !!! example
@@ -47,14 +43,6 @@ class BinaryAccuracy(Metric):
         assert float(batch) == 0.75
         ```
     """
-
-    predictions: ClassVar[str | None] = "probabilities"
-
-    threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
-    """Predictions above it stand for class 1."""
-
-    def __check_init__(self) -> None:
-        check_number("threshold", self.threshold, lambda t: t == t, "a number")
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return binary_accuracy(y_true, y_pred, threshold=self.threshold)

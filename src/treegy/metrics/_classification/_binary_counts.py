@@ -1,6 +1,6 @@
 """Counts of right and wrong predictions of two classes, of which precision, recall and their kin are made."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +39,7 @@ def counts_at(
     per_class: bool = False,
     largest: bool = False,
 ) -> Source:
-    """The counts as what metrics accumulate.
+    """Return the counts as what metrics accumulate.
 
     **Arguments:**
 
@@ -81,14 +81,14 @@ def _counts_of(
 
 
 def _one_hot(y_true: Array, y_pred: Array) -> Array:
-    """Class indices as one-hot labels; what is no class becomes a label that is neither 0 nor 1."""
+    """Return class indices as one-hot labels; what is no class becomes a label that is neither 0 nor 1."""
     inside, labels = within(as_indices(y_true, "y_true"), y_pred.shape[-1])
     one_hot = jax.nn.one_hot(labels, y_pred.shape[-1], dtype=jnp.int32)
     return jnp.where(inside[..., None], one_hot, jnp.full_like(one_hot, -1))
 
 
 def _largest(y_pred: Array) -> Array:
-    """As in Keras, all of equal ones, and none where there is nothing but zeros."""
+    """Return which predictions are the largest: as in Keras, all of equal ones, and none of nothing but zeros."""
     return (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
 
 
@@ -101,7 +101,7 @@ def confusion(
     class_id: int | None = None,
     per_class: bool = False,
 ) -> Sum:
-    """The counts of a batch, `(4, classes)` in the order of `Counts`, or `(4, thresholds, classes)`.
+    """Return the counts of a batch, `(4, classes)` in the order of `Counts`, or `(4, thresholds, classes)`.
 
     They are exact however long the epoch. Those of a class are NaN where a label is neither 0 nor 1, or a prediction is
     NaN.
@@ -132,19 +132,19 @@ def confusion(
 
 
 def is_binary(y_true: Array) -> Array:
-    """Which labels are 0 or 1."""
+    """Return which labels are 0 or 1."""
     return (y_true == 0) | (y_true == 1)
 
 
 def columns(values: Array, class_id: int | None, per_class: bool) -> Array:
-    """Values `(..., classes)` as `(rows, classes)`; all in one column if not `per_class`."""
+    """Return values `(..., classes)` as `(rows, classes)`; all in one column if not `per_class`."""
     if class_id is not None:
         values = values[..., class_id]
     return values.reshape(-1, values.shape[-1] if per_class else 1)
 
 
 def predicted(y_pred: Array, thresholds: Thresholds | None, top_k: int | None = None) -> Array:
-    """Which predictions are positive: those above a threshold, and among the `top_k` of the last axis.
+    """Return which predictions are positive: those above a threshold, and among the `top_k` of the last axis.
 
     For several thresholds, there is an axis of them before. Without thresholds it is 0.5, or the `top_k` alone.
     """
@@ -159,12 +159,16 @@ def predicted(y_pred: Array, thresholds: Thresholds | None, top_k: int | None = 
     return above(at) if at.ndim == 0 else jax.vmap(above)(at)
 
 
-def as_thresholds(thresholds: Any) -> Any:
-    """A tuple of several thresholds."""
+def _as_thresholds(thresholds: object) -> Any:
+    """Return several thresholds as a tuple."""
     return tuple(thresholds) if isinstance(thresholds, list) else thresholds
 
 
-def check_thresholds(thresholds: Any, name: str = "thresholds") -> None:
+as_thresholds: Callable[[Thresholds | None], Thresholds | None] = _as_thresholds
+
+
+def check_thresholds(thresholds: Thresholds | None, name: str = "thresholds") -> None:
+    """Refuse thresholds that aren't numbers from 0 to 1."""
     if thresholds is None:
         return
     several = thresholds if isinstance(thresholds, tuple) else (thresholds,)
@@ -175,5 +179,6 @@ def check_thresholds(thresholds: Any, name: str = "thresholds") -> None:
 
 
 def check_class_id(y_pred: Array, class_id: int | None) -> None:
+    """Refuse predictions without such a class."""
     if class_id is not None and (y_pred.ndim < 2 or class_id >= y_pred.shape[-1]):
         raise ContractError(f"`y_pred` {array_name(y_pred)} has no class {class_id} along its last axis.")

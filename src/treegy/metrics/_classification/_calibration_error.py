@@ -1,6 +1,6 @@
 """How far the confidence of predictions is from how often they are right."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import equinox as eqx
 import jax
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
 from ..._converters import flag, integer
-from ..._describe import describe
 from ..._terms._accumulator import safe_divide
 from ..._terms._classes import class_labels
 from ..._terms._elementwise import in_floats, matched
@@ -18,6 +17,11 @@ from .._accumulators._counting import element_weights, histogram, spoiled, weigh
 from .._accumulators._value_of import ValueOf
 from ._binary_counts import is_binary
 from ._class_indices import holds_class_indices, scored_class
+from ._options import OneOf
+
+Norm: TypeAlias = Literal["l1", "l2", "max"]
+
+_as_norm = OneOf[Norm]("norm", "l1", "l2", "max")
 
 
 class CalibrationError(Metric):
@@ -60,14 +64,10 @@ class CalibrationError(Metric):
         default=15, kw_only=True, static=True, converter=integer("num_bins", "how many bins there are", least=1)
     )
     """How many bins of equal width there are from 0 to 1. A confidence between two is in the lower one."""
-    norm: str = eqx.field(default="l1", kw_only=True, static=True)
+    norm: Norm = eqx.field(default="l1", kw_only=True, static=True, converter=_as_norm)
     """`"l1"`, `"l2"` or `"max"`."""
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits: of classes for class indices, and else of the probability of 1."""
-
-    def __check_init__(self) -> None:
-        if self.norm not in ("l1", "l2", "max"):
-            raise ValueError(f"`norm` is one of 'l1', 'l2' and 'max', and got {describe(self.norm)}.")
 
     def call(
         self,
@@ -97,7 +97,7 @@ class CalibrationError(Metric):
         return ValueOf(sums, _calibration_error, norm=self.norm)
 
 
-def _calibration_error(sums: Float[Array, "3 bins"], norm: str) -> Float[Array, ""]:
+def _calibration_error(sums: Float[Array, "3 bins"], norm: Norm) -> Float[Array, ""]:
     counts, right, confidence = sums
     gaps = jnp.abs(safe_divide(right, counts) - safe_divide(confidence, counts))
     if norm == "max":

@@ -27,7 +27,7 @@ class Indices(NamedTuple):
 def class_indices(
     y_true: Array, y_pred: Array, *, num_classes: int | None = None, threshold: ArrayLike | None = None
 ) -> Indices:
-    """The class indices of labels and predictions, in the form that their shapes and dtypes say.
+    """Return the class indices of labels and predictions, in the form that their shapes and dtypes say.
 
     **Arguments:**
 
@@ -80,7 +80,7 @@ def indices_or_scores(y_true: Array, y_pred: Array) -> tuple[bool, bool] | None:
 
 
 def as_indices(values: Array, name: str, mend: str = "") -> Array:
-    """Class indices in a signed dtype.
+    """Return class indices in a signed dtype.
 
     **Raises:** [`treegy.ContractError`][] where they are neither integers nor booleans.
     """
@@ -99,12 +99,12 @@ def check_width(values: Array, axis: int, num_classes: int | None, name: str) ->
 
 
 def scored_class(scores: Array, axis: int) -> Array:
-    """The index of the first of the largest scores along an axis; that of no class where one is NaN."""
+    """Return the index of the first of the largest scores along an axis; that of no class where one is NaN."""
     return _where(~jnp.any(jnp.isnan(scores), axis=axis), jnp.argmax(scores, axis=axis))
 
 
 def labeled_class(labels: Array, axis: int) -> Array:
-    """The index of the largest entry of one-hot labels; that of no class where there is none, or NaN.
+    """Return the index of the largest entry of one-hot labels; that of no class where there is none, or NaN.
 
     Zeros alone are what `jax.nn.one_hot` makes of a label that isn't a class.
     """

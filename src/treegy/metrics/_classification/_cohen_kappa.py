@@ -1,13 +1,19 @@
 """How much more labels and predictions agree than by chance."""
 
+from typing import Literal, TypeAlias
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._describe import describe
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._value_of import ValueOf
 from ._confusion_matrix import OfConfusionMatrix
+from ._options import OneOf
+
+Weights: TypeAlias = Literal["linear", "quadratic"] | None
+
+_as_weights = OneOf[Weights]("weights", "linear", "quadratic", None)
 
 
 class CohenKappa(OfConfusionMatrix):
@@ -35,19 +41,15 @@ class CohenKappa(OfConfusionMatrix):
         ```
     """
 
-    weights: str | None = eqx.field(default=None, kw_only=True, static=True)
+    weights: Weights = eqx.field(default=None, kw_only=True, static=True, converter=_as_weights)
     r"""How wrong predictions are: `None` for all alike, $d_{ij} = [i \ne j]$; `"linear"` for $|i - j|$; `"quadratic"`
     for $(i - j)^2$."""
-
-    def __check_init__(self) -> None:
-        if self.weights not in (None, "linear", "quadratic"):
-            raise ValueError(f"`weights` is one of 'linear', 'quadratic' and None, and got {describe(self.weights)}.")
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(accumulated, _cohen_kappa, weights=self.weights)
 
 
-def _cohen_kappa(matrix: Float[Array, "classes classes"], weights: str | None) -> Float[Array, ""]:
+def _cohen_kappa(matrix: Float[Array, "classes classes"], weights: Weights) -> Float[Array, ""]:
     classes = jnp.arange(matrix.shape[0], dtype=matrix.dtype)
     apart = jnp.abs(classes[:, None] - classes[None, :])
     if weights is None:

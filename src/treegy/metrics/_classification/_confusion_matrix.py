@@ -1,6 +1,6 @@
 """How often each class was predicted, by label."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,18 +9,18 @@ from jaxtyping import Array, Float
 
 from ..._checks import check_number
 from ..._converters import flag, integer
-from ..._describe import describe
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._counting import element_weights, histogram, spoiled, weighted_at_all
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
 from ._class_indices import Indices, class_indices
+from ._options import OneOf
 
 
 def confusion_matrix(
     indices: Indices, sample_weight: Array | None, *, ignore_class: int | None, check_bounds: bool
 ) -> Sum:
-    """The confusion matrix of a batch: labels are rows, predictions are columns.
+    """Return the confusion matrix of a batch: labels are rows, predictions are columns.
 
     **Arguments:**
 
@@ -52,7 +52,7 @@ def matrix_of(
     ignore_class: int | None,
     check_bounds: bool,
 ) -> Sum:
-    """The confusion matrix of labels and predictions in the form that their shapes and dtypes say."""
+    """Return the confusion matrix of labels and predictions in the form that their shapes and dtypes say."""
     indices = class_indices(y_true, y_pred, num_classes=num_classes, threshold=threshold)
     return confusion_matrix(indices, sample_weight, ignore_class=ignore_class, check_bounds=check_bounds)
 
@@ -65,7 +65,7 @@ def matrix_at(
     ignore_class: int | None,
     check_bounds: bool,
 ) -> Source:
-    """The confusion matrix as what metrics accumulate."""
+    """Return the confusion matrix as what metrics accumulate."""
     if threshold is None and jnp.issubdtype(y_pred.dtype, jnp.floating) and y_pred.shape[-1:] == (num_classes,):
         num_classes = None  # which the shape says, too
     return source(
@@ -113,6 +113,11 @@ class OfConfusionMatrix(Derived):
         )
 
 
+Normalize: TypeAlias = Literal["true", "pred", "all"] | None
+
+_as_normalize = OneOf[Normalize]("normalize", "true", "pred", "all", None)
+
+
 class ConfusionMatrix(OfConfusionMatrix):
     r"""How often each class was predicted, by label: $\sum w [y = i] [\hat y = j]$ in row $i$ and column $j$.
 
@@ -143,21 +148,15 @@ class ConfusionMatrix(OfConfusionMatrix):
         ```
     """
 
-    normalize: str | None = eqx.field(default=None, kw_only=True, static=True)
+    normalize: Normalize = eqx.field(default=None, kw_only=True, static=True, converter=_as_normalize)
     """Counts by default; `"true"` divides them by the sum of their row, `"pred"` by that of their column, and `"all"`
     by that of the matrix."""
-
-    def __check_init__(self) -> None:
-        if self.normalize not in (None, "true", "pred", "all"):
-            raise ValueError(
-                f"`normalize` is one of 'true', 'pred', 'all' and None, and got {describe(self.normalize)}."
-            )
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(accumulated, _normalized, by=self.normalize)
 
 
-def _normalized(matrix: Float[Array, "classes classes"], by: str | None) -> Float[Array, "classes classes"]:
+def _normalized(matrix: Float[Array, "classes classes"], by: Normalize) -> Float[Array, "classes classes"]:
     if by is None:
         return matrix
     axis = {"true": 1, "pred": 0, "all": None}[by]

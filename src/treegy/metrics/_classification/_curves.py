@@ -1,24 +1,20 @@
 """Curves of two metric values that depend on a threshold."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._converters import flag, integer
+from ..._converters import integer
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._shared import Derived, Source
 from .._accumulators._value_of import ValueOf
-from ._threshold_histogram import at_thresholds, buckets_at, spread_thresholds
+from ._over_thresholds import OverThresholds
+from ._threshold_histogram import at_thresholds, spread_thresholds
 
 
-class Curve(Derived):
+class Curve(OverThresholds):
     """A curve of predictions of two classes, known at some thresholds."""
 
-    predictions: ClassVar[str | None] = "probabilities"
-
-    # Static, since they fix the shape of what is accumulated.
+    # Static, since it fixes the shape of what is accumulated.
     num_thresholds: int = eqx.field(
         default=200,
         kw_only=True,
@@ -26,19 +22,9 @@ class Curve(Derived):
         converter=integer("num_thresholds", "how many thresholds there are", least=2),
     )
     """At how many thresholds the curve is known, evenly spread from 0 to 1; the first is below 0, the last above 1."""
-    class_id: int | None = eqx.field(
-        default=None,
-        kw_only=True,
-        static=True,
-        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
-    )
-    """The only class that is looked at, an index along the last axis. All are counted as one by default."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
-    """Whether `y_pred` holds logits instead of probabilities."""
 
-    def _source(self, y_true: Array, y_pred: Array) -> Source:
-        thresholds = spread_thresholds(self.num_thresholds)
-        return buckets_at(thresholds, from_logits=self.from_logits, class_id=self.class_id)
+    def _thresholds(self) -> tuple[float, ...]:
+        return spread_thresholds(self.num_thresholds)
 
 
 class RocCurve(Curve):
@@ -69,7 +55,7 @@ class RocCurve(Curve):
     """
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
-        return ValueOf(accumulated, _roc, thresholds=spread_thresholds(self.num_thresholds))
+        return ValueOf(accumulated, _roc, thresholds=self._thresholds())
 
 
 class PrecisionRecallCurve(Curve):
@@ -97,7 +83,7 @@ class PrecisionRecallCurve(Curve):
     """
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
-        return ValueOf(accumulated, _precision_recall, thresholds=spread_thresholds(self.num_thresholds))
+        return ValueOf(accumulated, _precision_recall, thresholds=self._thresholds())
 
 
 def _roc(histogram: Float[Array, "2 buckets 1"], thresholds: tuple[float, ...]) -> Float[Array, "3 thresholds"]:

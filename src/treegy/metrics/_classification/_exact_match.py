@@ -1,15 +1,11 @@
 """How often all labels of an example are predicted."""
 
-from typing import ClassVar
-
-import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Shaped
 
-from ..._checks import check_number
-from ..._terms._metric import Metric
 from ._binary_accuracy import binary_accuracy
+from ._thresholded import Thresholded
 
 
 def exact_match(
@@ -33,7 +29,7 @@ def exact_match(
     return jnp.all(right, axis=-1) if right.ndim > 1 else right
 
 
-class ExactMatch(Metric):
+class ExactMatch(Thresholded):
     """How often all labels of an example are predicted: the mean of [`treegy.metrics.exact_match`][].
 
     !!! example
@@ -46,14 +42,6 @@ class ExactMatch(Metric):
         assert float(match(jnp.array([[1, 0], [1, 1]]), jnp.array([[0.9, 0.1], [0.9, 0.2]]))) == 0.5
         ```
     """
-
-    predictions: ClassVar[str | None] = "probabilities"
-
-    threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
-    """Predictions above it stand for class 1."""
-
-    def __check_init__(self) -> None:
-        check_number("threshold", self.threshold, lambda t: t == t, "a number")
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return exact_match(y_true, y_pred, threshold=self.threshold)

@@ -1,62 +1,41 @@
 """The harmonic mean of precision and recall, of which one may count more than the other."""
 
 import abc
-from typing import ClassVar
 
 import equinox as eqx
 from jaxtyping import Array
 
 from ..._checks import check_number
-from ..._converters import integer
 from ..._terms._accumulator import Sum
-from .._accumulators._shared import Derived, Source
+from .._accumulators._shared import Source
 from .._accumulators._value_of import ValueOf
-from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._averages import Average, as_average, check_average, ratio
 from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
+from ._of_counts import OfCounts
 
 
-def _f_beta(counts: Array, average: str | None, beta: float, zero_division: float) -> Array:
+def _f_beta(counts: Array, average: Average, beta: float, zero_division: float) -> Array:
     right, false_positives, false_negatives, _ = Counts(*counts)
     numerator = (1 + beta**2) * right
     denominator = numerator + beta**2 * false_negatives + false_positives
     return ratio(numerator, denominator, right + false_negatives, average, zero_division)
 
 
-class FScore(Derived):
+class FScore(OfCounts):
     """What `FBetaScore` and `F1Score` share."""
 
-    predictions: ClassVar[str | None] = "probabilities"
-
-    average: str | None = eqx.field(default=None, kw_only=True, static=True)
+    average: Average = eqx.field(default=None, kw_only=True, static=True, converter=as_average)
     """`None` gives a value of each class; `"micro"` counts all classes together, `"macro"` is the mean over classes,
     and `"weighted"` that weighted by how often each class is the label."""
     threshold: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """What is above it is predicted as 1; or a list of them, for a value at each, along a first axis. By default it is
     the largest prediction along the last axis: all of equal ones, and none where that is 0."""
-    top_k: int | None = eqx.field(
-        default=None,
-        kw_only=True,
-        static=True,
-        converter=integer("top_k", "how many of the largest predictions count", least=1, optional=True),
-    )
-    """Only the `top_k` largest predictions along the last axis can be positive; without `threshold`, they all are."""
-    class_id: int | None = eqx.field(
-        default=None,
-        kw_only=True,
-        static=True,
-        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
-    )
-    """The only class that is looked at, an index along the last axis: the metric value is that of this class."""
-    # Static, since it belongs to what is made of the counts.
-    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
-    """What the score is of a class that is neither predicted nor a label: 0, 1 or NaN, which means leave out."""
 
     def __check_init__(self) -> None:
         check_thresholds(self.threshold, "threshold")
         check_average(self.average, self.class_id, of_one=(None, "micro"))
-        check_zero_division(self.zero_division)
 
-    def _average(self) -> str | None:
+    def _average(self) -> Average:
         # Of one class, there is nothing to tell apart.
         return "micro" if self.class_id is not None else self.average
 
@@ -69,7 +48,8 @@ class FScore(Derived):
         return ValueOf(accumulated, _f_beta, average=self._average(), beta=beta, zero_division=self.zero_division)
 
     @abc.abstractmethod
-    def _weight_of_recall(self) -> float: ...
+    def _weight_of_recall(self) -> float:
+        """Return how many times as much recall counts as precision."""
 
 
 class FBetaScore(FScore):

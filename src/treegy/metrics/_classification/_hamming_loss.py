@@ -1,15 +1,11 @@
 """How many of an example's labels are predicted wrongly."""
 
-from typing import ClassVar
-
-import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Shaped
 
-from ..._checks import check_number
-from ..._terms._metric import Metric
 from ._binary_accuracy import binary_accuracy
+from ._thresholded import Thresholded
 
 
 def hamming_loss(
@@ -32,7 +28,7 @@ def hamming_loss(
     return jnp.logical_not(binary_accuracy(y_true, y_pred, threshold=threshold))
 
 
-class HammingLoss(Metric):
+class HammingLoss(Thresholded):
     """The share of labels that are predicted wrongly: the mean of [`treegy.metrics.hamming_loss`][].
 
     !!! example
@@ -45,14 +41,6 @@ class HammingLoss(Metric):
         assert float(loss(jnp.array([[1, 0], [1, 1]]), jnp.array([[0.9, 0.1], [0.9, 0.2]]))) == 0.25
         ```
     """
-
-    predictions: ClassVar[str | None] = "probabilities"
-
-    threshold: ArrayLike = eqx.field(default=0.5, kw_only=True)
-    """Predictions above it stand for class 1."""
-
-    def __check_init__(self) -> None:
-        check_number("threshold", self.threshold, lambda t: t == t, "a number")
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
         return hamming_loss(y_true, y_pred, threshold=self.threshold)

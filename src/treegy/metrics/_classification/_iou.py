@@ -54,8 +54,8 @@ def _read(y_true: Array, y_pred: Array, *, sparse: tuple[bool, bool], num_classe
     return Indices(labels, predictions, num_classes)
 
 
-def _as_classes(classes: Any) -> Any:
-    """A tuple of Python integers; what isn't a list of integers stays, to be refused by name."""
+def _as_classes(classes: object) -> Any:
+    """Return a tuple of Python integers; what isn't a list of integers stays, to be refused by name."""
     if isinstance(classes, np.ndarray):
         classes = classes.tolist()
     if not isinstance(classes, Sequence) or isinstance(classes, str):
@@ -63,7 +63,7 @@ def _as_classes(classes: Any) -> Any:
     return tuple(operator.index(c) if isinstance(c, np.integer) else c for c in classes)
 
 
-def _check_targets(classes: Any, num_classes: int) -> None:
+def _check_targets(classes: object, num_classes: int) -> None:
     expected = f"`target_class_ids` is a list of classes from 0 to {num_classes - 1}, at least one,"
     if not isinstance(classes, tuple):
         raise TypeError(f"{expected} and got {describe(classes)}.")
@@ -108,15 +108,17 @@ class OfIndices(Derived):
 
     @abc.abstractmethod
     def _classes(self) -> tuple[int, ...] | None:
-        """The classes that are looked at; None for all."""
+        """Return the classes that are looked at; None for all."""
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         sparse = self._sparse()
-        options: Any = {"ignore_class": self.ignore_class, "check_bounds": self.check_bounds}
-        last = self.axis in (-1, y_pred.ndim - 1) and y_pred.shape[-1:] == (self.num_classes,)
+        classes, ignored, bounds = self.num_classes, self.ignore_class, self.check_bounds
+        last = self.axis in (-1, y_pred.ndim - 1) and y_pred.shape[-1:] == (classes,)
         if sparse == indices_or_scores(y_true, y_pred) and (sparse == (True, True) or last):
-            return matrix_at(y_pred, num_classes=self.num_classes, **options)
-        return source(_matrix_of, sparse=sparse, num_classes=self.num_classes, axis=self.axis, **options)
+            return matrix_at(y_pred, num_classes=classes, ignore_class=ignored, check_bounds=bounds)
+        return source(
+            _matrix_of, sparse=sparse, num_classes=classes, axis=self.axis, ignore_class=ignored, check_bounds=bounds
+        )
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(accumulated, _mean_iou, classes=self._classes())

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from ..._terms._accumulator import Sum
 from .._accumulators._value_of import ValueOf
-from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._averages import Average, as_average, as_zero_division, check_zero_division, ratio
 from ._confusion_matrix import OfConfusionMatrix
 
 
@@ -35,7 +35,7 @@ class Jaccard(OfConfusionMatrix):
         ```
     """
 
-    average: str | None = eqx.field(default="macro", kw_only=True, static=True)
+    average: Average = eqx.field(default="macro", kw_only=True, static=True, converter=as_average)
     """`"macro"` is the mean over classes, and `"weighted"` that weighted by how often each class is the label;
     `"micro"` counts all classes together; `None` gives a metric value of each class."""
     # Static, since it belongs to what is made of the counts.
@@ -43,7 +43,6 @@ class Jaccard(OfConfusionMatrix):
     """What the overlap is of a class that neither occurs nor is predicted: 0, 1 or NaN, which means leave out."""
 
     def __check_init__(self) -> None:
-        check_average(self.average)
         check_zero_division(self.zero_division)
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
@@ -57,7 +56,7 @@ class Jaccard(OfConfusionMatrix):
 
 
 def _jaccard(
-    matrix: Float[Array, "classes classes"], average: str | None, zero_division: float, ignore_class: int | None
+    matrix: Float[Array, "classes classes"], average: Average, zero_division: float, ignore_class: int | None
 ) -> Float[Array, "..."]:
     both, labels, predictions = jnp.diagonal(matrix), jnp.sum(matrix, axis=1), jnp.sum(matrix, axis=0)
     either = labels + predictions - both

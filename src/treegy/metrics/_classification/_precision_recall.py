@@ -5,41 +5,22 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array
 
-from ..._converters import integer
 from ..._terms._accumulator import Sum
-from .._accumulators._shared import Derived, Source
+from .._accumulators._shared import Source
 from .._accumulators._value_of import ValueOf
-from ._averages import as_zero_division, check_average, check_zero_division, ratio
+from ._averages import Average, as_average, check_average, ratio
 from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
+from ._of_counts import OfCounts
 
 
-class RatioOfCounts(Derived):
+class RatioOfCounts(OfCounts):
     """The share of one count in the sum of two."""
-
-    predictions: ClassVar[str | None] = "probabilities"
 
     thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
     """A number, 0.5 by default; or a list of them, for a vector of metric values."""
-    top_k: int | None = eqx.field(
-        default=None,
-        kw_only=True,
-        static=True,
-        converter=integer("top_k", "how many of the largest predictions count", least=1, optional=True),
-    )
-    """Only the `top_k` largest predictions along the last axis can be positive; without `thresholds`, they all are."""
-    class_id: int | None = eqx.field(
-        default=None,
-        kw_only=True,
-        static=True,
-        converter=integer("class_id", "an index along the last axis", least=0, optional=True),
-    )
-    """The only class that is looked at, an index along the last axis. All of them by default."""
-    average: str | None = eqx.field(default="micro", kw_only=True, static=True)
+    average: Average = eqx.field(default="micro", kw_only=True, static=True, converter=as_average)
     """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
-    # Static, since it belongs to what is made of the counts.
-    zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
-    """What the ratio is where the denominator is 0: 0, 1 or NaN, which means of classes leave out."""
 
     of: ClassVar[tuple[str, str]]
     """The count, and what is added to it in the denominator."""
@@ -47,7 +28,6 @@ class RatioOfCounts(Derived):
     def __check_init__(self) -> None:
         check_thresholds(self.thresholds)
         check_average(self.average, self.class_id)
-        check_zero_division(self.zero_division)
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         per_class = self.average != "micro"
@@ -57,7 +37,7 @@ class RatioOfCounts(Derived):
         return ValueOf(accumulated, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)
 
 
-def _ratio(counts: Array, of: tuple[str, str], average: str | None, zero_division: float) -> Array:
+def _ratio(counts: Array, of: tuple[str, str], average: Average, zero_division: float) -> Array:
     by_name = Counts(*counts)
     part, rest = (getattr(by_name, name) for name in of)
     support = by_name.true_positives + by_name.false_negatives

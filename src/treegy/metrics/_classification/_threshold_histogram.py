@@ -4,7 +4,7 @@ A histogram gives the counts at every threshold by adding up: n examples and t t
 O(n t), and what is accumulated doesn't depend on the metric value that is made of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ from ._binary_counts import Counts, check_class_id, columns, is_binary
 
 
 def buckets_at(thresholds: tuple[float, ...], *, from_logits: bool, class_id: int | None = None) -> Source:
-    """The histogram as what metrics accumulate; the arguments are those of `buckets`."""
+    """Return the histogram as what metrics accumulate; the arguments are those of `buckets`."""
     return source(buckets, thresholds=thresholds, from_logits=from_logits, class_id=class_id)
 
 
@@ -38,7 +38,7 @@ def buckets(
     per_class: bool = False,
     label_weights: tuple[float, ...] | None = None,
 ) -> Sum:
-    """The histogram of a batch, `(2, thresholds + 1, classes)`: of negative and of positive labels.
+    """Return the histogram of a batch, `(2, thresholds + 1, classes)`: of negative and of positive labels.
 
     A class's is NaN where a label is neither 0 nor 1, or a prediction is NaN.
 
@@ -73,7 +73,7 @@ def buckets(
 
 
 def at_thresholds(histogram: Float[Array, "2 buckets classes"]) -> Counts:
-    """The counts at each threshold, `(thresholds, classes)`, of a histogram."""
+    """Return the counts at each threshold, `(thresholds, classes)`, of a histogram."""
     negative, positive = histogram
 
     def above(counts: Array) -> Array:
@@ -86,18 +86,18 @@ def at_thresholds(histogram: Float[Array, "2 buckets classes"]) -> Counts:
 
 
 def spread_thresholds(num_thresholds: int, thresholds: Sequence[float] | None = None) -> tuple[float, ...]:
-    """Thresholds, evenly spread unless given, with one below 0 and one above 1: a curve reaches both its ends."""
+    """Return thresholds, evenly spread unless given, with one below 0 and one above 1: a curve reaches both ends."""
     within = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
     return (-EPSILON, *(within if thresholds is None else sorted(thresholds)), 1 + EPSILON)
 
 
 def even_thresholds(num_thresholds: int) -> tuple[float, ...]:
-    """Thresholds evenly spread from 0 to 1; a single one is one half."""
+    """Return thresholds evenly spread from 0 to 1; a single one is one half."""
     return (0.5,) if num_thresholds == 1 else tuple(i / (num_thresholds - 1) for i in range(num_thresholds))
 
 
-def as_numbers(values: Any) -> Any:
-    """A tuple of Python floats, hashable."""
+def _as_numbers(values: object) -> Any:
+    """Return a tuple of Python floats, hashable; what isn't a list of numbers stays, to be refused by name."""
     if isinstance(values, np.ndarray):
         values = values.tolist()
     if isinstance(values, Sequence) and all(isinstance(v, int | float) for v in values):
@@ -105,7 +105,11 @@ def as_numbers(values: Any) -> Any:
     return values
 
 
-def check_given_thresholds(thresholds: Any) -> None:
+as_numbers: Callable[[Sequence[float] | np.ndarray | None], Sequence[float] | None] = _as_numbers
+
+
+def check_given_thresholds(thresholds: object) -> None:
+    """Refuse what isn't numbers from 0 to 1."""
     if thresholds is None:
         return
     if not isinstance(thresholds, tuple):

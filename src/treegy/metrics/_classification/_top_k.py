@@ -9,7 +9,7 @@ from ..._errors import ContractError
 
 
 def among_top(y_pred: Array, k: int) -> Array:
-    """Which of the predictions `(batch, ..., classes)` are the `k` largest ones: of equal ones, the first.
+    """Return which of the predictions `(batch, ..., classes)` are the `k` largest ones: of equal ones, the first.
 
     **Raises:** [`treegy.ContractError`][] where there are fewer than `k` classes.
     """

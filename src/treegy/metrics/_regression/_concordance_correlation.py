@@ -14,7 +14,7 @@ from ._correlation import along, correlated
 
 
 def concordance_of(statistics: Statistics) -> Array:
-    """The concordance of the first two variables; 0 where both are the same constant."""
+    """Return the concordance of the first two variables; 0 where both are the same constant."""
     products, weight, exponents = statistics.products, statistics.weight, statistics.exponents
     apart = statistics.apart[1]
     # All on the largest scale.
@@ -28,7 +28,7 @@ def concordance_of(statistics: Statistics) -> Array:
 def concordance_correlation(
     y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."], *, axis: int = -1
 ) -> Float[Array, "..."]:
-    r"""The concordance along an axis, as [`treegy.metrics.ConcordanceCorrelation`][] defines it.
+    r"""Return the concordance along an axis, as [`treegy.metrics.ConcordanceCorrelation`][] defines it.
 
     Arguments and errors are those of [`treegy.metrics.pearson_correlation`][].
 

@@ -13,7 +13,7 @@ from .._accumulators._value_of import ValueOf
 
 
 def along(y_true: Array, y_pred: Array, axis: int) -> Statistics:
-    """The statistics of labels and predictions along an axis.
+    """Return the statistics of labels and predictions along an axis.
 
     **Raises:** [`treegy.ContractError`][] where the shapes differ or there is no such axis.
     """
@@ -30,7 +30,7 @@ def correlated(
     axis: int,
     metric_value: Callable[[Statistics], Array],
 ) -> Array | ValueOf:
-    """A metric value along `axis`: a value per example, or an accumulator where that is the axis of the examples.
+    """Return a metric value along `axis`: one per example, or an accumulator where that is the axis of the examples.
 
     **Arguments:**
 

@@ -10,7 +10,7 @@ from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregat
 
 
 def explained_variance_of(statistics: Statistics, class_aggregation: ClassAggregation) -> Array:
-    """How much of the variance of the first variable, the labels, isn't that of the second, the errors."""
+    """Return how much of the variance of the first variable, the labels, isn't that of the second, the errors."""
     labels, errors = (Scaled(statistics.products[i, i], 2 * statistics.exponents[i]) for i in (0, 1))
     return aggregated(explained(errors, labels, statistics.weight), labels, class_aggregation)
 

@@ -25,7 +25,7 @@ def check_class_aggregation(class_aggregation: object) -> None:
 
 
 def outputs(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Labels and predictions `(batch, outputs)`, in one floating dtype.
+    """Return labels and predictions `(batch, outputs)`, in one floating dtype.
 
     **Raises:** [`treegy.ContractError`][] where their shapes differ, or aren't `(batch,)` or `(batch, outputs)`.
     """
@@ -46,7 +46,7 @@ class Scaled(NamedTuple):
 
 
 def explained(unexplained: Scaled, varying: Scaled, weight: Array) -> Array:
-    r"""The part of the variation that is explained, $1 - u / v$.
+    r"""Return the part of the variation that is explained, $1 - u / v$.
 
     Where nothing varies it is 1 if nothing is left unexplained, else 0, as in scikit-learn; 0 without examples.
     """
@@ -57,7 +57,7 @@ def explained(unexplained: Scaled, varying: Scaled, weight: Array) -> Array:
 
 
 def aggregated(scores: Array, variances: Scaled, class_aggregation: ClassAggregation) -> Array:
-    """The scores of several outputs as one metric value, or as they are."""
+    """Return the scores of several outputs as one metric value, or as they are."""
     if class_aggregation is None:
         return scores
     if class_aggregation == "uniform_average":

@@ -13,7 +13,7 @@ from ._correlation import along, correlated
 
 
 def correlation_of(statistics: Statistics) -> Array:
-    """The correlation of the first two variables; 0 where one of them is constant."""
+    """Return the correlation of the first two variables; 0 where one of them is constant."""
     products = statistics.products
     # Of the roots, since the product of two sums of squares overflows early.
     both = jnp.sqrt(products[0, 0]) * jnp.sqrt(products[1, 1])
@@ -23,7 +23,7 @@ def correlation_of(statistics: Statistics) -> Array:
 def pearson_correlation(
     y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."], *, axis: int = -1
 ) -> Float[Array, "..."]:
-    r"""The correlation along an axis, $\text{cov}(y, \hat y) / \sqrt{\text{var}(y)\,\text{var}(\hat y)}$.
+    r"""Return the correlation along an axis, $\text{cov}(y, \hat y) / \sqrt{\text{var}(y)\,\text{var}(\hat y)}$.
 
     **Arguments:**
 

@@ -1,7 +1,5 @@
 """The coefficient of determination."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
@@ -24,7 +22,7 @@ class Squares(Accumulator):
 
     @staticmethod
     def of(values: Array, weights: Array) -> "Squares":
-        """The sums of the squares over the first axis."""
+        """Return the sums of the squares over the first axis."""
         values = jnp.where(weights != 0, values, jnp.zeros_like(values))
         exponents = exponent_of(jnp.max(jnp.abs(values), axis=0, initial=0))
         values = times_power(values, jnp.where(exponents == LOWEST, 0, -exponents)[None])
@@ -33,7 +31,7 @@ class Squares(Accumulator):
     def empty(self) -> "Squares":
         return Squares(self.total.empty(), jnp.full_like(self.exponents, LOWEST))
 
-    def merge(self, other: Any) -> "Squares":
+    def merge(self, other: "Squares") -> "Squares":
         exponents = jnp.maximum(self.exponents, other.exponents)
         mine, theirs = (
             one.total.times(times_power(jnp.ones_like(one.total.total), 2 * (one.exponents - exponents)))
@@ -60,7 +58,7 @@ class Residuals(Accumulator):
     def empty(self) -> "Residuals":
         return self._with(self.labels.empty(), self.squared_errors.empty(), self.examples.empty())
 
-    def merge(self, other: Any) -> "Residuals":
+    def merge(self, other: "Residuals") -> "Residuals":
         return self._with(
             self.labels.merge(other.labels),
             self.squared_errors.merge(other.squared_errors),

@@ -1,6 +1,6 @@
 """How monotonically labels and predictions depend on each other."""
 
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -33,7 +33,7 @@ class Pairs(Accumulator):
     def empty(self) -> "Pairs":
         return jax.tree.map(jnp.zeros_like, self)
 
-    def merge(self, other: Any) -> "Pairs":
+    def merge(self, other: "Pairs") -> "Pairs":
         capacity = len(self.weight)
         end = jnp.minimum(self.count, capacity).astype(jnp.int32)
 
@@ -53,8 +53,8 @@ class Pairs(Accumulator):
         return jnp.where(self.count > len(self.weight), jnp.nan, correlation)
 
 
-def _by_element(fn: Any) -> Any:
-    """`fn` of one-dimensional arrays, for each element of the axes after the first."""
+def _by_element(fn: Callable[..., Array]) -> Callable[..., Array]:
+    """Return `fn` of one-dimensional arrays, for each element of the axes after the first."""
 
     def over(*arrays: Array) -> Array:
         shape = arrays[0].shape
@@ -71,7 +71,7 @@ def _rank_correlation(y_true: Array, y_pred: Array, weight: Array) -> Array:
 
 
 def _ranks(values: Array, weight: Array) -> Array:
-    """How much weight lies below each value, and half of that of its equals."""
+    """Return how much weight lies below each value, and half of that of its equals."""
     order = jnp.argsort(values)
     ordered = values[order]
     below = jnp.concatenate([jnp.zeros_like(weight[:1]), jnp.cumsum(weight[order])])
