@@ -17,7 +17,7 @@ def integer(
 @overload
 def integer(name: str, expected: str, *, least: int | None = None) -> Callable[[SupportsIndex], int]: ...
 def integer(name: str, expected: str, *, least: int | None = None, optional: bool = False) -> Callable[[Any], Any]:
-    """A converter to a Python integer.
+    """Return a converter to a Python integer.
 
     **Arguments:**
 
@@ -43,7 +43,7 @@ def integer(name: str, expected: str, *, least: int | None = None, optional: boo
 
 
 def integers(name: str, expected: str) -> Callable[[Any], Any]:
-    """A converter to a Python integer, a tuple of several, or None."""
+    """Return a converter to a Python integer, a tuple of several, or None."""
     one = integer(name, expected)
 
     def convert(value: Any) -> Any:
@@ -55,7 +55,7 @@ def integers(name: str, expected: str) -> Callable[[Any], Any]:
 
 
 def flag(name: str) -> Callable[[bool], bool]:
-    """A converter to a Python boolean, which raises `TypeError` for what isn't one."""
+    """Return a converter to a Python boolean, which raises `TypeError` for what isn't one."""
 
     def convert(value: object) -> bool:
         if not isinstance(value, bool | np.bool_):

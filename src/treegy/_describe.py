@@ -26,7 +26,7 @@ _SHORT = {
 
 
 def dtype_name(dtype: object) -> str:
-    """The short name of a dtype: `f32`, `bf16`, `i32`, `bool`, `key<fry>`."""
+    """Return the short name of a dtype: `f32`, `bf16`, `i32`, `bool`, `key<fry>`."""
     name = str(dtype)
     for long in ("bfloat", "float", "uint", "int", "complex"):
         if name.startswith(long):
@@ -90,7 +90,7 @@ def _bracket(left: str, items: Sequence[str], more: bool, right: str) -> str:
 
 
 def cut(text: str, length: int = 300) -> str:
-    """A text of at most so many characters: an error says where to look, and data may have any size."""
+    """Return a text of at most so many characters: an error says where to look, and data may have any size."""
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
@@ -102,7 +102,7 @@ def listed(names: Iterable[object], most: int = 12) -> str:
 
 
 def did_you_mean(name: str, names: Iterable[str], spelled: Callable[[str], str] = "`{}`".format) -> str:
-    """A question with the nearest of some names, to end an error with; nothing where none is near.
+    """Return a question with the nearest of some names, to end an error with; nothing where none is near.
 
     **Arguments:**
 
@@ -115,7 +115,7 @@ def did_you_mean(name: str, names: Iterable[str], spelled: Callable[[str], str] 
 
 
 def path_name(path: KeyPath) -> str:
-    """A key path as one would write it in Python: `.layers[0].weight`, `['a']`.
+    """Return a key path as one would write it in Python: `.layers[0].weight`, `['a']`.
 
     The private dictionary in which `States` holds its fields doesn't show: `.net_params`, not `._fields['net_params']`.
     """
@@ -128,7 +128,7 @@ def path_name(path: KeyPath) -> str:
 
 
 def leaf_name(value: object) -> str:
-    """What stands at a leaf: an array's dtype and shape, or the value itself."""
+    """Return what stands at a leaf: an array's dtype and shape, or the value itself."""
     if is_arraylike(value) and not isinstance(value, np.generic):
         return array_name(value)
     return describe(value)

@@ -10,7 +10,7 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 
 
 def local(name: str, path: object) -> Path:
-    """The place of a file or directory of this machine: `~` is expanded, `file://` understood.
+    """Return the place of a file or directory of this machine: `~` is expanded, `file://` understood.
 
     **Arguments:**
 
@@ -39,7 +39,7 @@ def local(name: str, path: object) -> Path:
 
 
 def anywhere(name: str, path: object) -> Any:
-    """The place of a directory, of this machine or, as `gs://bucket/models`, of a store that `etils.epath` knows.
+    """Return the place of a directory: of this machine, or, as `gs://bucket/models`, of a store that epath knows.
 
     **Raises:** as `local`; `ValueError` for a store that `etils.epath` doesn't know, `ImportError` without it.
     """

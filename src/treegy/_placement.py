@@ -8,7 +8,7 @@ from ._types import PyTree
 
 
 def default_device() -> Any:
-    """The device of what isn't put anywhere in particular."""
+    """Return the device of what isn't put anywhere in particular."""
     # `jax.default_backend` knows nothing of `with jax.default_device(...)`.
     device: Any = getattr(jax.config, "jax_default_device", None)
     if device is None:

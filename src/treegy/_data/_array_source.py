@@ -159,7 +159,7 @@ class ArrayFeed(Feed):
     def _chunks(
         self, positions: Positions | None, start: int, stop: int, room: Callable[[], int] | None
     ) -> Iterator[Chunk]:
-        """The batches of one pass from `start` to before `stop`."""
+        """Yield the batches of one pass from `start` to before `stop`."""
         size = self._source.batch_size
         full, rest = divmod(self._length, size)
         done = start

@@ -167,7 +167,7 @@ _SHOWN = 6
 
 
 def lengths(named: Mapping[str, PyTree]) -> dict[str, int]:
-    """The number of examples of every array, by its name."""
+    """Return the number of examples of every array, by its name."""
     return {
         name + path_name(path): leaf.shape[0]
         for name, value in named.items()
@@ -176,7 +176,7 @@ def lengths(named: Mapping[str, PyTree]) -> dict[str, int]:
 
 
 def common_length(named: Mapping[str, PyTree]) -> int:
-    """The number of examples that all arrays have.
+    """Return the number of examples that all arrays have.
 
     **Raises:** [`treegy.DataError`][] if they differ, or if there are none.
     """
@@ -197,7 +197,7 @@ def common_length(named: Mapping[str, PyTree]) -> int:
 
 
 def named_leaves(examples: Batch) -> list[tuple[str, Any]]:
-    """The arrays of a batch or a data set, by the names that users have for them: `x`, `y['a']`."""
+    """Return the arrays of a batch or a data set, by the names that users have for them: `x`, `y['a']`."""
 
     def spelled(path: Any) -> str:
         name = path_name(path).lstrip(".")
@@ -242,11 +242,11 @@ class Arrays(NamedTuple):
         return Batch(self.x, self.y, self.sample_weight)
 
     def first(self, size: int) -> Batch:
-        """The first `size` examples, as a batch."""
+        """Return the first `size` examples, as a batch."""
         return jax.tree.map(lambda a: a[:size], self.examples)
 
     def split(self, fraction: float) -> "tuple[Arrays, Arrays]":
-        """All but the last `fraction`, and the last `fraction`.
+        """Return all but the last `fraction`, and the last `fraction`.
 
         **Raises:** [`treegy.DataError`][] if one of them has no examples.
         """
@@ -269,5 +269,5 @@ class Arrays(NamedTuple):
 
 
 def batches_in(length: int, batch_size: int, remainder: bool = True) -> int:
-    """How many batches a pass over `length` examples has."""
+    """Return how many batches a pass over `length` examples has."""
     return math.ceil(length / batch_size) if remainder else length // batch_size

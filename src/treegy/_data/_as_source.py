@@ -64,7 +64,7 @@ def split(source: Source, x: PyTree, fraction: float, batch_size: int | None) ->
 
 
 def as_validation_source(data: PyTree, batch_size: int | None, default: int | None) -> Source | None:
-    """What the user passed as `validation_data`.
+    """Return what the user passed as `validation_data`.
 
     **Raises:** `TypeError` for what can't be validated on.
     """

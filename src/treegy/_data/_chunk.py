@@ -13,7 +13,7 @@ from ._batch import Batch
 
 
 def shapes_of(batch: Batch) -> Hashable:
-    """The shapes and dtypes of one batch, hashable."""
+    """Return the shapes and dtypes of one batch, hashable."""
     leaves = jax.tree.leaves(batch._replace(class_weight=None))
     return tuple((a.shape, a.dtype if is_key(a) else jax.dtypes.canonicalize_dtype(a.dtype)) for a in leaves)
 
@@ -25,7 +25,7 @@ class Stacked(NamedTuple):
     class_weight: PyTree
 
     def at(self, i: ArrayLike) -> Batch:
-        """The `i`-th batch."""
+        """Return the `i`-th batch."""
         return jax.tree.map(lambda a: a[i], self.examples)._replace(class_weight=self.class_weight)
 
     @property
@@ -52,7 +52,7 @@ class Placed(NamedTuple):
     class_weight: PyTree
 
     def at(self, i: ArrayLike) -> Batch:
-        """The `i`-th batch."""
+        """Return the `i`-th batch."""
         where = self.positions[i]
 
         def picked(array: Any) -> Any:

@@ -43,7 +43,7 @@ class Ring:
         self._turn = 0
 
     def next(self) -> Slot:
-        """A set of buffers that nothing reads any more: new, or one whose chunk has finished."""
+        """Return a set of buffers that nothing reads any more: new, or one whose chunk has finished."""
         if len(self._slots) < _SLOTS:
             slot = Slot(self._buffers())
             self._slots.append(slot)
@@ -64,7 +64,7 @@ class Ring:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array of zeros in memory that starts at a multiple of 64 bytes, which jax doesn't need to copy."""
+    """Return an array of zeros in memory that starts at a multiple of 64 bytes, which jax doesn't need to copy."""
     count = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(count + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT

@@ -27,7 +27,7 @@ _BLOCK = 1 << 15
 
 
 def key_data_of(key: Any) -> UInt32[np.ndarray, "2"]:
-    """The two words from which the orders of a PRNG key follow.
+    """Return the two words from which the orders of a PRNG key follow.
 
     They are mixed in NumPy, as `jax.random.fold_in` would have to be compiled first, which takes longer than many an
     epoch.
@@ -48,7 +48,7 @@ def key_data_of(key: Any) -> UInt32[np.ndarray, "2"]:
 
 
 def order(words: Any, step: Any, n: int, start: Any, size: int, xp: Any = np) -> Any:
-    """The examples at the positions `start, ..., start + size - 1` of an epoch, as `uint32[size]`.
+    """Return the examples at the positions `start, ..., start + size - 1` of an epoch, as `uint32[size]`.
 
     Positions from `n` on begin again at 0, so that a batch that reaches past the end has indices that exist.
 
@@ -101,7 +101,7 @@ def _round_keys(words: Any, step: Any, rounds: int, xp: Any) -> Any:
 
 
 def _mix(h: Any) -> Any:
-    """The finalizer of MurmurHash3: a bijection of the 32-bit words in which every bit depends on every bit."""
+    """Apply the finalizer of MurmurHash3, a bijection of the 32-bit words in which every bit depends on every bit."""
     h = h ^ (h >> np.uint32(16))
     h = h * np.uint32(0x85EBCA6B)
     h = h ^ (h >> np.uint32(13))
@@ -115,7 +115,7 @@ def _modulo(x: PyTree, m: int) -> Any:
 
 
 def _permute(p: Any, keys: Any, a: int, b: int) -> Any:
-    r"""A bijection of $[0, ab)$: a Feistel network on $\mathbb{Z}_a \times \mathbb{Z}_b$."""
+    r"""Return a bijection of $[0, ab)$: a Feistel network on $\mathbb{Z}_a \times \mathbb{Z}_b$."""
     left = p // np.uint32(b)
     right = p - left * np.uint32(b)
     for i in range(0, len(keys), 2):
@@ -125,7 +125,7 @@ def _permute(p: Any, keys: Any, a: int, b: int) -> Any:
 
 
 def _walk(p: Any, keys: Any, n: int, a: int, b: int, xp: Any) -> Any:
-    """The same for $[0, n)$: what falls outside continues along its cycle, which comes back. Seldom more than once."""
+    """Return the same for $[0, n)$: what falls outside continues along its cycle, which comes back."""
     if xp is np:
         p = _permute(p, keys, a, b)
         while (outside := np.flatnonzero(p >= np.uint32(n))).size:

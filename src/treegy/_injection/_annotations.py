@@ -24,7 +24,7 @@ _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def evaluated(fn: Function, cls: type | None = None) -> dict[str, Hint]:
-    """The annotations of a Python function or a class, `return` among them.
+    """Return the annotations of a Python function or a class, `return` among them.
 
     One that can't be evaluated is left out, and warned of once.
 

@@ -49,7 +49,7 @@ class At:
         return hash((At, self.path))
 
     def __call__(self, value: PyTree, name: str = "value") -> PyTree:
-        """The part of `value` at this place. Raises [`treegy.InjectionError`][] where there is none."""
+        """Return the part of `value` at this place. Raises [`treegy.InjectionError`][] where there is none."""
         part = value
         for i, key in enumerate(self.path):
             try:

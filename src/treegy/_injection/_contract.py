@@ -66,7 +66,7 @@ def check(
 def _collected(
     fn: Function, hints: dict[str, Hint], arguments: Values, rest: tuple[Any, ...]
 ) -> tuple[dict[str, Hint], Values]:
-    """The annotations and arguments with those of `*args` and `**kwargs` as one tuple and one dict."""
+    """Return the annotations and arguments with those of `*args` and `**kwargs` as one tuple and one dict."""
     if not hints:
         return hints, arguments
     wanted = request(fn)
@@ -84,7 +84,7 @@ def _collected(
 def _what_is_wrong(
     who: str, hints: Mapping[str, Hint], arguments: Values, known: Vocabulary, scope: Values
 ) -> str | Exception | None:
-    """What to say of the first argument that doesn't fit; the exception where an annotation itself is wrong."""
+    """Return what to say of the first argument that doesn't fit; the exception where an annotation itself is wrong."""
     axes = dict(known)
     for name, axis in axes.items():
         _bind(name, axis.length)
@@ -116,7 +116,7 @@ def _in_scope(run: Callable[[], Any], arguments: Values) -> Any:
 
 
 def axes_of(hint: Hint, value: object, leading: int = 0) -> dict[str, int]:
-    """The lengths of the named axes of `hint` in a value, whose first `leading` axes the hint doesn't speak of.
+    """Return the lengths of the named axes of `hint` in a value, whose first `leading` axes the hint doesn't speak of.
 
     Only of axes that stand for themselves: not of `*several`, `#broadcast`, `a+1` or `_`.
     """
@@ -133,7 +133,7 @@ def _bind(name: str, length: int) -> None:
 
 @no_type_check
 def _first_fault(hint: Hint, value: object, where: str) -> Fault | None:
-    """The first place at which `value` doesn't fit `hint`.
+    """Return the first place at which `value` doesn't fit `hint`.
 
     Containers are walked, since beartype looks at one item of each only.
     """
@@ -174,7 +174,7 @@ def _first_fault(hint: Hint, value: object, where: str) -> Fault | None:
 
 @no_type_check
 def _fault_in_leaves(hint: Hint, value: object, where: str) -> Fault | None:
-    """The leaf at which `value` doesn't fit a `PyTree[...]`, if it is a leaf."""
+    """Return the leaf at which `value` doesn't fit a `PyTree[...]`, if it is a leaf."""
     if not is_pytree(hint) or not mentions_arrays(hint.leaftype):
         return None
     leaves = jax.tree_util.tree_leaves_with_path(value)

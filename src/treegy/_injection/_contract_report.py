@@ -87,7 +87,7 @@ def _why(spelled: str, fault: Fault, axes: Mapping[str, Axis], vocabulary: Vocab
 
 
 def _filled(axis: str, scope: Values) -> str:
-    """An axis with the arguments in place of `{...}`, where that is easily said."""
+    """Return an axis with the arguments in place of `{...}`, where that is easily said."""
     try:
         return axis.format(**scope)
     except Exception:  # an expression, which jaxtyping evaluates and `format` doesn't
@@ -107,7 +107,7 @@ def _axes_count(n: int) -> str:
 
 
 def _mend_of_axes(spelled: str, hint: Hint, value: PyTree) -> str:
-    """What to do about too many or too few axes."""
+    """Return what to do about too many or too few axes."""
     expected, shape = len(hint.dim_str.split()), tuple(value.shape)
     if spelled.startswith("the result"):
         if len(shape) < expected and first_axis(hint) == "batch":

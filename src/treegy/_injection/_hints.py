@@ -22,7 +22,7 @@ def mentions_arrays(hint: Hint) -> bool:
 
 
 def first_axis(hint: Hint) -> str | None:
-    """The name of the first axis of an array annotation, in the first array type that has one.
+    """Return the name of the first axis of an array annotation, in the first array type that has one.
 
     Without what jaxtyping takes before and after a name: it is `batch` in `#batch`, `?batch`, `_batch` and `batch=8`.
     `*batch` are several axes, or none.
@@ -40,7 +40,7 @@ def first_axis(hint: Hint) -> str | None:
 
 
 def hint_text(hint: Hint) -> str:
-    """An annotation as its author wrote it, as nearly as can be known."""
+    """Return an annotation as its author wrote it, as nearly as can be known."""
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         # jax's array type calls itself `jaxlib._jax.Array`.
         array = getattr(hint.array_type, "__name__", str(hint.array_type)).rpartition(".")[2]

@@ -78,7 +78,7 @@ class Written(NamedTuple):
 
 
 def written(fn: Function) -> Any:
-    """The Python function as its author wrote it: under bound methods, decorators, partials and callable objects."""
+    """Return the Python function as its author wrote it: under methods, decorators, partials and objects."""
     return _unwrapped(fn).fn
 
 
@@ -136,7 +136,7 @@ def request(fn: Function) -> Request:
 
 
 def function_name(fn: Function) -> str:
-    """What to call `fn` in an error: its own name, else that of its class.
+    """Return what to call `fn` in an error: its own name, else that of its class.
 
     A method is one of the object's class, as users spell it, also where it is inherited.
     """
@@ -150,7 +150,7 @@ def function_name(fn: Function) -> str:
 
 
 def annotations(fn: Function) -> dict[str, Hint]:
-    """The annotations of `fn`, with those written as strings evaluated; `return` among them.
+    """Return the annotations of `fn`, with those written as strings evaluated; `return` among them.
 
     One that can't be evaluated is left out, with a warning.
     """
@@ -159,7 +159,7 @@ def annotations(fn: Function) -> dict[str, Hint]:
 
 
 def all_arguments(fn: Function, arguments: Values) -> dict[str, Any]:
-    """What all parameters of `fn` are when it is called with `arguments`: `self` and defaults among them."""
+    """Return what all parameters of `fn` are when it is called with `arguments`: `self` and defaults among them."""
     fn, args, keywords = _unwrapped(fn)
     try:
         parameters = inspect.signature(fn).parameters.values()
@@ -171,7 +171,7 @@ def all_arguments(fn: Function, arguments: Values) -> dict[str, Any]:
 
 
 def places(fn: Function) -> dict[str, At]:
-    """The `tg.At` of each annotation that has one."""
+    """Return the `tg.At` of each annotation that has one."""
     found: dict[str, At] = {}
     for name, hint in annotations(fn).items():
         if get_origin(hint) is Annotated:
@@ -214,7 +214,7 @@ def inject(fn: Function, /, **available: Any) -> Any:
 
 
 def bind(fn: Function, available: Values, who: str, absent: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The arguments that `fn` asks for, by name.
+    """Return the arguments that `fn` asks for, by name.
 
     **Arguments:**
 
@@ -234,7 +234,7 @@ def taken(
     label: str,
     absent: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The arguments that are asked for, by name.
+    """Return the arguments that are asked for, by name.
 
     **Arguments:**
 
@@ -274,7 +274,7 @@ def missing_argument(
     label: str,
     absent: Mapping[str, str] | None = None,
 ) -> InjectionError:
-    """The error for a parameter that nothing is there for."""
+    """Return the error for a parameter that nothing is there for."""
     lines = [f"{who} asks for `{name}`, which is not available."]
     lines.append(f"  signature: {label}{wanted.text}")
     if available:

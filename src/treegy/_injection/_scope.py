@@ -28,7 +28,7 @@ class Scope:
             raise UnknownName(f"{type(e).__name__}: {e}") from None
 
     def value_of(self, alias: Hint) -> Hint:
-        """What a `type` statement says."""
+        """Return what a `type` statement says."""
         try:
             return alias.__value__
         except Exception as e:
@@ -50,12 +50,12 @@ class Scope:
         return _declared(self._globals, file, name, self._around())
 
     def _around(self) -> list[str]:
-        """The names of the functions in which this one, or its class, was made."""
+        """Return the names of the functions in which this one, or its class, was made."""
         parts = self._holder.__qualname__.split(".<locals>")[:-1]
         return [part.removeprefix(".") for part in parts]
 
     def _scopes(self) -> Iterator[Mapping[str, object]]:
-        """The names of inner scopes, from the inside out."""
+        """Yield the names of inner scopes, from the inside out."""
         yield _type_parameters(self._holder)
         yield _closure(self._holder)
         for cls in (self._holder,) if isinstance(self._holder, type) else classes_of(self._holder, self._cls):
@@ -104,7 +104,7 @@ def _closure(fn: Function) -> dict[str, object]:
 
 
 def classes_of(fn: Function, cls: type | None) -> list[type]:
-    """The class in whose body `fn` was written, if it is known."""
+    """Return the class in whose body `fn` was written, if it is known."""
     within = fn.__qualname__.rpartition(".")[0]
     return [c for c in getattr(cls, "__mro__", ()) if c.__qualname__ == within and c.__module__ == fn.__module__]
 
@@ -114,7 +114,7 @@ def _file_of(module: object, default: str) -> str:
 
 
 def _declared(names: dict[str, Any], file: str, name: str, around: list[str] | None = None) -> object:
-    """What a name is by the source of a module: imported for type checkers, or an alias within a function.
+    """Return what a name is by the source of a module: imported for type checkers, or an alias within a function.
 
     **Raises:** `KeyError` if the source doesn't say, or it is of a module that hasn't been imported.
     """
@@ -146,7 +146,7 @@ def _declared_or_there(names: dict[str, Any], file: str, around: list[str] | Non
 
 
 def _imported(wanted: tuple[str, str | None, int], package: str) -> Any:
-    """What an import gives. Nothing is imported for it: that might do anything.
+    """Return what an import gives. Nothing is imported for it: that might do anything.
 
     **Arguments:**
 
@@ -176,7 +176,7 @@ _SOME_CLASS = ast.fix_missing_locations(ast.Expression(ast.Name("object", ast.Lo
 
 @functools.lru_cache(maxsize=64)
 def _declarations(source: str, around: tuple[str, ...]) -> dict[str, Any]:
-    """What is imported, and which aliases are defined, in a module or in a function in it.
+    """Return what is imported, and which aliases are defined, in a module or in a function in it.
 
     **Arguments:**
 
@@ -208,7 +208,7 @@ def _declarations(source: str, around: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _statements(body: list[Any]) -> Iterator[Any]:
-    """The statements of a scope, those under `if`, `try` and `with` among them."""
+    """Yield the statements of a scope, those under `if`, `try` and `with` among them."""
     for node in body:
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With):

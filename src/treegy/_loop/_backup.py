@@ -130,5 +130,5 @@ def _values(stored: Values) -> dict[str, PyTree]:
 
 
 def _value(stored: PyTree) -> PyTree:
-    """A metric value as a history has it: those that aren't scalars are NumPy arrays."""
+    """Return a metric value as a history has it: those that aren't scalars are NumPy arrays."""
     return np.asarray(stored) if isinstance(stored, jax.Array) else stored

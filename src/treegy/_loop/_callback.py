@@ -86,7 +86,7 @@ class Callback:
             self._stop(reason or type(self).__name__, interrupt)
 
     def state(self) -> Mapping[str, Any]:
-        """What the callback has to remember if the run is interrupted and resumes in another process.
+        """Return what the callback has to remember if the run is interrupted and resumes in another process.
 
         A dict of numbers, strings, arrays, and lists, tuples and dicts of these: `restore` gets what is equal to it,
         NumPy's arrays as NumPy's and with their dtypes. Of other PyTrees, their leaves; anything else is refused.
@@ -112,7 +112,7 @@ class Callback:
         """Called after the step that `next_step` asked for."""
 
     def to_validate(self, model: Any) -> Any:
-        """The model that validation looks at, which is `model` unless this is overridden."""
+        """Return the model that validation looks at, which is `model` unless this is overridden."""
         return model
 
     def heartbeat(self, step: int) -> None:
@@ -150,7 +150,7 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 def no_such_hook(what: str, name: str) -> str:
-    """The message for a hook that there isn't."""
+    """Return the message for a hook that there isn't."""
     of_training = name.replace("on_", "on_train_", 1)  # Keras's `on_batch_end` is another name for it
     mend = f" Did you mean `{of_training}`?" if of_training in HOOKS else did_you_mean(name, HOOKS)
     return f"{what}: there is no hook `{name}`.{mend} There are {', '.join(HOOKS)}."

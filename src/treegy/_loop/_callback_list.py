@@ -115,7 +115,7 @@ class CallbackList:
             getattr(callback, hook)(*args)
 
     def state(self) -> list[Any]:
-        """What the callbacks have to remember, with the names of their classes."""
+        """Return what the callbacks have to remember, with the names of their classes."""
         return [[type(callback).__name__, callback.state()] for callback in self.callbacks]
 
     def restore(self, states: list[Any]) -> None:
@@ -131,7 +131,7 @@ class CallbackList:
             warn(f"the backup holds the state of callbacks that aren't there now: {names}.")
 
     def validated(self, model: M) -> M:
-        """The model that is to be validated."""
+        """Return the model that is to be validated."""
         for callback in self.callbacks:
             model = callback.to_validate(model)
         return model

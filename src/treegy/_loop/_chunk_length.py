@@ -32,7 +32,7 @@ class ChunkLength:
         self._since = 0.0
 
     def steps(self) -> int:
-        """How many steps the next chunk has."""
+        """Return how many steps the next chunk has."""
         return self._steps
 
     def ran(self, n: int, marker: PyTree) -> None:
@@ -57,7 +57,7 @@ class ChunkLength:
 
 
 def steps_in_chunk(name: str, value: object, batch_bytes: int, steps: int | None) -> int:
-    """How many steps one compiled call makes: so many that Python's share is small, in little memory."""
+    """Return how many steps one compiled call makes: so many that Python's share is small, in little memory."""
     if isinstance(value, str) and value != "auto":
         raise TypeError(f'`{name}` is {value!r}; an integer of at least 1 or "auto" is expected.')
     if not isinstance(value, str):

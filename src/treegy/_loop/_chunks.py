@@ -97,7 +97,7 @@ def slow_in_loops_of(step: StepFunction, frozen: Static, shapes: Shapes) -> bool
 
 
 def _known(cached: Function, step: StepFunction, frozen: Static, arrays: list[PyTree], examples: Batch) -> PyTree:
-    """What one of these caches holds for a step; it keeps none of the arrays alive."""
+    """Return what one of these caches holds for a step; it keeps none of the arrays alive."""
     shapes = Shapes((arrays, examples))
     try:
         return cached(step, frozen, shapes)
@@ -131,12 +131,12 @@ def _looped(
 
 
 def picked(arrays: Sequence[PyTree], changed: Sequence[bool]) -> list[PyTree]:
-    """Those arrays that a step changes: what is carried."""
+    """Return those arrays that a step changes: what is carried."""
     return [a for a, c in zip(arrays, changed, strict=True) if c]
 
 
 def filled(arrays: Sequence[PyTree], carried: Sequence[PyTree], changed: Sequence[bool]) -> list[PyTree]:
-    """All arrays, with what was carried in its places."""
+    """Return all arrays, with what was carried in its places."""
     source = iter(carried)
     return [next(source) if c else a for a, c in zip(arrays, changed, strict=True)]
 
@@ -193,15 +193,15 @@ class Kind(NamedTuple):
         return _NAMES[self.step]
 
     def changed(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> tuple[bool, ...]:
-        """Which arrays of the model a step changes: the others are no part of the loop."""
+        """Return which arrays of the model a step changes: the others are no part of the loop."""
         return _known(traced, self.step, frozen, arrays, examples).changed
 
     def labelled(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> list[Labelled]:
-        """The losses that class weights reach, and what their labels are."""
+        """Return the losses that class weights reach, and what their labels are."""
         return _known(traced, self.step, frozen, arrays, examples).labelled
 
     def empty(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> Logs:
-        """The logs of no examples."""
+        """Return the logs of no examples."""
         return _known(empty, self.step, frozen, arrays, examples)
 
     def slow_in_loops(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> bool:

@@ -75,7 +75,7 @@ def slow_in_loops(fn: Function, *args: Any) -> bool:
 
 
 def with_channels_last(jaxpr: _T) -> _T:
-    """A jaxpr, open or closed, with its convolutions in the CPU's order, at whatever depth.
+    """Return a jaxpr, open or closed, with its convolutions in the CPU's order, at whatever depth.
 
     The same object, if there are none to change. Everything else stays as it is: names, effects, shardings, what is
     donated, and the rules of custom derivatives, which hold as well for a program that computes the same.
@@ -84,7 +84,7 @@ def with_channels_last(jaxpr: _T) -> _T:
 
 
 def convolutions(jaxpr: jex.Jaxpr) -> Iterator[jex.JaxprEqn]:
-    """The convolutions of a jaxpr, at whatever depth."""
+    """Yield the convolutions of a jaxpr, at whatever depth."""
     for eqn in jaxpr.eqns:
         if eqn.primitive is _conv_p:
             yield eqn
@@ -111,7 +111,7 @@ def _numbers(ndim: int) -> jax.lax.ConvDimensionNumbers:
 
 
 def _rewritten(value: PyTree, done: dict[int, Any]) -> Any:
-    """A jaxpr, open or closed, or a tuple in which there may be some, rewritten; anything else, and what has nothing
+    """Return a jaxpr, or a tuple in which there may be some, rewritten; anything else, and what has nothing
     to rewrite, as the same object. A jaxpr that is used in many places stays one jaxpr, to be lowered once."""
     if id(value) in done:
         return done[id(value)]
@@ -135,7 +135,7 @@ def _rewritten(value: PyTree, done: dict[int, Any]) -> Any:
 
 
 def _equations(eqn: jex.JaxprEqn, done: dict[int, Any]) -> list[jex.JaxprEqn]:
-    """What an equation becomes."""
+    """Return what an equation becomes."""
     if eqn.primitive is _conv_p:
         return [eqn] if fast_in_loops(eqn) else _convolution(eqn)
     params = {name: _rewritten(value, done) for name, value in eqn.params.items()}
@@ -143,7 +143,7 @@ def _equations(eqn: jex.JaxprEqn, done: dict[int, Any]) -> list[jex.JaxprEqn]:
 
 
 def _convolution(eqn: jex.JaxprEqn) -> list[jex.JaxprEqn]:
-    """A convolution between the transpositions that it needs."""
+    """Return a convolution between the transpositions that it needs."""
     avals: list[Any] = [v.aval for v in eqn.invars]
     like = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
     # Traced again for every convolution: so its variables are new ones, which no other equation has.
@@ -163,7 +163,7 @@ def _convolution(eqn: jex.JaxprEqn) -> list[jex.JaxprEqn]:
 
 
 def _conv(lhs: jax.Array, rhs: jax.Array, params: dict[str, Any]) -> jax.Array:
-    """The convolution of these parameters, computed in the CPU's order."""
+    """Return the convolution of these parameters, computed in the CPU's order."""
     lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
     groups, batch, channels, space = params["batch_group_count"], lhs_spec[0], lhs_spec[1], lhs_spec[2:]
     if groups == 1:

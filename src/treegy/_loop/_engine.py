@@ -30,7 +30,7 @@ def _copied(arrays: list[PyTree]) -> list[PyTree]:
 
 
 def _owned(arrays: list[PyTree], held: ModelLike | None) -> list[bool]:
-    """Which arrays are nobody else's: not among those held, and each but once."""
+    """Return which arrays are nobody else's: not among those held, and each but once."""
     others = {id(leaf) for leaf in jax.tree.leaves(held)}
     owned: list[bool] = []
     for array in arrays:

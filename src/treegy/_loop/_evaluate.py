@@ -78,7 +78,7 @@ def evaluate(
     callback_list: CallbackList,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The metric values of `model` over the data, or over the first `steps` batches of it."""
+    """Return the metric values of `model` over the data, or over the first `steps` batches of it."""
     first = source.first()
     with dicts_explained(first):
         engine = make_engine(evaluated(model, "test"), TEST, first)
@@ -141,7 +141,7 @@ def predict(
 
 
 def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool) -> Iterator[Chunk]:
-    """The chunks of one pass."""
+    """Yield the chunks of one pass."""
     done, there_are = 0, source.batches if steps is None else steps
     one = one_by_one or engine.slow_in_loops
     most = 1 if one else steps_in_chunk("steps", "auto", source.bytes_per_batch, there_are)

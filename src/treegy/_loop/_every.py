@@ -114,7 +114,7 @@ class ValidationFrequency:
         return done in self._within(steps_per_epoch)
 
     def next_step(self, step: int, done: int, steps_per_epoch: int | None) -> int | None:
-        """The step, later than `step`, after which it is due within this epoch."""
+        """Return the step, later than `step`, after which it is due within this epoch."""
         if self._every is None:
             return None
         if self._every.steps is not None:

@@ -142,7 +142,7 @@ class History(Mapping[str, list[Any]]):
         return figure
 
     def _groups(self, names: Iterable[str]) -> dict[str, list[str]]:
-        """The names that share one axes, by its title: a metric value and that of validation."""
+        """Return the names that share one axes, by its title: a metric value and that of validation."""
         names = list(names)
         for name in names:
             if not _is_scalar(self[name]):

@@ -33,7 +33,7 @@ class Pieces:
             level += 1
 
     def joined(self) -> PyTree:
-        """All pieces, as one.
+        """Return all pieces, as one.
 
         **Raises:** [`treegy.DataError`][] if their other axes differ.
         """

@@ -124,7 +124,7 @@ class Line:
         return self.wrapped(options.max_width, options.ascii_only)
 
     def wrapped(self, width: int, ascii_only: bool) -> list[Any]:
-        """The lines, none of them longer than `width` unless a single part is."""
+        """Return the lines, none of them longer than `width` unless a single part is."""
         from rich.text import Text
 
         step, steps = self._count

@@ -100,7 +100,7 @@ def _skeleton(frozen: Static, arrays: list[PyTree]) -> PyTree:
 
 
 def _difference(old: PyTree, new: PyTree, path: str) -> tuple[str, PyTree, PyTree] | None:
-    """The first place in which two trees differ, without their arrays."""
+    """Return the first place in which two trees differ, without their arrays."""
     if isinstance(old, jax.ShapeDtypeStruct) and isinstance(new, jax.ShapeDtypeStruct):
         return None
     if type(old) is not type(new):

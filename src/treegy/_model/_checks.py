@@ -58,7 +58,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def _called_by_mistake(value: object, seen: set[int]) -> object:
-    """The module of labels or booleans that a transformation holds, which optax takes for a function to make them.
+    """Return the module of labels or booleans that a transformation holds, which optax takes for a function.
 
     Transformations are functions, or methods of objects, that hold what they were made with.
     """
@@ -91,7 +91,7 @@ def _is_filled(cell: CellType) -> bool:
 
 
 def root_key(seed: Seed) -> Array:
-    """The PRNG key that a `seed` stands for."""
+    """Return the PRNG key that a `seed` stands for."""
     if isinstance(seed, bool | float | str):
         raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
     if isinstance(seed, int | np.integer):

@@ -40,7 +40,7 @@ def keep_trained(new: ModelLike) -> None:
 
 
 def _caller() -> FrameType | None:
-    """The frame in which the constructor was called."""
+    """Return the frame in which the constructor was called."""
     frame: FrameType | None = sys._getframe()  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         code = frame.f_code

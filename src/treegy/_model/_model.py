@@ -145,7 +145,7 @@ class Model(eqx.Module, Generic[N]):
         return self._carried is not None
 
     def replace(self: M, **fields: Any) -> M:
-        """A model with other fields.
+        """Return a model with other fields.
 
         **Arguments:**
 
@@ -261,7 +261,7 @@ class Model(eqx.Module, Generic[N]):
         verbose: Verbose = "auto",
         callbacks: Callbacks = None,
     ) -> dict[str, Any]:
-        """The metric values over all examples: the loss, its parts and the metrics.
+        """Return the metric values over all examples: the loss, its parts and the metrics.
 
         **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are looked at, all by default.
 
@@ -287,7 +287,7 @@ class Model(eqx.Module, Generic[N]):
         verbose: Verbose = 0,
         callbacks: Callbacks = None,
     ) -> PyTree:
-        """What the model predicts.
+        """Return what the model predicts.
 
         **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are predicted, all by default.
 
@@ -371,12 +371,12 @@ class Model(eqx.Module, Generic[N]):
 
     @own_transfers
     def predict_on_batch(self, x: PyTree = None) -> PyTree:
-        """What the model predicts for one batch. Pure, as `train_on_batch`."""
+        """Return what the model predicts for one batch. Pure, as `train_on_batch`."""
         x = as_jax(x, "x")
         return jitted(self, predict_on_batch)(prepared(self, "pred", Batch(x)), x)
 
     def __call__(self, x: PyTree = None) -> PyTree:
-        """The same as `predict_on_batch`."""
+        """Return the same as `predict_on_batch`."""
         return self.predict_on_batch(x)
 
     def reset_metrics(self: M) -> M:
@@ -413,7 +413,7 @@ class Model(eqx.Module, Generic[N]):
             eqx.filter_eval_shape(train_logs, model, examples)
 
     def summary(self, x: PyTree = None, y: PyTree = None, *, depth: int = 2) -> Summary:
-        """A table of the layers, their outputs and parameters, and of what every loss and metric reads.
+        """Return a table of the layers, their outputs and parameters, and of what every loss and metric reads.
 
         Nothing is computed. Print it, or show it in a notebook.
 
@@ -445,7 +445,7 @@ class Model(eqx.Module, Generic[N]):
         only: str | None = None,
         averaged: bool = True,
     ) -> M:
-        """The model with the states that were saved in a directory, on the devices where the model's own are.
+        """Return the model with the states that were saved in a directory, on the devices where the model's own are.
 
         Every byte is compared with what was written. A damaged checkpoint is passed over for the one before it, with a
         warning that names it, unless `step` asks for it. A learning rate that was loaded and isn't the one that the
@@ -468,7 +468,7 @@ class Model(eqx.Module, Generic[N]):
         return _load.loaded(self, path, step, only, _checks.flag("averaged", averaged))
 
     def averaged(self: M) -> M:
-        """The model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
+        """Return the model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.
 
         With an optimizer such as `optax.contrib.schedule_free_adamw`, which is evaluated at other parameters than it
         trains, the model with those, which then are the `module`'s own.
@@ -528,7 +528,7 @@ class Model(eqx.Module, Generic[N]):
         return summary_step(self, *args, **kwargs)
 
     def states_step(self) -> States:
-        """The `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
+        """Return the `States` to start from. Override it to add fields: `super().states_step().update(...)`."""
         net_params, net_states = partitioned(self.module, self.trainable)
         return States(
             rng=self.seed,

@@ -25,7 +25,7 @@ BOUND = "_bound"
 
 
 def partitioned(module: PyTree, trainable: PyTree) -> tuple[PyTree, PyTree]:
-    """The arrays of floats in the module that `trainable` selects, and the rest of it.
+    """Return the arrays of floats in the module that `trainable` selects, and the rest of it.
 
     **Raises:** `ValueError` if `trainable` doesn't fit the module.
     """
@@ -48,7 +48,7 @@ def partitioned(module: PyTree, trainable: PyTree) -> tuple[PyTree, PyTree]:
 
 
 def combined(module: PyTree, states: States) -> PyTree:
-    """The module of some states."""
+    """Return the module of some states."""
     if "net_params" not in states or "net_states" not in states:
         raise ValueError("the states of a model with a module have `net_params` and `net_states`.")
     try:
@@ -65,7 +65,7 @@ def combined(module: PyTree, states: States) -> PyTree:
 
 
 def rebuilt(model: M, changes: Mapping[str, PyTree]) -> M:
-    """A model of the same class with some fields changed, past any `__init__` of the user's."""
+    """Return a model of the same class with some fields changed, past any `__init__` of the user's."""
     new = object.__new__(type(model))
     for field in dataclasses.fields(model):
         value = changes[field.name] if field.name in changes else getattr(model, field.name)
@@ -74,7 +74,7 @@ def rebuilt(model: M, changes: Mapping[str, PyTree]) -> M:
 
 
 def carried_by(model: ModelLike) -> States:
-    """What an initialized model carries besides the module, which has fields of its own.
+    """Return what an initialized model carries besides the module, which has fields of its own.
 
     Cheaper than its `states`, which take the module apart.
     """
@@ -84,7 +84,7 @@ def carried_by(model: ModelLike) -> States:
 
 
 def states_of(model: ModelLike) -> States:
-    """All states of a model. Within a step: those that the step was given."""
+    """Return all states of a model. Within a step: those that the step was given."""
     bound: States | None = vars(model).get(BOUND)
     if bound is not None:
         return bound
@@ -98,12 +98,12 @@ def states_of(model: ModelLike) -> States:
 
 
 def carrying(model: M, carried: States | None, **fields: Any) -> M:
-    """A model that carries these states besides its module, past any `__init__` of the user's."""
+    """Return a model that carries these states besides its module, past any `__init__` of the user's."""
     return rebuilt(model, {**fields, _CARRIED: carried})
 
 
 def with_states(model: M, states: States) -> M:
-    """A model with other states: the same as `replace(states=states)`, without its checks."""
+    """Return a model with other states: the same as `replace(states=states)`, without its checks."""
     changes: dict[str, PyTree] = {}
     if model.module is None:
         changes[_CARRIED] = states

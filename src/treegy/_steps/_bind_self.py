@@ -22,7 +22,7 @@ def watching(prepare: Callable[[ModelLike], None]) -> Generator[None]:
 
 
 def bound_to(model: M, states: States) -> M:
-    """The `self` of a step that was given `states`."""
+    """Return the `self` of a step that was given `states`."""
     if vars(model).get(BOUND) is states:
         return model
     new = with_states(model, states)

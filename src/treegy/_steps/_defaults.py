@@ -29,7 +29,7 @@ from ._states import States
 
 
 def for_module(states: States, initializing: bool, training: bool) -> dict[str, Any]:
-    """What a module can ask for by name, besides its inputs."""
+    """Return what a module can ask for by name, besides its inputs."""
     provided = {
         "training": training,
         "inference": not training,
@@ -55,7 +55,7 @@ def for_terms(
     training: bool,
     module: PyTree = None,
 ) -> dict[str, Any]:
-    """What a loss or metric can ask for by name: of `values`, which are `x`, `y_true` and `y_pred`, those there are."""
+    """Return what a loss or metric can ask for by name: among it `values`: `x`, `y_true` and `y_pred`."""
     available = {k: v for k, v in values.items() if v is not None}
     available.update(
         sample_weight=sample_weight,
@@ -208,7 +208,7 @@ def _update(
 
 
 def no_optimizer(model: ModelLike) -> MissingOptimizer:
-    """The error for a model that is to be trained and has no optimizer."""
+    """Return the error for a model that is to be trained and has no optimizer."""
     return MissingOptimizer(
         f"`{type(model).__name__}` has no optimizer to train with: pass one, such as `optimizer=optax.adam(1e-3)`, or "
         "override `train_step`."

@@ -83,7 +83,7 @@ def name_initializing(model: ModelLike, *names: str) -> bool:
 
 
 def jitted(model: ModelLike, step: Function) -> Function:
-    """A step as a model compiles it, if it does."""
+    """Return a step as a model compiles it, if it does."""
     return step if model.run_eagerly else model.jit_step(step)
 
 

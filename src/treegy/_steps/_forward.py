@@ -40,7 +40,7 @@ def module_name(module: PyTree) -> str:
 
 
 def inputs_of(module: PyTree, x: PyTree, stateful: bool) -> Inputs:
-    """Which argument of `module` gets which part of `x`.
+    """Return which argument of `module` gets which part of `x`.
 
     A plain tuple is spread over the positional arguments, a dict over those of its keys that the module names, and
     anything else is the one argument.
@@ -123,7 +123,7 @@ def along(inputs: PyTree, keys: PyTree) -> PyTree:
 
 
 def axis_name_of(module: PyTree) -> str:
-    """What the axis of examples is called: `batch`, unless the layers that average over it were made with another name.
+    """Return what the axis of examples is called: `batch`, unless layers that average over it have another name.
 
     `eqx.nn.BatchNorm` and others like it have an `axis_name`.
     """
@@ -256,7 +256,7 @@ def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool) -> tupl
 def vocabulary(
     module: PyTree, x: PyTree, y_pred: PyTree, size: int | None, batched: bool | None, stateful: bool
 ) -> dict[str, Axis]:
-    """The lengths of the axes that the module's annotations name, found from shapes alone."""
+    """Return the lengths of the axes that the module's annotations name, found from shapes alone."""
     axes: dict[str, Axis] = {}
     if size is not None:
         axes["batch"] = Axis(size, "x")
@@ -275,7 +275,7 @@ def vocabulary(
 
 
 def size_of_batch(*trees: PyTree) -> int | None:
-    """How many examples a batch has: the length of the first axis of its arrays.
+    """Return how many examples a batch has: the length of the first axis of its arrays.
 
     **Raises:** [`treegy.ContractError`][] if there are arrays without axes.
     """

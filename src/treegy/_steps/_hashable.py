@@ -45,14 +45,14 @@ def _is_array(leaf: object) -> bool:
 
 
 def hashable_partition(tree: PyTree) -> tuple[list[PyTree], Static]:
-    """The arrays of a PyTree, and the rest of it."""
+    """Return the arrays of a PyTree, and the rest of it."""
     leaves, structure = jax.tree.flatten(tree)
     arrays = [leaf for leaf in leaves if _is_array(leaf)]
     return arrays, Static(structure, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
 
 
 def hashable_combine(arrays: Sequence[PyTree], frozen: Static) -> PyTree:
-    """The PyTree of these arrays."""
+    """Return the PyTree of these arrays."""
     source = iter(arrays)
     return jax.tree.unflatten(frozen.tree, [next(source) if v is _HOLE else v for v in frozen.others])
 

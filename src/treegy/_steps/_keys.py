@@ -15,7 +15,7 @@ _MODULE, _LOSS = 1, 2
 
 
 def keys(states: States) -> tuple[Array | None, Array | None]:
-    """The key for the module and the key for losses and metrics, if there is an `rng`."""
+    """Return the key for the module and the key for losses and metrics, if there is an `rng`."""
     rng = states.get("rng")
     if rng is None:
         return None, None

@@ -35,13 +35,13 @@ def init_of(frozen: Static, arrays: list[PyTree]) -> PyTree:
 
 
 def init_optimizer(optimizer: OptimizerLike, net_params: PyTree) -> PyTree:
-    """The states of an optimizer before its first step."""
+    """Return the states of an optimizer before its first step."""
     arrays, frozen = hashable_partition((optimizer, net_params))
     return init_of(frozen, arrays)
 
 
 def first_states(model: ModelLike) -> States:
-    """The states that a model begins with, if it is new.
+    """Return the states that a model begins with, if it is new.
 
     **Raises:** `TypeError` if its `states_step` returns something else.
     """
@@ -57,12 +57,12 @@ def needs_batch(model: ModelLike, kind: Kind) -> bool:
 
 
 def _ran(model: ModelLike, kind: Kind) -> Kind:
-    """The kind of steps that run to initialize a model: all of them, where it says how."""
+    """Return the kind of steps that run to initialize a model: all of them, where it says how."""
     return kind if is_default(model, "init_step", "call_init_step") else "train"
 
 
 def prepared(model: M, kind: Kind, batch: Batch | None, *, keep_metrics: bool = False) -> M:
-    """The model with what steps of this kind need, running overridden steps with `initializing` if it is new.
+    """Return the model with what steps of this kind need, running overridden steps with `initializing` if it is new.
 
     **Arguments:**
 
@@ -121,7 +121,7 @@ def _filled(before: States, made: States) -> States:
 
 
 def with_metrics(model: M, batch: Batch) -> M:
-    """The model with what `test_on_batch` accumulates into; only shapes are looked at."""
+    """Return the model with what `test_on_batch` accumulates into; only shapes are looked at."""
     states = model.states
     if states.get("metrics_states") is not None:
         return model
@@ -131,7 +131,7 @@ def with_metrics(model: M, batch: Batch) -> M:
 
 
 def without_metrics(model: M) -> M:
-    """The model without what `test_on_batch` has accumulated."""
+    """Return the model without what `test_on_batch` has accumulated."""
     if not model.initialized or carried_by(model).get("metrics_states") is None:
         return model
     return with_states(model, model.states.update(metrics_states=None))

@@ -103,7 +103,7 @@ def predict_on_batch(model: ModelLike, x: PyTree) -> PyTree:
 
 
 def initialize(model: ModelLike, kind: str, batch: Batch) -> States:
-    """The states after the step of this kind has run while `initializing`, with the root key that they had before."""
+    """Return the states after the step of this kind has run while `initializing`, with their root key."""
     before, given = model.states, _given(batch)
     states = streamed(before, INIT, 0)
     with batches_explained("x", batch.x, batch.y_true):

@@ -81,19 +81,19 @@ class States(eqx.Module, Mapping[str, Any]):
         return f"there are: {listed(self._fields) or 'none'}."
 
     def update(self, **fields: Any) -> "States":
-        """New states in which `fields` are added or replaced."""
+        """Return new states in which `fields` are added or replaced."""
         return States(**{**self._fields, **fields})
 
     def maybe_update(self, **fields: Any) -> "States":
-        """New states in which those of `fields` are set that are absent or `None` here."""
+        """Return new states in which those of `fields` are set that are absent or `None` here."""
         return self.update(**{k: v for k, v in fields.items() if self._fields.get(k) is None})
 
     def update_known(self, **fields: Any) -> "States":
-        """New states in which those of `fields` are replaced that are already here; others are left out."""
+        """Return new states in which those of `fields` are replaced that are already here; others are left out."""
         return self.update(**{k: v for k, v in fields.items() if k in self._fields})
 
     def next_key(self) -> tuple[Array, "States"]:
-        """A fresh PRNG key, and the states that will give the next one.
+        """Return a fresh PRNG key, and the states that will give the next one.
 
         **Raises:** [`treegy.InjectionError`][] if there is no `rng` to draw from.
         """

@@ -12,7 +12,7 @@ from ._states import States
 
 
 def settled(step: str, before: States, after: States) -> States:
-    """The states after a step, of exactly the structure, shapes and dtypes that they had before it.
+    """Return the states after a step, of exactly the structure, shapes and dtypes that they had before it.
 
     The root key is put back, which every step folds again, and what only the driver changes is taken from before.
     """

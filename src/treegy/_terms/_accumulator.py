@@ -41,23 +41,23 @@ class Accumulator(eqx.Module):
 
     @abc.abstractmethod
     def empty(self) -> Self:
-        """The accumulator of no examples, of the same shapes: `merge` with it changes nothing."""
+        """Return the accumulator of no examples, of the same shapes: `merge` with it changes nothing."""
 
     # `other` is of the same class. Type checkers would refuse an override that says so, if it were said here.
     @abc.abstractmethod
     def merge(self, other: Any) -> Self:
-        """The accumulator of the examples of both."""
+        """Return the accumulator of the examples of both."""
 
     @abc.abstractmethod
     def compute(self) -> PyTree:
-        """The metric value: an array, usually a scalar; or a dict of several, which are logged under their names."""
+        """Return the metric value: an array, usually a scalar; or a dict of several, logged under their names."""
 
     def __float__(self) -> float:
         return float(self.compute())
 
 
 def safe_divide(numerator: Array, denominator: Array) -> Array:
-    """The quotient, and 0 where the denominator is 0, with finite gradients there."""
+    """Return the quotient, and 0 where the denominator is 0, with finite gradients there."""
     zero = denominator == 0
     return jnp.where(
         zero, jnp.zeros_like(numerator), numerator / jnp.where(zero, jnp.ones_like(denominator), denominator)
@@ -65,7 +65,7 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
 
 
 def _add(a: Array, a_rest: Array, b: Array, b_rest: Array) -> tuple[Array, Array]:
-    """The sum of two numbers that each are kept as a rounded value and what the rounding left over.
+    """Return the sum of two numbers that each are kept as a rounded value and what the rounding left over.
 
     Error-free transformation of Knuth, *The Art of Computer Programming* 2, §4.2.2: with the rest, a sum of float32
     is about as exact as one of float64, so that long epochs lose nothing.
@@ -100,7 +100,7 @@ class Sum(Accumulator):
 
     @staticmethod
     def of(values: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Sum":
-        """The sum of all `values`.
+        """Return the sum of all `values`.
 
         **Arguments:**
 
@@ -113,7 +113,7 @@ class Sum(Accumulator):
         return Sum(jnp.sum(weighted))
 
     def times(self, factor: ArrayLike) -> "Sum":
-        """The sum of all values times a number."""
+        """Return the sum of all values times a number."""
         factor = jnp.asarray(factor).astype(self.total.dtype)
         return Sum(self.total * factor, self.rest * factor)
 
@@ -150,7 +150,7 @@ class Mean(Accumulator):
 
     @staticmethod
     def of(values: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Mean":
-        """The mean of all `values`, over every axis.
+        """Return the mean of all `values`, over every axis.
 
         **Arguments:**
 
@@ -164,7 +164,7 @@ class Mean(Accumulator):
 
     @staticmethod
     def of_examples(values: ArrayLike, weight: ArrayLike | None = None, mask: ArrayLike | None = None) -> "Mean":
-        r"""The mean in which a weight doesn't count in the denominator, $\frac{1}{N}\sum_i w_i v_i$.
+        r"""Return the mean in which a weight doesn't count in the denominator, $\frac{1}{N}\sum_i w_i v_i$.
 
         $N$ is the number of values that aren't masked. The arguments are those of [`treegy.Mean.of`][].
         """
@@ -173,7 +173,7 @@ class Mean(Accumulator):
 
     @staticmethod
     def of_batch(value: ArrayLike, size: ArrayLike) -> "Mean":
-        """The mean of a metric value that is known for a whole batch only, counted once for each of its examples.
+        """Return the mean of a metric value known for a whole batch only, counted once for each of its examples.
 
         **Arguments:**
 
@@ -185,7 +185,7 @@ class Mean(Accumulator):
         return Mean(value * size, size)
 
     def times(self, factor: ArrayLike) -> "Mean":
-        """The mean of all values times a number: it multiplies the numerator."""
+        """Return the mean of all values times a number: it multiplies the numerator."""
         factor = jnp.asarray(factor).astype(self.total.dtype)
         return Mean(self.total * factor, self.count, (self.rest[0] * factor, self.rest[1]))
 
@@ -257,7 +257,7 @@ def is_accumulator(value: object) -> bool:
 
 
 def compute_all(accumulators: PyTree) -> PyTree:
-    """The value of every accumulator in a PyTree; of a mapping, by names: those with several values get prefixes."""
+    """Compute every accumulator in a PyTree; in a mapping, names of those with several values get prefixes."""
     metric_values = jax.tree.map(lambda a: a.compute(), accumulators, is_leaf=is_accumulator)
     return _named(metric_values) if isinstance(accumulators, Mapping) else metric_values
 

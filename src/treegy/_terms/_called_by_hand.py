@@ -13,7 +13,7 @@ from ._term import INJECTED, Asking
 
 
 def standing_alone(asking: Asking, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The values there are when a loss or metric is called by hand: positional ones go by the order of `call`.
+    """Return the values there are when a loss or metric is called by hand: positional ones go by the order of `call`.
 
     NumPy arrays become jax arrays, as they do in a step.
     """

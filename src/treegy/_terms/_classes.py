@@ -32,7 +32,7 @@ def class_labels(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
 
 
 def class_axis(y_true: Array, y_pred: Array, axis: int = -1) -> int:
-    """The axis of classes, counted from the front, of labels and predictions of the same shape.
+    """Return the axis of classes, counted from the front, of labels and predictions of the same shape.
 
     **Raises:** [`treegy.ContractError`][] where the shapes differ, where there is no such axis or where it is the
     batch, and where it has one class only.

@@ -56,7 +56,7 @@ def all_in_floats(arrays: Mapping[str, Array]) -> list[Array]:
 
 
 def inner_axis(value: Array, axis: int, of: str) -> int:
-    """An axis of `y_pred` that isn't that of the batch, counted from the front.
+    """Return an axis of `y_pred` that isn't that of the batch, counted from the front.
 
     **Arguments:**
 
@@ -85,7 +85,7 @@ def laid_along(vector: Array, axis: int, ndim: int) -> Array:
 
 
 def absolute(values: Array) -> Array:
-    """The absolute values, with the gradient 0 at 0, where that of `jnp.abs` is 1."""
+    """Return the absolute values, with the gradient 0 at 0, where that of `jnp.abs` is 1."""
     return values * jax.lax.stop_gradient(jnp.sign(values))
 
 
@@ -101,12 +101,12 @@ def units(vectors: Array, axis: int) -> Array:
 
 
 def mean_over_last_axis(values: Array) -> Array:
-    """The mean over the last axis if that isn't the batch: `(batch, ..., d)` gives `(batch, ...)`, `(batch,)` stays."""
+    """Average the last axis if that isn't the batch: `(batch, ..., d)` gives `(batch, ...)`, `(batch,)` stays."""
     return mean_over_axis(values, -1)
 
 
 def mean_over_axis(values: Array, axis: int) -> Array:
-    """The mean over an axis that isn't the batch. Where there is no other, the last axis is none.
+    """Return the mean over an axis that isn't the batch. Where there is no other, the last axis is none.
 
     **Raises:** [`treegy.ContractError`][] where there is no such axis, or where it is the batch.
     """

@@ -33,7 +33,7 @@ class Logs(Accumulator):
 
     @staticmethod
     def of(accumulators: Mapping[str, Accumulator]) -> "Logs":
-        """The logs of some accumulators, in their order."""
+        """Return the logs of some accumulators, in their order."""
         parts: list[Accumulator] = []
         known: dict[Hashable, Place] = {}
 
@@ -100,7 +100,7 @@ def lifted(step: str, logs: Values, size: int) -> OrderedDict[str, Any]:
 
 
 def empty_logs(run: Function, *args: PyTree) -> Logs:
-    """The accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
+    """Return the accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
     shapes = eqx.filter_eval_shape(run, *args)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)
     return zeros.empty()

@@ -79,14 +79,14 @@ class Loss(eqx.Module):
 
     @abc.abstractmethod
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The loss of each example. Takes whatever it names."""
+        """Return the loss of each example. Takes whatever it names."""
 
     def _asking(self) -> Asking:
         """Return what is asked for, and what is made of it: what `call` names, and what it returns."""
         return Asking.of(self.call)
 
     def __call__(self, *args: Any, sample_weight: PyTree = None, **kwargs: Any) -> Any:
-        """The reduced, weighted loss: a scalar, or a dict of them for a loss of several parts.
+        """Return the reduced, weighted loss: a scalar, or a dict of them for a loss of several parts.
 
         **Arguments:**
 

@@ -59,7 +59,7 @@ class Metric(eqx.Module):
 
     @abc.abstractmethod
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The value of each example, or an accumulator. Takes whatever it names."""
+        """Return the value of each example, or an accumulator. Takes whatever it names."""
 
     def _asking(self) -> Asking:
         """Return what is asked for, and what is made of it: what `call` names, and what it returns."""

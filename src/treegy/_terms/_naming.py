@@ -14,7 +14,7 @@ TOTAL = "loss"
 
 
 def named_terms(loss: PyTree, metrics: PyTree) -> tuple[list[Term], list[Term]]:
-    """The losses and the metrics of a model, with their names in the logs.
+    """Return the losses and the metrics of a model, with their names in the logs.
 
     Keys of dicts become prefixes, positions in lists nothing. Names are unique over both; `loss` is the total.
     """
@@ -40,7 +40,7 @@ def unique_in(name: str, taken: set[str]) -> str:
 
 
 def default_name(kind: Kind, thing: PyTree) -> str:
-    """The name of a loss or metric in the logs: what it was given, else made of the function's or class's name.
+    """Return the name of a loss or metric in the logs: what it was given, else made of the function's or class's name.
 
     `MSE` becomes `mse`, `MyMSELoss` `my_mse_loss`, `F1Score` `f1_score`. A loss ends in `_loss`, unless "loss" occurs
     in its name already.

@@ -19,7 +19,7 @@ from ._term import Context, Term, is_term_object
 
 
 def in_order(nest: PyTree) -> PyTree:
-    """A nest whose dicts are ordered ones: jax sorts the keys of plain dicts, and logs come in the user's order."""
+    """Make dicts in a nest ordered ones: jax sorts the keys of plain dicts, and logs come in the user's order."""
     if isinstance(nest, Mapping):
         return OrderedDict((k, in_order(v)) for k, v in nest.items())
     return [in_order(v) for v in nest] if isinstance(nest, list) else nest
@@ -56,7 +56,7 @@ def check_terms(kind: str, argument: str, nest: PyTree) -> None:
 
 
 def evaluate(loss: PyTree, metrics: PyTree, context: Context) -> tuple[Array, dict[str, Accumulator]]:
-    """The loss of one batch, and the accumulators of everything that is logged.
+    """Return the loss of one batch, and the accumulators of everything that is logged.
 
     **Arguments:**
 
@@ -111,7 +111,7 @@ def _add(logs: dict[str, Accumulator], name: str, found: Mapping[str, Accumulato
 
 
 def _accumulates(term: Term, context: Context) -> Hashable:
-    """What a metric accumulates, equal for those that accumulate the same; None if that is its own.
+    """Return what a metric accumulates, equal for those that accumulate the same; None if that is its own.
 
     A metric may say so by two methods: `_accumulates(context)` of the batch as it sees it, and
     `_metric_value(accumulated)`, which makes its accumulator of what another has accumulated.
@@ -126,14 +126,14 @@ def _accumulates(term: Term, context: Context) -> Hashable:
 
 
 def _accumulated(accumulator: PyTree) -> Accumulator:
-    """What lies under the metric values that are made of it."""
+    """Return what lies under the metric values that are made of it."""
     while accumulator.merges_parts and hasattr(accumulator, "part"):
         accumulator = accumulator.part
     return accumulator
 
 
 def _with_key(context: Context, i: int) -> Context:
-    """A batch in which this term finds a key of its own."""
+    """Return a batch in which this term finds a key of its own."""
     key = context.available.get("key")
     if key is None:
         return context

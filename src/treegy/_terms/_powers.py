@@ -12,7 +12,7 @@ LOWEST = -(2**16)
 
 
 def exponent_of(values: Float[Array, "..."]) -> Int[Array, "..."]:
-    """The exponents of the powers of two next below `values` in magnitude; `LOWEST` for 0, and what isn't finite."""
+    """Return the exponents of the powers of two next below `values` in magnitude; `LOWEST` for 0 and non-finite ones."""
     bits, mantissa, bias = _layout(values.dtype)
     stored = (jax.lax.bitcast_convert_type(jax.lax.stop_gradient(values), bits) >> mantissa) & (2 * bias + 1)
     normal = (stored > 0) & (stored <= 2 * bias)
@@ -30,6 +30,6 @@ def times_power(values: Float[Array, "..."], exponent: Int[Array, "..."]) -> Flo
 
 
 def _layout(dtype: DTypeLike) -> tuple[Any, int, int]:
-    """The integers that numbers of a dtype are read as, how many bits their mantissas have, and what is added to their
+    """Return the integers that numbers are read as, how many bits their mantissas have, and what is added to their
     exponents."""
     return (jnp.int64, 52, 1023) if dtype == jnp.float64 else (jnp.int32, 23, 127)

@@ -21,7 +21,7 @@ Reduce = Callable[[Any, Any, Any], Accumulator]
 
 
 def parts(term: Term, context: Context, reduce: Reduce, reading: Reading | None = None) -> dict[str, Accumulator]:
-    """The accumulators of a term in one batch: by part for one that returns a dict, under `""` otherwise.
+    """Return the accumulators of a term in one batch: by part for one that returns a dict, under `""` otherwise.
 
     **Arguments:**
 
@@ -81,7 +81,7 @@ def _part(
 
 
 def _of_batch(value: Array, size: int, of_examples: bool, reduce: Reduce) -> Accumulator:
-    """A scalar: a metric value of the whole batch, counted once for each example."""
+    """Return a scalar: a metric value of the whole batch, counted once for each example."""
     probe = reduce(value, None, None)
     if isinstance(probe, Sum):
         # The sum over the examples: of a metric value that isn't about examples, as often as there are examples.
@@ -121,7 +121,7 @@ def reducer(reduction: str) -> Reduce:
 
 
 def unreduced(term: Term, context: Context) -> PyTree:
-    """The weighted values themselves, for `reduction="none"`."""
+    """Return the weighted values themselves, for `reduction="none"`."""
     reading = read(term, context)
     result, elements = outcome(term, context, reading)
     factor = _factor(term, context)

@@ -114,7 +114,7 @@ def is_term_object(thing: object) -> bool:
 
 
 def make_term(kind: Kind, thing: PyTree, name: str) -> Term:
-    """The term of a `Loss` or `Metric`, or of a plain function that is used as one.
+    """Return the term of a `Loss` or `Metric`, or of a plain function that is used as one.
 
     **Arguments:**
 
@@ -143,7 +143,7 @@ def make_term(kind: Kind, thing: PyTree, name: str) -> Term:
 
 
 def size_of(values: Values) -> int:
-    """How many examples there are in some values: the length of the first axis of the first array.
+    """Return how many examples there are in some values: the length of the first axis of the first array.
 
     One where there are none: the leaves of parameters or states are no examples.
     """

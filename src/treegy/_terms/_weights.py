@@ -34,7 +34,7 @@ class Masked(eqx.Module):
 
 
 def accumulation_dtype(*dtypes: Any) -> Any:
-    """The dtype in which values of all `dtypes` are summed: at least float32."""
+    """Return the dtype in which values of all `dtypes` are summed: at least float32."""
     inexact = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.inexact)]
     # A conversion that is meant, also where JAX was told to refuse those that aren't.
     with jax.numpy_dtype_promotion("standard"):

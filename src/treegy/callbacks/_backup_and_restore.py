@@ -112,7 +112,7 @@ class BackupAndRestore(Callback):
             warn(f"{told}. A run that resumes from this backup within an epoch would see other batches, or none.")
 
     def _newest(self, checkpoints: Checkpoints) -> Values | None:
-        """The newest backup that isn't damaged, if there is one."""
+        """Return the newest backup that isn't damaged, if there is one."""
         there = checkpoints.steps
         for i in reversed(range(len(there))):
             try:

@@ -90,7 +90,7 @@ class CSVLogger(EpochLogger):
         self._is_there = False
 
     def _read(self) -> list[dict[str, str]]:
-        """The rows of the file, if there is one, of which the columns are those of this run from now on.
+        """Return the rows of the file, if there is one, of which the columns are those of this run from now on.
 
         **Raises:** [`treegy.DataError`][] if it is something else.
         """

@@ -42,7 +42,7 @@ def logged_names(names: Iterable[str], prefix: str = "") -> dict[str, str]:
 
 
 def _parents(name: str) -> list[str]:
-    """The folders of a name, which is a file where values are kept in files: `a` and `a/b` of `a/b/c`."""
+    """Return the folders of a name, which is a file where values are kept in files: `a` and `a/b` of `a/b/c`."""
     parts = name.split("/")
     return ["/".join(parts[:i]) for i in range(1, len(parts))]
 

@@ -5,7 +5,7 @@ from .._steps._model_like import M
 
 
 def measured(model: M, run: TrainingRun, monitor: str | None) -> M:
-    """What validation looks at when `model` is trained: as with [`treegy.callbacks.EMA`][], averaged parameters.
+    """Return what validation looks at when `model` is trained: as with [`treegy.callbacks.EMA`][], averaged parameters.
 
     **Arguments:**
 

@@ -169,7 +169,7 @@ class ModelCheckpoint(Callback):
         return len(self._values) < self._keep or self._monitor.better(value, self._ranked()[-1][1])
 
     def _ranked(self) -> list[tuple[int, float]]:
-        """Those that are kept, the best first."""
+        """Return those that are kept, the best first."""
         sign = 1 if self._monitor is None or self._monitor.mode == "min" else -1
         return sorted(self._values.items(), key=lambda item: sign * item[1])
 

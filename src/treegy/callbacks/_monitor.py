@@ -60,7 +60,7 @@ class Monitor:
         run.when_seen(check)
 
     def read(self, logs: Logs, run: TrainingRun, who: str) -> float | None:
-        """The metric value, or `None` where this epoch has none because validation wasn't due.
+        """Return the metric value, or `None` where this epoch has none because validation wasn't due.
 
         **Raises:** `KeyError` where there never will be one.
         """

@@ -136,7 +136,7 @@ class TensorBoard(MetricLogger):
         return (part, tag, at) in self._written
 
     def _alive(self, part: str) -> Any:
-        """The writer of a part.
+        """Return the writer of a part.
 
         **Raises:** `OSError` if what it is given isn't written any more.
         """
@@ -179,7 +179,7 @@ def _place(name: str, axis: str) -> tuple[str, str]:
 
 
 def _as_code(text: str) -> str:
-    """A text as Markdown that keeps its lines and columns, as TensorBoard shows texts."""
+    """Return a text as Markdown that keeps its lines and columns, as TensorBoard shows texts."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
@@ -212,7 +212,7 @@ def _events(writer: Any) -> Any:
 
 
 def _scalars_in(file: Path) -> Iterator[tuple[str, int]]:
-    """The tags and steps of a file of events: records of a length (8 bytes), data, and a checksum of 4 bytes each."""
+    """Yield the tags and steps of a file of events: records of a length (8 bytes), data, and a checksum (4 bytes)."""
     event = importlib.import_module("tensorboardX.proto.event_pb2").Event
     data, at = file.read_bytes(), 0
     while at + 12 <= len(data):

@@ -19,7 +19,7 @@ def _is_holder(node: PyTree) -> bool:
 
 
 def _holders(states: PyTree) -> list[PyTree]:
-    """The nodes with hyperparameters, also inside of each other."""
+    """Return the nodes with hyperparameters, also inside of each other."""
     found: list[PyTree] = []
     for node in jax.tree.leaves(states, is_leaf=_is_holder):
         if _is_holder(node):
@@ -39,7 +39,7 @@ def has_hyperparameters(states: Mapping[str, PyTree]) -> bool:
 
 
 def hyperparameters(states: Mapping[str, PyTree]) -> dict[str, float]:
-    """The numbers in the states of a model by their names; those that occur again have a number behind."""
+    """Return the numbers in the states of a model by their names; those that occur again have a number behind."""
     found: dict[str, float] = {}
     for name, value in _named(states):
         new, i = name, 0
@@ -51,9 +51,9 @@ def hyperparameters(states: Mapping[str, PyTree]) -> dict[str, float]:
 
 
 def free_hyperparameters(states: Mapping[str, PyTree]) -> dict[str, Array]:
-    """The arrays in the states of a model that no schedule sets, by name; those that occur again have a number behind.
+    """Return the arrays in the states of a model that no schedule sets, by name, which may be traced.
 
-    They may be traced.
+    Names that occur again have a number behind.
     """
     found: dict[str, Array] = {}
     for holder in _holders(states.get("optimizer_states")):
@@ -65,7 +65,7 @@ def free_hyperparameters(states: Mapping[str, PyTree]) -> dict[str, Array]:
 
 
 def with_hyperparameter(states: Mapping[str, PyTree], name: str, value: float) -> PyTree:
-    """The `optimizer_states` among the states of a model, with another value of a hyperparameter.
+    """Return the `optimizer_states` among the states of a model, with another value of a hyperparameter.
 
     **Raises:** `ValueError` if there is none of that name, or if it follows a schedule, which would set it back.
     """

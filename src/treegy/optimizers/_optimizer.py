@@ -91,7 +91,7 @@ class Optimizer(eqx.Module):
         return optax.inject_hyperparams(made, hyperparam_dtype=jnp.float32)(lr=self._rate)
 
     def init(self, params: PyTree) -> PyTree:
-        """The state before the first step."""
+        """Return the state before the first step."""
         return self._transform.init(params)
 
     def update(self, updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:

@@ -23,7 +23,7 @@ class EmaState(NamedTuple):
 
 
 def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> optax.GradientTransformation:
-    r"""An optimizer that also keeps an exponential moving average of the parameters.
+    r"""Return an optimizer that also keeps an exponential moving average of the parameters.
 
     After step $t$, $\bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t) \theta_t$. It is a part of the compiled step and of
     the optimizer's state, and so is saved with it; training itself doesn't change. [`treegy.callbacks.EMA`][] validates
@@ -65,7 +65,7 @@ def _wide(leaf: PyTree) -> PyTree:
 
 
 def averaged_states(states: PyTree) -> Any:
-    """The states of a model with averaged parameters in place of those that are trained.
+    """Return the states of a model with averaged parameters in place of those that are trained.
 
     Of several averages, as optimizers by group keep them, each is that of its own parameters. Those that
     `optax.contrib.schedule_free` is evaluated at come without the optimizer's states, which belong to the trained ones.
