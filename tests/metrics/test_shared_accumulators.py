@@ -12,7 +12,7 @@ import pytest
 import treegy as tg
 from treegy._terms import _objective
 from treegy._terms._accumulator import Scaled, Total
-from treegy._terms._logs import Logs
+from treegy._terms._logs import StepLogs
 from treegy._terms._objective import evaluate
 from treegy._terms._term import Context
 
@@ -94,14 +94,14 @@ def test_overlaps_share_the_matrix_that_they_would_make():
         ([tg.metrics.ConfusionMatrix(4), tg.metrics.MeanIoU(5), tg.metrics.IoU(4, [0])], y, classes, 2),
     ]:
         _, logs = evaluate(None, metrics, Context({"y_true": y_true, "y_pred": y_pred}, 3))
-        assert len(Logs.of(logs).parts) == n
+        assert len(StepLogs.of(logs).parts) == n
         for metric, shared in zip(metrics, logs.values(), strict=True):
             np.testing.assert_array_equal(shared.compute(), metric(y_true, y_pred).compute())
     # Where classes are along another axis, the shapes don't say so.
     elsewhere = tg.metrics.MeanIoU(4, sparse_y_pred=False, axis=1)
     batch = Context({"y_true": y, "y_pred": jnp.moveaxis(scores, -1, 1)}, 3)
     _, logs = evaluate(None, [elsewhere, elsewhere], batch)
-    assert len(Logs.of(logs).parts) == 1
+    assert len(StepLogs.of(logs).parts) == 1
     with pytest.raises(tg.ContractError, match="metric `confusion_matrix`"):
         evaluate(None, [elsewhere, tg.metrics.ConfusionMatrix()], batch)
 
@@ -187,18 +187,18 @@ def test_labels_of_a_shared_figure_are_checked():
 
 def test_equal_accumulators_are_kept_once(tree_allclose: Any):
     one, other = tg.Mean.of(jnp.array([1.0, 2.0])), tg.Mean.of(jnp.array([3.0]))
-    logs = Logs.of({"total": Total([one, other]), "b": one, "a": Scaled(other, 2.0), "c": one})
+    logs = StepLogs.of({"total": Total([one, other]), "b": one, "a": Scaled(other, 2.0), "c": one})
     assert len(logs.parts) == 3 and list(logs.compute()) == ["total", "b", "a", "c"]
     merged = logs.merge(logs).compute()
     assert {name: float(figure) for name, figure in merged.items()} == {"total": 4.5, "b": 1.5, "a": 6, "c": 1.5}
     assert tree_allclose(logs.merge(logs.empty()), logs) and tree_allclose(logs.empty().merge(logs), logs)
     # Equal values aren't equal accumulators.
-    assert len(Logs.of({"a": one, "b": tg.Mean.of(jnp.array([1.0, 2.0]))}).parts) == 2
+    assert len(StepLogs.of({"a": one, "b": tg.Mean.of(jnp.array([1.0, 2.0]))}).parts) == 2
 
 
 def test_logs_that_share_more_or_less():
     one, other = tg.Mean.of(jnp.array([1.0])), tg.Mean.of(jnp.array([3.0]))
-    more, less = Logs.of({"a": one, "b": one}), Logs.of({"a": one, "b": other})
+    more, less = StepLogs.of({"a": one, "b": one}), StepLogs.of({"a": one, "b": other})
     assert {name: float(figure) for name, figure in less.merge(more).compute().items()} == {"a": 1, "b": 2}
     with pytest.raises(ValueError, match="what is logged is made otherwise than before: a, b, and before a, b"):
         more.merge(less)

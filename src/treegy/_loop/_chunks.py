@@ -24,7 +24,7 @@ from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partit
 from .._steps._model_like import M, ModelLike
 from .._steps._run_step import predict, test, train
 from .._terms._class_weight import Labelled, noted_labels
-from .._terms._logs import Logs
+from .._terms._logs import StepLogs
 from .._types import Function, PyTree
 from ._convolutions import channels_last, slow_in_loops
 from ._retrace import note_model
@@ -39,13 +39,15 @@ Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike], tuple[Any, PyTr
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def train_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], Logs]:
+def train_step(
+    frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike
+) -> tuple[list[PyTree], StepLogs]:
     model, logs = train(hashable_combine(arrays, frozen), examples)
     return hashable_partition(model)[0], logs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def test_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], Logs]:
+def test_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], StepLogs]:
     model, logs = test(hashable_combine(arrays, frozen), examples, index)
     return hashable_partition(model)[0], logs
 
@@ -85,7 +87,7 @@ def traced(step: Any, frozen: Static, shapes: Shapes) -> Traced:
 
 
 @functools.lru_cache(maxsize=256)
-def empty(step: StepFunction, frozen: Static, shapes: Shapes) -> Logs:
+def empty(step: StepFunction, frozen: Static, shapes: Shapes) -> StepLogs:
     found = traced(step, frozen, shapes).results[1]
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
 
@@ -141,7 +143,7 @@ def filled(arrays: Sequence[PyTree], carried: Sequence[PyTree], changed: Sequenc
     return [next(source) if c else a for a, c in zip(arrays, changed, strict=True)]
 
 
-def merged(old: Logs, new: Logs, i: ArrayLike | None = None) -> Logs:
+def merged(old: StepLogs, new: StepLogs, i: ArrayLike | None = None) -> StepLogs:
     """Accumulators after another batch, of the dtypes that they had: or the loop would not be one."""
     merged = old.merge(new)
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old.each), jax.tree.leaves(merged.each), strict=True):
@@ -158,12 +160,12 @@ def _written(stacked: PyTree, y_pred: PyTree, i: ArrayLike) -> PyTree:
     return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, y_pred)
 
 
-def train_chunk(model: M, logs: Logs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, Logs]:
+def train_chunk(model: M, logs: StepLogs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, StepLogs]:
     """`n` training steps: the model after them, and the logs with theirs merged in."""
     return _looped(train_step, merged, model, logs, data, start, n)
 
 
-def test_chunk(model: M, logs: Logs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, Logs]:
+def test_chunk(model: M, logs: StepLogs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, StepLogs]:
     """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
     return _looped(test_step, merged, model, logs, data, start, n)
 
@@ -200,7 +202,7 @@ class Kind(NamedTuple):
         """Return the losses that class weights reach, and what their labels are."""
         return _known(traced, self.step, frozen, arrays, examples).labelled
 
-    def empty(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> Logs:
+    def empty(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> StepLogs:
         """Return the logs of no examples."""
         return _known(empty, self.step, frozen, arrays, examples)
 

@@ -18,7 +18,7 @@ from .._errors import CheckpointError
 from .._steps._dispatch import is_default_jit
 from .._steps._hashable import Shapes, hashable_combine, hashable_partition
 from .._steps._model_like import ModelLike
-from .._terms._logs import Logs
+from .._terms._logs import StepLogs
 from .._types import Function, PyTree
 from ._chunks import Kind, call_program, filled, merged, picked
 from ._retrace import is_last, note_batch
@@ -57,7 +57,7 @@ class Engine(abc.ABC):
         self._owned = _owned(self._arrays, model if held is None else held)
         self._index = 0
         self._first: Batch | None = None
-        self._empty: Logs | None = None
+        self._empty: StepLogs | None = None
         self._results: PyTree = None
         self._restored: list[Array] = []
 
@@ -154,14 +154,14 @@ class Engine(abc.ABC):
         self._results = jax.tree.unflatten(tree, [jnp.asarray(a) for a in leaves])
 
     @property
-    def empty(self) -> Logs | None:
+    def empty(self) -> StepLogs | None:
         """The logs of no examples; `None` where the first batch has to be run to know what is logged."""
         return self._empty
 
     @property
-    def logs(self) -> Logs:
+    def logs(self) -> StepLogs:
         """What was accumulated since the last reset."""
-        return self._results if self._results is not None else Logs.of({})
+        return self._results if self._results is not None else StepLogs.of({})
 
 
 def make_engine(model: ModelLike, kind: Kind, first: Batch | None = None, held: ModelLike | None = None) -> Engine:

@@ -16,7 +16,7 @@ from .._errors import DataError
 from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
-from .._terms._logs import Logs
+from .._terms._logs import StepLogs
 from .._types import KeyPath, PyTree, Verbose
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import steps_in_chunk
@@ -27,10 +27,10 @@ from ._label_check import check_labels
 from ._progress import Progress
 from ._runtime_errors import as_written
 
-computed = jax.jit(Logs.compute)
+computed = jax.jit(StepLogs.compute)
 
 
-def metric_values(logs: Logs) -> dict[str, Any]:
+def metric_values(logs: StepLogs) -> dict[str, Any]:
     """Logs as Python floats, NumPy arrays where a metric value isn't a scalar. Waits for the device."""
     values = {name: np.asarray(value) for name, value in computed(logs).items()}
     return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}

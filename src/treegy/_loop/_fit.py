@@ -25,7 +25,7 @@ from .._steps._assembly import carried_by, carrying
 from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import first_states, needs_batch, prepared
-from .._terms._logs import Logs
+from .._terms._logs import StepLogs
 from .._types import Values, Verbose
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
@@ -152,7 +152,7 @@ class Run(TrainingRun):
         found: list[str] = list(hyperparameters(self.engine.model.states)) if self._has_hyperparameters else []
         for logs, prefix in ((self.engine.empty, ""), (self._validates, "val_")):
             if logs is not None:
-                found += [prefix + name for name in jax.eval_shape(Logs.compute, logs)]
+                found += [prefix + name for name in jax.eval_shape(StepLogs.compute, logs)]
             elif not prefix or self.validation is not None:
                 return None
         return found

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from .._data._batch import Batch
 from .._data._mistaken_batches import batches_explained
 from .._describe import listed
-from .._terms._logs import Logs, lifted
+from .._terms._logs import StepLogs, lifted
 from .._types import PyTree
 from ._assembly import with_states
 from ._evaluated import states_to_evaluate
@@ -25,11 +25,11 @@ from ._structure import settled
 class Seen(eqx.Module):
     """What `test_on_batch` has accumulated since `reset_metrics`."""
 
-    logs: Logs
+    logs: StepLogs
     batches: ArrayLike
 
 
-def train(model: M, batch: Batch) -> tuple[M, Logs]:
+def train(model: M, batch: Batch) -> tuple[M, StepLogs]:
     """One training step: the model after it and the accumulators of this batch."""
     before = model.states
     inner = of_step(before)
@@ -38,10 +38,10 @@ def train(model: M, batch: Batch) -> tuple[M, Logs]:
     after = settled("train_step", before, after)
     if before.get("step") is not None:
         after = after.update(step=before.step + 1)
-    return with_states(model, after), Logs.of(lifted("train_step", logs, _size(batch)))
+    return with_states(model, after), StepLogs.of(lifted("train_step", logs, _size(batch)))
 
 
-def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, Logs]:
+def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, StepLogs]:
     """One evaluation step, the `index`-th of its run."""
     before = model.states
     inner = states_to_evaluate(before)
@@ -49,7 +49,7 @@ def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, Logs]:
         _, logs, after = model.call_test_step(
             **_given(batch), states=streamed(inner, TEST, index), initializing=False, training=False
         )
-    logs = Logs.of(lifted("test_step", logs, _size(batch)))
+    logs = StepLogs.of(lifted("test_step", logs, _size(batch)))
     return with_states(model, settled("test_step", before, _trained_again(before, inner, after))), logs
 
 
@@ -116,9 +116,9 @@ def initialize(model: ModelLike, kind: str, batch: Batch) -> States:
     return after if before.get("rng") is None else after.update(rng=before.rng)
 
 
-def test_logs(model: ModelLike, batch: Batch) -> Logs:
+def test_logs(model: ModelLike, batch: Batch) -> StepLogs:
     return test(model, batch, jnp.zeros((), jnp.int32))[1]
 
 
-def train_logs(model: ModelLike, batch: Batch) -> Logs:
+def train_logs(model: ModelLike, batch: Batch) -> StepLogs:
     return train(model, batch)[1]

@@ -19,7 +19,7 @@ class Place(eqx.Module):
     index: int = eqx.field(static=True)
 
 
-class Logs(Accumulator):
+class StepLogs(Accumulator):
     """Accumulators by name, of which equal ones are kept and merged once: those behind a total and behind its parts, or
     a matrix and the metric values that are made of it.
 
@@ -32,7 +32,7 @@ class Logs(Accumulator):
     """What is made of them, by name: accumulators that have places for their parts, and so no arrays."""
 
     @staticmethod
-    def of(accumulators: Mapping[str, Accumulator]) -> "Logs":
+    def of(accumulators: Mapping[str, Accumulator]) -> "StepLogs":
         """Return the logs of some accumulators, in their order."""
         parts: list[Accumulator] = []
         known: dict[Hashable, Place] = {}
@@ -47,17 +47,17 @@ class Logs(Accumulator):
 
         # Ordered, as plain dicts come back from jax sorted by key, and `loss` is to stand first.
         metric_values = jax.tree.map(placed, OrderedDict(accumulators), is_leaf=_is_whole)
-        return Logs(tuple(parts), metric_values)
+        return StepLogs(tuple(parts), metric_values)
 
     @property
     def each(self) -> OrderedDict[str, Any]:
         """The accumulators by name."""
         return jax.tree.map(lambda place: self.parts[place.index], self.metric_values, is_leaf=_is_place)
 
-    def empty(self) -> "Logs":
-        return Logs(tuple(part.empty() for part in self.parts), self.metric_values)
+    def empty(self) -> "StepLogs":
+        return StepLogs(tuple(part.empty() for part in self.parts), self.metric_values)
 
-    def merge(self, other: "Logs") -> "Logs":
+    def merge(self, other: "StepLogs") -> "StepLogs":
         mine, structure = jax.tree.flatten(self.metric_values, is_leaf=_is_place)
         theirs, same = jax.tree.flatten(other.metric_values, is_leaf=_is_place)
         pairs = {(a.index, b.index) for a, b in zip(mine, theirs, strict=False)}
@@ -68,7 +68,7 @@ class Logs(Accumulator):
                 f"{listed(self.metric_values)}. Steps log the same from batch to batch."
             )
         parts = tuple(self.parts[i].merge(other.parts[j]) for i, j in sorted(pairs))
-        return Logs(parts, self.metric_values)
+        return StepLogs(parts, self.metric_values)
 
     def compute(self) -> PyTree:
         return compute_all(self.each)
@@ -99,7 +99,7 @@ def lifted(step: str, logs: Values, size: int) -> OrderedDict[str, Any]:
     return flat
 
 
-def empty_logs(run: Function, *args: PyTree) -> Logs:
+def empty_logs(run: Function, *args: PyTree) -> StepLogs:
     """Return the accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
     shapes = eqx.filter_eval_shape(run, *args)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)

@@ -12,7 +12,7 @@ LOWEST = -(2**16)
 
 
 def exponent_of(values: Float[Array, "..."]) -> Int[Array, "..."]:
-    """Return the exponents of the powers of two next below `values` in magnitude; `LOWEST` for 0 and non-finite ones."""
+    """Return the exponents of the powers of two next below `values` in magnitude; `LOWEST` for 0 and non-finite."""
     bits, mantissa, bias = _layout(values.dtype)
     stored = (jax.lax.bitcast_convert_type(jax.lax.stop_gradient(values), bits) >> mantissa) & (2 * bias + 1)
     normal = (stored > 0) & (stored <= 2 * bias)
