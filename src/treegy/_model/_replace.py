@@ -6,7 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 
-from .._describe import describe, path_name
+from .._describe import describe, differences, path_name
 from .._steps._assembly import carried_by, carrying, rebuilt, with_states
 from .._steps._dispatch import is_default
 from .._steps._model_like import M, ModelLike
@@ -114,11 +114,10 @@ def _with_optimizer_states_of(model: M, old: PyTree, other_optimizer: bool) -> M
 
 def _check_fit(before: ModelLike, after: ModelLike) -> None:
     """Raise for states of another module, or of another optimizer."""
-    here, there = _arrays_in(before.module), _arrays_in(after.module)
-    for name in (n for n in {**here, **there} if here.get(n) != there.get(n)):
+    for name, here, there in differences(_arrays_in(before.module), _arrays_in(after.module)):
         raise ValueError(
-            f"`states` are those of another module: `module{name}` is {here.get(name, 'not there')}, and in the states "
-            f"{there.get(name, 'not there')}. For another module use `replace(module=...)`."
+            f"`states` are those of another module: `module{name}` is {here or 'not there'}, and in the states "
+            f"{there or 'not there'}. For another module use `replace(module=...)`."
         )
     states = after.states
     if after.optimizer is None or not is_default(after, "init_step", "train_step"):

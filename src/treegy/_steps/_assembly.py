@@ -11,7 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .._describe import listed, path_name
+from .._describe import differences, listed, path_name
 from .._types import PyTree
 from ._model_like import M, ModelLike
 from ._states import States
@@ -54,14 +54,16 @@ def combined(module: PyTree, states: States) -> PyTree:
     try:
         return eqx.combine(states.net_params, states.net_states)
     except ValueError:
-        old = {path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(module)}
-        trees = (states.net_params, states.net_states)
-        new = {path_name(p) for tree in trees for p, _ in jax.tree_util.tree_leaves_with_path(tree)}
-        differ = sorted(old ^ new)[:5]
+        parts = (states.net_params, states.net_states)
+        differ = sorted(name for name, *_ in differences(_paths(module), _paths(*parts)))[:5]
         raise ValueError(
             "`states.net_params` and `states.net_states` don't make up the module any more: they must keep the "
             f"structure that `eqx.partition` gave them. They differ at {listed(differ) or 'their containers'}."
         ) from None
+
+
+def _paths(*trees: PyTree) -> dict[str, None]:
+    return {path_name(path): None for tree in trees for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def rebuilt(model: M, changes: Mapping[str, PyTree]) -> M:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._describe import array_name, describe, is_arraylike, leaf_name, path_name
+from .._describe import array_name, describe, differences, is_arraylike, leaf_name, path_name
 from .._types import KeyPath, PyTree
 from ._states import States
 
@@ -56,8 +56,10 @@ def _by_name(leaves: PyTree) -> list[tuple[str, PyTree]]:
 
 def _restructured(step: str, old: Mapping[str, PyTree], new: Mapping[str, PyTree]) -> str:
     lines = [f"step `{step}` changed the structure of the states, which stays the same from step to step."]
-    lines += [f"  new:  states{n} = {leaf_name(v)}" for n, v in new.items() if n not in old][:5]
-    lines += [f"  gone: states{n} = {leaf_name(v)}" for n, v in old.items() if n not in new][:5]
+    shown = [{n: leaf_name(v) for n, v in leaves.items()} for leaves in (old, new)]
+    differ = differences(*shown, alike=lambda a, b: True)
+    lines += [f"  new:  states{n} = {there}" for n, here, there in differ if here is None][:5]
+    lines += [f"  gone: states{n} = {here}" for n, here, there in differ if there is None][:5]
     lines.append("Create all of it when `initializing`, or in `states_step`.")
     return "\n".join(lines)
 
