@@ -158,7 +158,7 @@ def kind_of(cls: type[Any]) -> str:
 
 def data_for(cls: type[Any], n: int = N) -> Data:
     data = make_data(kind_of(cls), n, np.random.default_rng(0))
-    return data | ({"key": jax.random.key(0)} if "key" in request(make(cls, {})._function()).names else {})
+    return data | ({"key": jax.random.key(0)} if "key" in make(cls, {})._asking().request.names else {})
 
 
 def make(cls: type[Any], options: Data) -> Any:

@@ -1,16 +1,15 @@
 """`FitArguments`: what `fit` was called with, checked."""
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .. import _checks
 from .._data._as_source import as_source, as_validation_source, split
 from .._data._source import Source, check_steps
 from .._terms._class_weight import as_used_table
-from .._types import ClassWeight, PyTree, ValidationData, Verbose
+from .._types import PyTree, Verbose
 from ._callback_list import Callbacks
 from ._chunk_length import steps_in_chunk
-from ._every import Every, ValidationFrequency
+from ._every import ValidationFrequency
 
 
 class FitArguments(NamedTuple):
@@ -30,6 +29,7 @@ class FitArguments(NamedTuple):
     callbacks: Callbacks
     verbose: Verbose
 
+    # What users pass may be anything; what is meant stands in the signature of `Model.fit`.
     @classmethod
     def checked(
         cls,
@@ -37,22 +37,22 @@ class FitArguments(NamedTuple):
         x: PyTree,
         y: PyTree,
         *,
-        batch_size: int | None,
-        epochs: int,
-        verbose: Verbose,
-        callbacks: Callbacks,
-        validation_split: float,
-        validation_data: ValidationData,
-        shuffle: bool,
-        class_weight: ClassWeight,
-        sample_weight: PyTree,
-        initial_epoch: int,
-        steps_per_epoch: int | None,
-        validation_steps: int | None,
-        validation_batch_size: int | None,
-        validation_freq: int | Iterable[int] | Every,
-        drop_remainder: bool,
-        steps_per_execution: int | Literal["auto"],
+        batch_size: Any,
+        epochs: Any,
+        verbose: Any,
+        callbacks: Any,
+        validation_split: Any,
+        validation_data: Any,
+        shuffle: Any,
+        class_weight: Any,
+        sample_weight: Any,
+        initial_epoch: Any,
+        steps_per_epoch: Any,
+        validation_steps: Any,
+        validation_batch_size: Any,
+        validation_freq: Any,
+        drop_remainder: Any,
+        steps_per_execution: Any,
     ) -> "FitArguments":
         """Check the arguments of [`treegy.Model.fit`][], and make sources of the data.
 

@@ -19,7 +19,6 @@ from .._describe import describe, is_iterator
 from .._errors import DataError
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
-from .._inspect._summary_tables import Entry
 from .._loop._callback_list import Callbacks
 from .._loop._chunks import TEST, TRAIN
 from .._loop._evaluate import evaluate_alone, predict_alone
@@ -495,7 +494,7 @@ class Model(eqx.Module, Generic[N]):
         """What `init` calls: `init_step`."""
         return self.init_step(*args, **kwargs)
 
-    def call_summary_step(self, *args: Any, **kwargs: Any) -> list[Entry]:
+    def call_summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
         """What `summary` calls: `summary_step`."""
         return self.summary_step(*args, **kwargs)
 
@@ -523,7 +522,7 @@ class Model(eqx.Module, Generic[N]):
         """`(x, y_true, sample_weight, class_weight, states)` → `states`: calls `train_step` while initializing."""
         return _defaults.init_step(self, *args, **kwargs)
 
-    def summary_step(self, *args: Any, **kwargs: Any) -> list[Entry]:
+    def summary_step(self, *args: Any, **kwargs: Any) -> list[Any]:
         """`(x, states)` → the rows of the summary."""
         return summary_step(self, *args, **kwargs)
 

@@ -14,6 +14,7 @@ from .._checks import check_number
 from .._converters import flag
 from .._terms._loss import Loss
 from .._terms._weights import Masked
+from .._types import PyTree
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
 
 
@@ -125,6 +126,6 @@ class Circle(Loss):
         self,
         y_true: Shaped[Array, "batch ..."],
         y_pred: Num[Array, "batch ..."],
-        sample_weight: Shaped[Array, "batch ..."] | None = None,
+        sample_weight: PyTree = None,
     ) -> Masked:
         return Masked(*_values(y_true, y_pred, self.gamma, self.margin, self.remove_diagonal, sample_weight))

@@ -14,6 +14,7 @@ from .._terms._accumulator import safe_divide
 from .._terms._elementwise import units
 from .._terms._loss import Loss
 from .._terms._weights import Masked
+from .._types import PyTree
 from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
 
 
@@ -103,7 +104,7 @@ class NTXent(Loss):
         self,
         y_true: Shaped[Array, "batch ..."],
         y_pred: Num[Array, "batch ..."],
-        sample_weight: Shaped[Array, "batch ..."] | None = None,
+        sample_weight: PyTree = None,
     ) -> Masked:
         values, has_some = _values(y_true, y_pred, self.temperature, sample_weight)
         return Masked(values, has_some)

@@ -167,7 +167,7 @@ def _as_thresholds(thresholds: object) -> Any:
 as_thresholds: Callable[[Thresholds | None], Thresholds | None] = _as_thresholds
 
 
-def check_thresholds(thresholds: Thresholds | None, name: str = "thresholds") -> None:
+def check_thresholds(thresholds: object, name: str = "thresholds") -> None:
     """Refuse thresholds that aren't numbers from 0 to 1."""
     if thresholds is None:
         return
