@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._steps import _prepare
+from .._steps import _prepare, _single_steps
 from . import _chunks, _evaluate, _rescue, _retrace
 
 
@@ -24,6 +24,7 @@ def clear_caches() -> None:
         ```
     """
     remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _chunks.program]
+    remembered += [_single_steps.program, _prepare.known_empty_logs]
     for cached in remembered:
         cached.cache_clear()
     steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]

@@ -16,6 +16,7 @@ from .._errors import DataError
 from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
+from .._steps._runtime_errors import as_written
 from .._terms._logs import StepLogs
 from .._types import KeyPath, PyTree, Verbose
 from ._callback_list import CallbackList, Callbacks
@@ -25,7 +26,6 @@ from ._engine import Engine, make_engine
 from ._joined_predictions import Pieces
 from ._label_check import check_labels
 from ._progress import Progress
-from ._runtime_errors import as_written
 
 computed = jax.jit(StepLogs.compute)
 

@@ -25,6 +25,7 @@ from .._steps._assembly import carried_by, carrying
 from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import first_states, needs_batch, prepared
+from .._steps._runtime_errors import as_written
 from .._terms._logs import StepLogs
 from .._types import Values, Verbose
 from .._warn import warn
@@ -42,7 +43,6 @@ from ._label_check import check_labels
 from ._position import Position
 from ._progress import Progress
 from ._rescue import forget, rescue
-from ._runtime_errors import as_written
 from ._training_run import TrainingRun
 
 T = TypeVar("T")

@@ -11,6 +11,7 @@ from .._describe import is_traced
 from .._loop._callback import Callback
 from .._steps._model_like import ModelLike
 from .._warn import HERE, WRAPPERS, warn
+from . import _bound_method
 
 _POP_TOP, _CACHE = dis.opmap["POP_TOP"], dis.opmap.get("CACHE", 0)
 
@@ -53,7 +54,7 @@ def tell_if_discarded(model: ModelLike, call: str, instead: str) -> None:
 def _caller() -> FrameType | None:
     """Return the frame that called the method which asks; `None` if that is treegy itself."""
     method = _skipping(sys._getframe(1), __file__, *WRAPPERS)  # pyright: ignore[reportPrivateUsage]
-    frame = None if method is None else _skipping(method.f_back, *WRAPPERS, _transfers.__file__)
+    frame = None if method is None else _skipping(method.f_back, *WRAPPERS, _transfers.__file__, _bound_method.__file__)
     return None if frame is None or frame.f_code.co_filename.startswith(HERE) else frame
 
 

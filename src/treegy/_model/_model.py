@@ -5,13 +5,14 @@ Long, since the docstrings of all public methods are here; what the methods do i
 
 import os
 from collections.abc import Iterable
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .. import _checks
-from .._data._as_batch import as_batch, as_jax, as_shapes
+from .._data._as_batch import as_batch, as_shapes
 from .._data._as_source import as_source
 from .._data._batch import Batch
 from .._data._source import check_steps
@@ -31,16 +32,18 @@ from .._saving import _load
 from .._saving._manifest import save_tree
 from .._steps import _defaults, _grad_step
 from .._steps._assembly import partitioned, states_of, with_states
-from .._steps._dispatch import install, jitted
+from .._steps._dispatch import install
 from .._steps._evaluated import evaluated_parameters
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
+from .._steps._single_steps import call_step, is_compiled_by_treegy
 from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
 from .._types import ClassWeight, Function, PyTree, Seed, ValidationData, Verbose
 from ..optimizers._with_ema import averaged_states
+from ._bound_method import BoundMethod
 from ._checks import as_given, can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
 from ._dataclass_replace import keep_trained
 from ._discarded import keeps_model, tell_if_discarded
@@ -114,6 +117,12 @@ class Model(eqx.Module, Generic[N]):
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             install(cls)
             return super().__new__(cls)
+
+        def __getattribute__(self, name: str) -> Any:
+            found = object.__getattribute__(self, name)
+            if type(found) is MethodType and found.__self__ is self and not name.startswith("__"):
+                return BoundMethod(found.__func__, self)
+            return found
 
     def __check_init__(self) -> None:
         check_terms("loss", "loss", self.loss)
@@ -344,11 +353,13 @@ class Model(eqx.Module, Generic[N]):
         `(model, logs)`: the model after the step, and the metric values of this batch as jax arrays.
         """
         tell_if_discarded(self, "model.train_on_batch(...)", "model, logs = model.train_on_batch(...)")
-        examples = as_batch(x, y, sample_weight, as_used_table(self.loss, class_weight))
+        table = as_used_table(self.loss, class_weight)
+        examples = as_batch(x, y, sample_weight, table, keep_numpy=is_compiled_by_treegy(self))
         check_can_train(self)
         model = prepared(self, "train", examples, keep_metrics=True)
-        check_labels(TRAIN, model, examples)
-        model, logs = jitted(self, train_on_batch)(model, examples)
+        if examples.class_weight is not None:
+            check_labels(TRAIN, model, examples)
+        model, logs = call_step(train_on_batch, model, examples)
         return model, dict(logs)
 
     @own_transfers
@@ -361,18 +372,20 @@ class Model(eqx.Module, Generic[N]):
 
         `(model, logs)`, where the logs are the metric values of all batches since `reset_metrics()`.
         """
-        examples = as_batch(x, y, sample_weight, as_used_table(self.loss, class_weight))
+        table = as_used_table(self.loss, class_weight)
+        examples = as_batch(x, y, sample_weight, table, keep_numpy=is_compiled_by_treegy(self))
         # Prepared as for training, since it is returned: steps that train may follow.
         model = with_metrics(prepared(self, "train", examples, keep_metrics=True), examples)
-        check_labels(TEST, without_metrics(model), examples)
-        model, logs = jitted(self, test_on_batch)(model, examples)
+        if examples.class_weight is not None:
+            check_labels(TEST, without_metrics(model), examples)
+        model, logs = call_step(test_on_batch, model, examples)
         return model, dict(logs)
 
     @own_transfers
     def predict_on_batch(self, x: PyTree = None) -> PyTree:
         """Return what the model predicts for one batch. Pure, as `train_on_batch`."""
-        x = as_jax(x, "x")
-        return jitted(self, predict_on_batch)(prepared(self, "pred", Batch(x)), x)
+        batch = as_batch(x, None, None, None, keep_numpy=is_compiled_by_treegy(self))
+        return call_step(predict_on_batch, prepared(self, "pred", batch), batch)[1]
 
     def __call__(self, x: PyTree = None) -> PyTree:
         """Return the same as `predict_on_batch`."""

@@ -89,7 +89,12 @@ def jitted(model: ModelLike, step: Function) -> Function:
 
 def is_default_jit(model: ModelLike) -> bool:
     """Whether `jit_step` is not overridden."""
-    return hasattr(inspect.getattr_static(type(model), "jit_step"), "is_default_jit")
+    return _has_default_jit(type(model))
+
+
+@functools.cache
+def _has_default_jit(cls: type) -> bool:
+    return hasattr(inspect.getattr_static(cls, "jit_step"), "is_default_jit")
 
 
 def _called(name: str, step: Step, written: PyTree, default: bool) -> Function:

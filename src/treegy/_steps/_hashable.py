@@ -40,15 +40,29 @@ class _Hole:
 _HOLE = _Hole()
 
 
+# Classes of arrays that have been met: asking `isinstance` of `jax.Array` takes much longer.
+_ARRAYS: set[type] = {np.ndarray}
+
+
 def _is_array(leaf: object) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
+    if isinstance(leaf, jax.Array | np.ndarray):
+        _ARRAYS.add(type(leaf))
+        return True
+    return False
 
 
 def hashable_partition(tree: PyTree) -> tuple[list[PyTree], Static]:
     """Return the arrays of a PyTree, and the rest of it."""
     leaves, structure = jax.tree.flatten(tree)
-    arrays = [leaf for leaf in leaves if _is_array(leaf)]
-    return arrays, Static(structure, tuple(_HOLE if _is_array(leaf) else leaf for leaf in leaves))
+    arrays: list[PyTree] = []
+    others: list[PyTree] = []
+    for leaf in leaves:
+        if type(leaf) in _ARRAYS or _is_array(leaf):
+            arrays.append(leaf)
+            others.append(_HOLE)
+        else:
+            others.append(leaf)
+    return arrays, Static(structure, tuple(others))
 
 
 def hashable_combine(arrays: Sequence[PyTree], frozen: Static) -> PyTree:

@@ -4,15 +4,16 @@ import functools
 from typing import Literal
 
 import jax
+import jax.core
 import jax.numpy as jnp
 
 from .._data._batch import Batch
 from .._describe import describe
-from .._terms._logs import empty_logs
+from .._terms._logs import StepLogs, empty_logs
 from .._types import OptimizerLike, PyTree
 from ._assembly import carried_by, with_states
 from ._dispatch import is_default, jitted, name_initializing
-from ._hashable import Static, hashable_combine, hashable_partition
+from ._hashable import Shapes, Static, hashable_combine, hashable_partition
 from ._model_like import M, ModelLike
 from ._run_step import Seen, initialize, test_logs
 from ._states import States
@@ -85,7 +86,7 @@ def prepared(model: M, kind: Kind, batch: Batch | None, *, keep_metrics: bool = 
             states = made if own or name_initializing(model, *steps) else _filled(states, made)
         made = [n for n in states if model.module is None or n not in ("net_states", "state")]
         states = arrays_from(states, made)
-    if kind == "train":
+    if kind == "train" and (states is not None or carried_by(model).get("optimizer_states") is None):
         known = model.states if states is None else states
         ready = _with_optimizer_states(model, known)
         if ready is not known:
@@ -122,12 +123,28 @@ def _filled(before: States, made: States) -> States:
 
 def with_metrics(model: M, batch: Batch) -> M:
     """Return the model with what `test_on_batch` accumulates into; only shapes are looked at."""
-    states = model.states
-    if states.get("metrics_states") is not None:
+    if model.initialized and carried_by(model).get("metrics_states") is not None:
         return model
-    logs = empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
-    seen = Seen(logs, jnp.zeros((), jnp.int32))
-    return with_states(model, states.update(metrics_states=seen))
+    seen = Seen(_empty_logs_of(model, batch), jnp.zeros((), jnp.int32))
+    return with_states(model, model.states.update(metrics_states=seen))
+
+
+def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
+    """Return the logs of no examples of a model. Nothing is traced for it more than once."""
+    arrays, frozen = hashable_partition(model)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in (*arrays, *jax.tree.leaves(batch))):
+        return empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
+    shapes = Shapes((arrays, batch))
+    try:
+        return known_empty_logs(frozen, shapes)
+    finally:
+        shapes.forget()
+
+
+@functools.lru_cache(maxsize=64)
+def known_empty_logs(frozen: Static, shapes: Shapes) -> StepLogs:
+    arrays, batch = shapes.values
+    return empty_logs(test_logs, hashable_combine(arrays, frozen), jax.tree.map(jnp.asarray, batch))
 
 
 def without_metrics(model: M) -> M:

@@ -98,8 +98,8 @@ def test_on_batch(model: M, batch: Batch) -> tuple[M, dict[str, Array]]:
     return with_states(model, model.states.update(metrics_states=seen)), seen.logs.compute()
 
 
-def predict_on_batch(model: ModelLike, x: PyTree) -> PyTree:
-    return predict(model, x, 0)[1]
+def predict_on_batch(model: ModelLike, batch: Batch) -> tuple[None, PyTree]:
+    return None, predict(model, batch.x, 0)[1]
 
 
 def initialize(model: ModelLike, kind: str, batch: Batch) -> States:

@@ -102,5 +102,9 @@ def lifted(step: str, logs: Values, size: int) -> OrderedDict[str, Any]:
 def empty_logs(run: Function, *args: PyTree) -> StepLogs:
     """Return the accumulators of no examples, of the shapes that `run(*args)` returns as logs. Nothing is computed."""
     shapes = eqx.filter_eval_shape(run, *args)
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes)
-    return zeros.empty()
+    # Arrays also within a trace, which nothing here depends on.
+    with jax.ensure_compile_time_eval():
+        zeros = jax.tree.map(
+            lambda s: jnp.zeros(s.shape, s.dtype) if isinstance(s, jax.ShapeDtypeStruct) else s, shapes
+        )
+        return zeros.empty()
