@@ -1,20 +1,17 @@
 """Methods of a model, as attributes of it: PyTrees, as those of every `eqx.Module`, that cost nothing to make."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from .._types import PyTree
 
 
+# A method and its model, whose arrays are those of this PyTree: `eqx.filter_jit(model.predict_on_batch)` and
+# `jax.jit(f)(model.predict_on_batch)` have them as inputs. Equinox makes a whole module of each method, which takes as
+# long as a small training step. (No docstring: that of the method is looked for here.)
 class BoundMethod:
-    """A method and its model, whose arrays are those of this PyTree.
-
-    So `eqx.filter_jit(model.predict_on_batch)` and `jax.jit(f)(model.predict_on_batch)` have these as inputs.
-    Equinox makes a whole module of each, which takes as long as a small training step.
-    """
-
     __slots__ = ("__func__", "__self__")
 
     def __init__(self, function: Callable[..., Any], model: PyTree):
@@ -28,6 +25,12 @@ class BoundMethod:
         if name == "__wrapped__":  # what tells the signature, without `self`
             return self.__func__.__get__(self.__self__)
         return getattr(self.__func__, name)
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __doc__(self) -> str | None:
+            return self.__func__.__doc__
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BoundMethod) and self.__func__ is other.__func__ and self.__self__ is other.__self__
