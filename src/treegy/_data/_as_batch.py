@@ -28,6 +28,11 @@ def as_batch(x: PyTree, y: PyTree, sample_weight: PyTree, class_weight: PyTree, 
     return Batch(named["x"], named["y"], named["sample_weight"], jax.tree.map(jnp.asarray, class_weight))
 
 
+def as_inputs(x: PyTree, *, keep_numpy: bool) -> Batch:
+    """Return a batch of inputs alone, of any number of examples."""
+    return Batch(_as_arrays(x, "x", keep_numpy))
+
+
 def _as_arrays(value: PyTree, name: str, keep_numpy: bool) -> PyTree:
     if value is None or is_traced(value):
         return value

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .. import _checks
-from .._data._as_batch import as_batch, as_shapes
+from .._data._as_batch import as_batch, as_inputs, as_shapes
 from .._data._as_source import as_source
 from .._data._batch import Batch
 from .._data._source import check_steps
@@ -384,7 +384,7 @@ class Model(eqx.Module, Generic[N]):
     @own_transfers
     def predict_on_batch(self, x: PyTree = None) -> PyTree:
         """Return what the model predicts for one batch. Pure, as `train_on_batch`."""
-        batch = as_batch(x, None, None, None, keep_numpy=is_compiled_by_treegy(self))
+        batch = as_inputs(x, keep_numpy=is_compiled_by_treegy(self))
         return call_step(predict_on_batch, prepared(self, "pred", batch), batch)[1]
 
     def __call__(self, x: PyTree = None) -> PyTree:
