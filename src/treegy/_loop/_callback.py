@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .._describe import did_you_mean
+from .._steps._model_like import M, ModelLike
 from .._types import Values
 from ._training_run import TrainingRun
 
@@ -60,7 +61,7 @@ class Callback:
         return self._current()
 
     @model.setter
-    def model(self, model: Any) -> None:
+    def model(self, model: ModelLike) -> None:
         if self._replace is None:
             raise AttributeError("the model of a callback can be replaced while `fit` runs.")
         self._replace(model)
@@ -111,7 +112,7 @@ class Callback:
     def on_step_end(self, step: int, logs: Logs) -> None:
         """Called after the step that `next_step` asked for."""
 
-    def to_validate(self, model: Any) -> Any:
+    def to_validate(self, model: M) -> M:
         """Return the model that validation looks at, which is `model` unless this is overridden."""
         return model
 
