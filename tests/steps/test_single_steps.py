@@ -1,5 +1,6 @@
 """`train_on_batch`, `test_on_batch`, `predict_on_batch`: which programs they run, and what they cost."""
 
+import copy
 import gc
 from typing import Any
 
@@ -168,6 +169,21 @@ def test_methods_are_pytrees_of_the_models_arrays():
     assert model.fit == model.fit
     assert model.fit.__name__ == "fit" and "Train the model" in (model.fit.__doc__ or "")
     assert "Model.fit" in repr(model.fit)
+
+
+def test_methods_can_be_copied():
+    model = made()
+    for copied in (copy.copy(model.predict_on_batch), copy.deepcopy(model.predict_on_batch)):
+        assert same(copied(X), model.predict_on_batch(X))
+
+
+def test_what_users_donate_is_nobody_elses():
+    """What was found out about a model's logs is kept, and its arrays are not those that users get."""
+    for _ in range(2):
+        model = made().init(X, Y)
+        for leaf in jax.tree.leaves(model.states.metrics_states):
+            leaf.delete()  # as donating it does
+        assert np.isfinite(float(made().test_on_batch(X, Y)[1]["loss"]))
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ class BoundMethod:
         return self.__func__(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
+        if name in BoundMethod.__slots__:  # of one that is being copied, or unpickled
+            raise AttributeError(name)
         if name == "__wrapped__":  # what tells the signature, without `self`
             return self.__func__.__get__(self.__self__)
         return getattr(self.__func__, name)

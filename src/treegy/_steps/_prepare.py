@@ -136,7 +136,8 @@ def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
         return empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
     shapes = Shapes((arrays, batch))
     try:
-        return known_empty_logs(frozen, shapes)
+        # Copies, since whoever holds the model may donate them.
+        return jax.tree.map(jnp.copy, known_empty_logs(frozen, shapes))
     finally:
         shapes.forget()
 
