@@ -12,7 +12,7 @@ class Pass(NamedTuple):
 
     key_data: UInt32[ndarray, "2"] | None = None
     """What the permutation of each pass follows from, with the step at which that pass began; without it, examples come
-    as they are. What gives batches has an order of its own."""
+    as they are. Iterables aren't permuted."""
     first_step: int = 0
     """The step at which the first pass over the data began."""
     taken: int = 0

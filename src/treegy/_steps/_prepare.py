@@ -4,11 +4,10 @@ import functools
 from typing import Literal
 
 import jax
-import jax.core
 import jax.numpy as jnp
 
 from .._data._batch import Batch
-from .._describe import describe
+from .._describe import describe, is_traced
 from .._terms._logs import StepLogs, empty_logs
 from .._types import OptimizerLike, PyTree
 from ._assembly import carried_by, with_states
@@ -132,7 +131,7 @@ def with_metrics(model: M, batch: Batch) -> M:
 def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
     """Return the logs of no examples of a model. Nothing is traced for it more than once."""
     arrays, frozen = hashable_partition(model)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in (*arrays, *jax.tree.leaves(batch))):
+    if is_traced((arrays, batch)):
         return empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
     shapes = Shapes((arrays, batch))
     try:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-import jax.core
 
 from .._data._batch import Batch
+from .._describe import is_traced
 from .._types import PyTree
 from ._dispatch import is_default_jit
 from ._hashable import Static, hashable_combine, hashable_partition
@@ -65,7 +65,7 @@ def call_step(step: Callable[[M, Batch], tuple[R, PyTree]], model: M, batch: Bat
     if not is_default_jit(model):
         return model.jit_step(step)(model, batch)
     arrays, frozen = hashable_partition(model)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in (*arrays, *jax.tree.leaves(batch))):
+    if is_traced((arrays, batch)):
         return step(model, batch)
     return program(step, frozen)(arrays, batch)
 
