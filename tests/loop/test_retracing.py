@@ -68,6 +68,11 @@ def test_an_optimizer_made_again():
     (text,) = explained(lambda i: fit(optimizer=optax.sgd(0.1)))
     assert "`model.optimizer.init` was" in text or "`model.optimizer.update` was" in text
     assert "Models share a program if they have the same optimizer object: make it once" in text
+    assert "`tg.Optimizer(optax.adam, rate)` in place of `optax.adam(rate)`" in text
+
+
+def test_the_optimizer_that_is_advised_is_none():
+    assert explained(lambda i: fit(optimizer=tg.Optimizer(optax.adam, 0.01 * i))) == []
 
 
 def test_a_function_made_again():

@@ -13,7 +13,7 @@ import pytest
 
 import treegy as tg
 from helpers import numbers
-from treegy._loop import _chunks
+from treegy._loop import _chunk_program
 from treegy._loop._convolutions import channels_last
 
 X = numbers(22, 3)
@@ -31,17 +31,17 @@ def run() -> Any:
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, Any]]:
     """Those that chunks are compiled with, to be changed."""
-    changed = dict(_chunks._OPTIONS)
-    monkeypatch.setattr(_chunks, "_OPTIONS", changed)
-    _chunks.program.cache_clear()
+    changed = dict(_chunk_program._OPTIONS)
+    monkeypatch.setattr(_chunk_program, "_OPTIONS", changed)
+    _chunk_program.program.cache_clear()
     yield changed
-    _chunks.program.cache_clear()
+    _chunk_program.program.cache_clear()
 
 
 def test_options_change_not_a_bit(options):
     expected = run()
     options.clear()
-    _chunks.program.cache_clear()
+    _chunk_program.program.cache_clear()
     assert run() == expected
 
 
@@ -50,15 +50,15 @@ def test_options_that_there_are_not(options):
     expected, known = run(), dict(options)
     options["xla_cpu_that_was_dropped"] = True
     options["xla_cpu_experimental_xnn_fusion_type"] = "LIBRARY_FUSION_TYPE_DROPPED"
-    _chunks.program.cache_clear()
+    _chunk_program.program.cache_clear()
     assert run() == expected
     assert options == known
 
 
 def test_the_options_are_there_now():
-    before = dict(_chunks._OPTIONS)
+    before = dict(_chunk_program._OPTIONS)
     run()
-    assert _chunks._OPTIONS == before
+    assert _chunk_program._OPTIONS == before
 
 
 def test_no_convolution_is_given_to_another_library(options):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .._steps import _prepare, _single_steps
-from . import _chunks, _evaluate, _rescue, _retrace
+from . import _chunk_program, _chunks, _metric_values, _rescue, _retrace
 
 
 def clear_caches() -> None:
@@ -23,12 +23,12 @@ def clear_caches() -> None:
         jax.clear_caches()
         ```
     """
-    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _chunks.program]
-    remembered += [_single_steps.program, _prepare.known_empty_logs]
+    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of]
+    remembered += [_chunks.calls_back_of, _chunk_program.program, _single_steps.program, _prepare.known_empty_logs]
     for cached in remembered:
         cached.cache_clear()
     steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]
-    compiled: list[Any] = [*steps, _prepare.init_of, _evaluate.computed]
+    compiled: list[Any] = [*steps, _prepare.init_of, _metric_values.computed]
     for jitted in compiled:
         jitted.clear_cache()
     _retrace.forget()

@@ -15,9 +15,13 @@ class Callback:
     """What happens besides training: override the hooks at whose moments something is to be done.
 
     The names are Keras's. `logs` are Python floats (NumPy arrays where a metric value isn't a scalar) over the epoch so
-    far. A callback that overrides a hook of training batches makes the loop stop after every batch, which costs speed;
-    the other hooks cost nothing in between. `next_step` and `on_step_end` are for what happens every so many steps.
+    far. `next_step` and `on_step_end` are for what happens every so many steps.
     A method that is called `on_...` and is no hook is a `TypeError` where the class is made: it would never be called.
+
+    The hooks of training and test batches are called for some steps at once, after they have been made (about 0.2
+    seconds of them), with the logs and the model of each: a clock tells them nothing about a single step, for which
+    `every_step` is there. A hook of training batches that asks for the model makes the loop stop there, and some steps
+    be made twice: for a look every hundred steps `next_step` is cheaper.
 
     !!! example
 
@@ -36,6 +40,9 @@ class Callback:
 
     comes_last: ClassVar[bool] = False
     """Whether its hooks are called after those of the other callbacks; else in the order of the list."""
+    every_step: ClassVar[bool] = False
+    """Whether steps are to be made one at a time, so that its hooks of batches are called right before and after each:
+    for a clock, or for something outside that has to happen between two steps. That is slower where steps are small."""
     holds_model: bool = False
     """Whether it writes models, or keeps one, so that what `fit` returns may be thrown away."""
 

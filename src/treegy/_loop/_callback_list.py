@@ -82,6 +82,11 @@ class CallbackList:
         return any(_overrides(c, h) for c in self.callbacks for h in hooks)
 
     @property
+    def wants_every_step(self) -> bool:
+        """Whether any callback wants one step to be made at a time."""
+        return any(c.every_step for c in self.callbacks)
+
+    @property
     def adds_to_logs(self) -> bool:
         """Whether a callback that isn't treegy's may add to the logs of an epoch, which all of them see."""
         hooks = ("on_epoch_end", "on_test_end", "on_test_batch_end")

@@ -9,7 +9,7 @@ from .._checks import positive
 from .._types import PyTree
 
 # More steps in a compiled call, or larger buffers for their batches, make nothing faster.
-_STEPS, _BYTES = 32, 8_000_000
+MOST_STEPS, _BYTES = 32, 8_000_000
 # A chunk should take about so many seconds.
 _SECONDS = 0.2
 # At most so many times as long as the one before, whose time may have been measured badly.
@@ -34,6 +34,10 @@ class ChunkLength:
     def steps(self) -> int:
         """Return how many steps the next chunk has."""
         return self._steps
+
+    def be_short(self) -> None:
+        """Have the next chunk make one step: somebody looks at the model within chunks. Later ones are longer again."""
+        self._steps = 1
 
     def ran(self, n: int, marker: PyTree) -> None:
         """A chunk of `n` steps is on its way. If somebody looks, waits for the one before it, and so tells its time.
@@ -62,4 +66,4 @@ def steps_in_chunk(name: str, value: object, batch_bytes: int, steps: int | None
         raise TypeError(f'`{name}` is {value!r}; an integer of at least 1 or "auto" is expected.')
     if not isinstance(value, str):
         return positive(name, value) if steps is None else min(positive(name, value), max(steps, 1))
-    return max(1, min(_STEPS if steps is None else steps, _STEPS, _BYTES // max(batch_bytes, 1)))
+    return max(1, min(MOST_STEPS if steps is None else steps, MOST_STEPS, _BYTES // max(batch_bytes, 1)))

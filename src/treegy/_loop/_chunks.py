@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 from .._data._batch import Batch
 from .._data._chunk import Batches
 from .._describe import array_name, path_name
+from .._steps._equations import calls_back
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
 from .._steps._model_like import M, ModelLike
 from .._steps._run_step import predict, test, train
@@ -31,8 +32,9 @@ from ._retrace import note_model
 
 StepFunction = Callable[..., tuple[list[PyTree], PyTree]]
 """A step over a model's arrays, with its batch: those of the model after it, and its logs or predictions."""
-Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike], tuple[Any, PyTree]]
-"""Many steps: of a model, the results so far, batches, the first step, and how many."""
+Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike, ArrayLike], tuple[Any, PyTree]]
+"""Many steps: of a model, the results so far, batches, which of these is the first, which step the one at 0 is, and how
+many."""
 
 # One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
 # it logs, and building a chunk of it, all share one trace of the user's code.
@@ -93,6 +95,12 @@ def empty(step: StepFunction, frozen: Static, shapes: Shapes) -> StepLogs:
 
 
 @functools.lru_cache(maxsize=256)
+def calls_back_of(step: Any, frozen: Static, shapes: Shapes) -> bool:
+    jitted = step if hasattr(step, "trace") else step.__wrapped__
+    return calls_back(jitted.trace(frozen, *shapes.values, jax.ShapeDtypeStruct((), np.int32)).jaxpr.jaxpr)
+
+
+@functools.lru_cache(maxsize=256)
 def slow_in_loops_of(step: StepFunction, frozen: Static, shapes: Shapes) -> bool:
     arrays, examples = shapes.values
     return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
@@ -113,10 +121,11 @@ def _looped(
     model: M,
     result: PyTree,
     data: Batches,
+    first: ArrayLike,
     start: ArrayLike,
     n: ArrayLike,
 ) -> tuple[M, PyTree]:
-    """`n` steps over the batches of `data`, the first of which is the `start`-th of its run."""
+    """`n` steps over the batches of `data` from the `first` on. The one at 0 is the `start`-th of its run."""
     arrays, frozen = hashable_partition(model)
     changed = _known(traced, step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
@@ -128,7 +137,7 @@ def _looped(
 
     carry = (picked(arrays, changed), result)
     # A chunk with room for one step only is no loop: straight-line programs are compiled to something faster.
-    carried, result = body(0, carry) if data.steps == 1 else jax.lax.fori_loop(0, n, body, carry)
+    carried, result = body(0, carry) if data.steps == 1 else jax.lax.fori_loop(first, first + n, body, carry)
     return hashable_combine(filled(arrays, carried, changed), frozen), result
 
 
@@ -155,34 +164,80 @@ def merged(old: StepLogs, new: StepLogs, i: ArrayLike | None = None) -> StepLogs
     return jax.tree.map(lambda a, b: jnp.asarray(b, a.dtype), old, merged)
 
 
-def _written(stacked: PyTree, y_pred: PyTree, i: ArrayLike) -> PyTree:
-    """Predictions with those of the `i`-th step written into their place."""
-    return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, y_pred)
+def _written(stacked: PyTree, one: PyTree, i: ArrayLike) -> PyTree:
+    """What is stacked, with that of the `i`-th step written into its place."""
+    return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, one)
 
 
-def train_chunk(model: M, logs: StepLogs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, StepLogs]:
+def train_chunk(
+    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+) -> tuple[M, StepLogs]:
     """`n` training steps: the model after them, and the logs with theirs merged in."""
-    return _looped(train_step, merged, model, logs, data, start, n)
+    return _looped(train_step, merged, model, logs, data, first, start, n)
 
 
-def test_chunk(model: M, logs: StepLogs, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, StepLogs]:
+def test_chunk(
+    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+) -> tuple[M, StepLogs]:
     """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
-    return _looped(test_step, merged, model, logs, data, start, n)
+    return _looped(test_step, merged, model, logs, data, first, start, n)
 
 
-def predict_chunk(model: M, y_pred: PyTree, data: Batches, start: ArrayLike, n: ArrayLike) -> tuple[M, PyTree]:
+def _with_values(
+    step: StepFunction,
+    model: M,
+    logs: StepLogs,
+    data: Batches,
+    first: ArrayLike,
+    start: ArrayLike,
+    n: ArrayLike,
+) -> tuple[M, tuple[StepLogs, PyTree]]:
+    """`n` steps, and besides the logs the metric values after each of them, stacked as the batches are."""
+
+    def fold(results: tuple[StepLogs, PyTree], new: StepLogs, i: ArrayLike) -> tuple[StepLogs, PyTree]:
+        # Behind the barrier they are computed as they are from logs that are there, and so to the same bits.
+        logs = jax.lax.optimization_barrier(merged(results[0], new))
+        return logs, _written(results[1], logs.compute(), i)
+
+    one = jax.eval_shape(StepLogs.compute, logs)
+    return _looped(step, fold, model, (logs, _room(data, one)), data, first, start, n)
+
+
+def train_chunk_with_values(
+    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+) -> tuple[M, tuple[StepLogs, PyTree]]:
+    """`train_chunk` with the metric values after each step."""
+    return _with_values(train_step, model, logs, data, first, start, n)
+
+
+def test_chunk_with_values(
+    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+) -> tuple[M, tuple[StepLogs, PyTree]]:
+    """`test_chunk` with the metric values after each step."""
+    return _with_values(test_step, model, logs, data, first, start, n)
+
+
+def _room(data: Batches, one: PyTree) -> PyTree:
+    """Return room for what each step over `data` gives, whose shapes are those of `one`."""
+    return jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
+
+
+def predict_chunk(
+    model: M, y_pred: PyTree, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+) -> tuple[M, PyTree]:
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = hashable_partition(model)
     one = _known(traced, predict_step, frozen, arrays, data.batch).results[1]
-    room = jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
-    return _looped(predict_step, _written, model, room, data, start, n)
+    return _looped(predict_step, _written, model, _room(data, one), data, first, start, n)
 
 
 class Kind(NamedTuple):
     """What distinguishes training, evaluating and predicting, and what is known of the step before it has run."""
 
     chunk: Chunked
+    chunk_with_values: Chunked
+    """That, and the metric values after each step; of predictions, which have none, the same."""
     step: StepFunction
     eager: Callable[[ModelLike, Batch, ArrayLike], tuple[ModelLike, PyTree]]
     """The same step without being compiled."""
@@ -198,6 +253,10 @@ class Kind(NamedTuple):
         """Return which arrays of the model a step changes: the others are no part of the loop."""
         return _known(traced, self.step, frozen, arrays, examples).changed
 
+    def calls_back(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> bool:
+        """Whether a step calls Python while it runs, as `eqx.error_if` and `jax.debug.print` do."""
+        return _known(calls_back_of, self.step, frozen, arrays, examples)
+
     def labelled(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> list[Labelled]:
         """Return the losses that class weights reach, and what their labels are."""
         return _known(traced, self.step, frozen, arrays, examples).labelled
@@ -211,64 +270,14 @@ class Kind(NamedTuple):
         return _known(slow_in_loops_of, self.step, frozen, arrays, examples)
 
 
-TRAIN = Kind(train_chunk, train_step, lambda model, batch, index: train(model, batch), trains=True)
-TEST = Kind(test_chunk, test_step, test)
-PREDICT = Kind(predict_chunk, predict_step, lambda model, batch, index: predict(model, batch.x, index), predicts=True)
-
-
-# The program of a chunk, with the model's arrays apart: those that a step changes can be donated.
-
-
-def _flat(
-    chunk: Chunked,
-    frozen: Static,
-    changed: tuple[bool, ...],
-    carried: list[PyTree],
-    result: PyTree,
-    kept: list[PyTree],
-    data: Batches,
-    start: ArrayLike,
-    n: ArrayLike,
-) -> tuple[list[PyTree], PyTree, PyTree]:
-    others = iter(kept)
-    arrays = [None if c else next(others) for c in changed]
-    model, result = chunk(hashable_combine(filled(arrays, carried, changed), frozen), result, data, start, n)
-    carried = picked(hashable_partition(model)[0], changed)
-    # The marker is never donated: waiting for it is waiting for what the chunk computes, and so for its data not being
-    # read any more.
-    marker, _ = jax.lax.optimization_barrier((start + n, jax.tree.leaves((result, carried))[:1]))
-    return carried, result, marker
-
-
-# Of XLA, for the CPU; others don't look at them.
-_OPTIONS: dict[str, Any] = {
-    # A loop would copy an array in every step if it is read after its successor is there, as weights are in the
-    # backward pass. XLA looks closer if told so.
-    "xla_cpu_copy_insertion_use_region_analysis": True,
-    # What is given to YNNPACK: by default these and convolutions, whose gradients take up to three times as long there.
-    "xla_cpu_experimental_ynn_fusion_type": ",".join(
-        f"LIBRARY_FUSION_TYPE_{what}" for what in ("DOT", "REDUCE", "INDIVIDUAL_DOT")
-    ),
-}
-
-
-@functools.lru_cache(maxsize=1024)
-def program(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[bool, ...]) -> Any:
-    # One function for each model, and no static arguments: JAX has caches of these that can't be cleared.
-    flat = functools.partial(_flat, chunk, frozen, changed)
-    return jax.jit(flat, donate_argnums=(0,) if donates else (), compiler_options=dict(_OPTIONS) or None)
-
-
-def call_program(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[bool, ...], *args: Any) -> Any:
-    """`_flat`, compiled."""
-    try:
-        return program(donates, chunk, frozen, changed)(*args)
-    except jax.errors.JaxRuntimeError as error:
-        # Raised before anything is donated: an XLA that doesn't have an option, or not any more, does without.
-        unknown = [name for name in _OPTIONS if name in str(error)]
-        if not unknown:
-            raise
-        for name in unknown:
-            del _OPTIONS[name]
-        program.cache_clear()
-        return call_program(donates, chunk, frozen, changed, *args)
+TRAIN = Kind(
+    train_chunk, train_chunk_with_values, train_step, lambda model, batch, index: train(model, batch), trains=True
+)
+TEST = Kind(test_chunk, test_chunk_with_values, test_step, test)
+PREDICT = Kind(
+    predict_chunk,
+    predict_chunk,
+    predict_step,
+    lambda model, batch, index: predict(model, batch.x, index),
+    predicts=True,
+)

@@ -14,6 +14,7 @@ import jax
 import jax.extend.core as jex
 
 from .._placement import default_device
+from .._steps._equations import equations
 from .._types import Function, PyTree
 from .._warn import warn
 
@@ -85,11 +86,7 @@ def with_channels_last(jaxpr: _T) -> _T:
 
 def convolutions(jaxpr: jex.Jaxpr) -> Iterator[jex.JaxprEqn]:
     """Yield the convolutions of a jaxpr, at whatever depth."""
-    for eqn in jaxpr.eqns:
-        if eqn.primitive is _conv_p:
-            yield eqn
-        for inner in jex.jaxprs_in_params(eqn.params):
-            yield from convolutions(inner)
+    return (eqn for eqn in equations(jaxpr) if eqn.primitive is _conv_p)
 
 
 def fast_in_loops(conv: jex.JaxprEqn) -> bool:

@@ -5,27 +5,25 @@ given away: what they hold is copied once, before the first chunk.
 """
 
 import abc
-from collections.abc import Hashable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from .._data._batch import Batch
-from .._data._chunk import Batches, shapes_of
+from .._data._chunk import Batches
 from .._errors import CheckpointError
-from .._steps._dispatch import is_default_jit
 from .._steps._hashable import Shapes, hashable_combine, hashable_partition
 from .._steps._model_like import ModelLike
 from .._terms._logs import StepLogs
 from .._types import Function, PyTree
-from ._chunks import Kind, call_program, filled, merged, picked
-from ._retrace import is_last, note_batch
+from ._chunks import Kind
+from ._metric_values import metric_values
 
 
 @jax.jit
-def _copied(arrays: list[PyTree]) -> list[PyTree]:
+def copied(arrays: list[PyTree]) -> list[PyTree]:
     return [jnp.copy(a) for a in arrays]
 
 
@@ -39,8 +37,23 @@ def _owned(arrays: list[PyTree], held: ModelLike | None) -> list[bool]:
     return owned
 
 
+class _Ahead(NamedTuple):
+    """Where steps began that were run ahead of the hooks for them."""
+
+    arrays: list[PyTree]
+    owned: list[bool]
+    results: PyTree
+    at_step: int
+    data: Batches
+    first: int
+    n: int
+
+
 class Engine(abc.ABC):
     """A model that runs chunks of one kind, and what they have accumulated."""
+
+    looked_at = False
+    """Whether somebody has asked for the model, or replaced it, since this was last set to false."""
 
     def __init__(self, model: ModelLike, kind: Kind, held: ModelLike | None = None):
         """**Arguments:**
@@ -60,12 +73,17 @@ class Engine(abc.ABC):
         self._empty: StepLogs | None = None
         self._results: PyTree = None
         self._restored: list[Array] = []
+        self._ahead: _Ahead | None = None
+        self._hooks_at = 0
 
     # What the three of them do each in its own way
 
     @abc.abstractmethod
-    def _run(self, data: Batches, start: int, n: int) -> tuple[PyTree, PyTree]:
-        """Run `n` steps, the first of which is the `start`-th. Returns what `run` does."""
+    def _run(self, data: Batches, first: int, start: int, n: int) -> tuple[PyTree, PyTree]:
+        """Run `n` steps from the `first` batch of `data` on, whose batch at 0 is the `start`-th step.
+
+        Returns what `run` does.
+        """
 
     def _look(self, first: Batch) -> None:
         """Find out from the shapes of a batch what a step logs."""
@@ -76,6 +94,19 @@ class Engine(abc.ABC):
     def slow_in_loops(self) -> bool:
         """Whether many steps a call would be slower than one."""
         return False
+
+    @property
+    def can_run_ahead(self) -> bool:
+        """Whether several steps can be run before the hooks for the first of them are called."""
+        return False
+
+    def _run_with_values(self, data: Batches, first: int, n: int) -> list[dict[str, Any]]:
+        """Run `n` steps from the `first` batch of `data` on. Returns the metric values after each."""
+        values: list[dict[str, Any]] = []
+        for i in range(first, first + n):
+            self.run(data, 1, i)
+            values.append(metric_values(self._results))
+        return values
 
     # What they have in common
 
@@ -94,18 +125,59 @@ class Engine(abc.ABC):
         """Accumulate from scratch, as at the start of an epoch."""
         self._results = self._empty
 
-    def run(self, data: Batches, n: int) -> tuple[PyTree, PyTree]:
+    def run(self, data: Batches, n: int, first: int = 0) -> tuple[PyTree, PyTree]:
         """Run `n` steps over batches.
+
+        **Arguments:**
+
+        - `first`: with which batch of `data` to begin.
 
         **Returns:**
 
         `(result, marker)`: merged logs or stacked predictions, and an array that is ready once the data has been used.
         """
         start, self._index = self._index, self._index + n
-        result, marker = self._run(data, start, n)
+        result, marker = self._run(data, first, start - first, n)
         if not self._kind.predicts:
             self._results = result
         return result, marker
+
+    # Steps with the hooks for them (`_batch_hooks.py`)
+
+    def run_one(self, data: Batches, which: int) -> dict[str, Any]:
+        """Run the step over one of the batches. Returns the metric values after it."""
+        return self._run_with_values(data, which, 1)[0]
+
+    def run_ahead(self, data: Batches, first: int, n: int) -> list[dict[str, Any]]:
+        """Run `n` steps before the hooks for the first of them are called. Returns the metric values after each.
+
+        Until `hooks_are_at` says so, the model is the one before the first step: where it is asked for in between, it
+        is that after as many steps as the hooks have been called for, and the others have not been made.
+        """
+        ahead = _Ahead(self._arrays, self._owned, self._results, self._index, data, first, n)
+        values = self._run_with_values(data, first, n)
+        self._ahead, self._hooks_at = ahead, 0
+        return values
+
+    def hooks_are_at(self, steps: int) -> None:
+        """The hooks have been called for so many of the steps that were run ahead."""
+        self._hooks_at = steps
+        if self._ahead is not None and steps == self._ahead.n:
+            self._ahead = None
+
+    def drop_what_is_ahead(self) -> None:
+        """Be where the hooks are: steps that are ahead of them have not been made."""
+        ahead = self._ahead
+        if ahead is None:
+            return
+        self._ahead = None
+        self._arrays, self._owned, self._results, self._index = ahead[:4]
+        if self._hooks_at:
+            self._run_with_values(ahead.data, ahead.first, self._hooks_at)
+
+    def _look_at(self) -> None:
+        self.looked_at = True
+        self.drop_what_is_ahead()
 
     def _of_step(self, known: Function, examples: Batch) -> PyTree:
         return known(self._frozen, self._arrays, examples)
@@ -113,17 +185,20 @@ class Engine(abc.ABC):
     @property
     def model(self) -> ModelLike:
         """The model as it is now. Its arrays are the engine's: the next training chunk may donate them."""
+        self._look_at()
         return hashable_combine(self._arrays, self._frozen)
 
     def copy(self) -> ModelLike:
         """Return the model as it is now, with arrays of its own."""
-        return hashable_combine(_copied(self._arrays), self._frozen)
+        self._look_at()
+        return hashable_combine(copied(self._arrays), self._frozen)
 
     def replace(self, model: ModelLike) -> None:
         """Continue with another model of the same structure, which stays valid.
 
         **Raises:** `ValueError` if it is of another structure.
         """
+        self._look_at()
         arrays, frozen = hashable_partition(model)
         old, new = Shapes(self._arrays).key, Shapes(arrays).key
         if frozen != self._frozen or old != new:
@@ -161,108 +236,5 @@ class Engine(abc.ABC):
     @property
     def logs(self) -> StepLogs:
         """What was accumulated since the last reset."""
+        self.drop_what_is_ahead()
         return self._results if self._results is not None else StepLogs.of({})
-
-
-def make_engine(model: ModelLike, kind: Kind, first: Batch | None = None, held: ModelLike | None = None) -> Engine:
-    """Return the engine of a model: compiled by treegy, by the model's own `jit_step`, or not at all.
-
-    **Arguments:**
-
-    - `model`, `kind`, `held`: as in [`Engine`][].
-    - `first`: a batch, of which only shapes are looked at; without it `see` is called before the first chunk.
-    """
-    if model.run_eagerly:
-        engine: Engine = EagerEngine(model, kind, held)
-    elif is_default_jit(model):
-        engine = CompiledEngine(model, kind, held)
-    else:
-        engine = JitStepEngine(model, kind, held)
-    if first is not None:
-        engine.see(first)
-    return engine
-
-
-class CompiledEngine(Engine):
-    """Chunks are compiled, carry what a step changes, and donate that when they train."""
-
-    _explained = False
-
-    def __init__(self, model: ModelLike, kind: Kind, held: ModelLike | None = None):
-        super().__init__(model, kind, held)
-        self._changed: dict[Hashable, tuple[bool, ...]] = {}
-
-    def _look(self, first: Batch) -> None:
-        self._changed[shapes_of(first)] = self._of_step(self._kind.changed, first)
-        super()._look(first)
-
-    @property
-    def slow_in_loops(self) -> bool:
-        """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
-        assert self._first is not None
-        return self._of_step(self._kind.slow_in_loops, self._first)
-
-    def _run(self, data: Batches, start: int, n: int) -> tuple[PyTree, PyTree]:
-        kind, changed = self._kind, self._changes(data)
-        if kind.trains:
-            # The one copy of what the user holds, which is never donated.
-            alien = [i for i, c in enumerate(changed) if c and not self._owned[i]]
-            for i, copy in zip(alien, _copied([self._arrays[i] for i in alien]) if alien else (), strict=True):
-                self._arrays[i], self._owned[i] = copy, True
-        carried = picked(self._arrays, changed)
-        kept = [a for a, c in zip(self._arrays, changed, strict=True) if not c]
-        inputs = (carried, self._results, kept, data, np.int32(start), np.int32(n))
-        carried, result, marker = call_program(kind.trains, kind.chunk, self._frozen, changed, *inputs)
-        self._arrays = filled(self._arrays, carried, changed)
-        return result, marker
-
-    def _changes(self, data: Batches) -> tuple[bool, ...]:
-        """Return which arrays a step over such batches changes."""
-        shapes = data.shapes
-        if shapes not in self._changed:
-            self._changed[shapes] = self._of_step(self._kind.changed, data.batch)
-            # A last, smaller batch is nothing to talk about.
-            if not self._explained and (len(self._changed) > 2 or not is_last(shapes, next(iter(self._changed)))):
-                self._explained = True
-                assert self._first is not None
-                note_batch(self._kind.name, self._first, data.batch)
-        return self._changed[shapes]
-
-
-class JitStepEngine(Engine):
-    """Chunks are compiled by the model's own `jit_step`, which may donate anything."""
-
-    def __init__(self, model: ModelLike, kind: Kind, held: ModelLike | None = None):
-        super().__init__(model, kind, held)
-        self._compiled = model.jit_step(kind.chunk)
-        self._arrays = _copied(self._arrays)
-
-    def reset(self) -> None:
-        self._results = jax.tree.map(jnp.copy, self._empty)
-
-    def _run(self, data: Batches, start: int, n: int) -> tuple[PyTree, PyTree]:
-        model, result = self._compiled(self.model, self._results, data, jnp.int32(start), jnp.int32(n))
-        # So this is waited for now, and nothing later.
-        jax.block_until_ready(result)
-        self._arrays = hashable_partition(model)[0]
-        return result, ()
-
-
-class EagerEngine(Engine):
-    """Steps run operation by operation.
-
-    The first batch says what is logged: a trace of shapes alone could not run code that looks at values.
-    """
-
-    def _look(self, first: Batch) -> None: ...
-
-    def _run(self, data: Batches, start: int, n: int) -> tuple[PyTree, PyTree]:
-        model, predictions, logs = self.model, [], self._results
-        for i in range(n):
-            model, result = self._kind.eager(model, data.at(i), start + i)
-            if self._kind.predicts:
-                predictions.append(result)
-            else:
-                logs = result if logs is None else merged(logs, result)
-        self._arrays = hashable_partition(model)[0]
-        return jax.tree.map(lambda *y: jnp.stack(y), *predictions) if self._kind.predicts else logs, None

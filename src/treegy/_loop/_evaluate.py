@@ -5,7 +5,6 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import jax
-import numpy as np
 
 from .._data._chunk import Chunk
 from .._data._mistaken_batches import dicts_explained
@@ -17,23 +16,17 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._runtime_errors import as_written
-from .._terms._logs import StepLogs
-from .._types import KeyPath, PyTree, Verbose
+from .._types import KeyPath, PyTree, Values, Verbose
+from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList, Callbacks
-from ._chunk_length import steps_in_chunk
+from ._chunk_length import MOST_STEPS, ChunkLength, steps_in_chunk
 from ._chunks import PREDICT, TEST
-from ._engine import Engine, make_engine
+from ._engine import Engine
 from ._joined_predictions import Pieces
 from ._label_check import check_labels
+from ._make_engine import make_engine
+from ._metric_values import metric_values
 from ._progress import Progress
-
-computed = jax.jit(StepLogs.compute)
-
-
-def metric_values(logs: StepLogs) -> dict[str, Any]:
-    """Logs as Python floats, NumPy arrays where a metric value isn't a scalar. Waits for the device."""
-    values = {name: np.asarray(value) for name, value in computed(logs).items()}
-    return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
 
 
 @contextlib.contextmanager
@@ -84,23 +77,41 @@ def evaluate(
         engine = make_engine(evaluated(model, "test"), TEST, first)
     # Within `fit`, callbacks stop the run, and the validation is finished.
     alone = progress is not None
-    every_batch = callback_list.listens("on_test_batch_begin", "on_test_batch_end")
+    has_batch_hooks = callback_list.listens("on_test_batch_begin", "on_test_batch_end")
     callback_list.call("on_test_begin", {})
     if progress is not None:
         progress.begin_epoch(0, source.batches if steps is None else steps)
     done = 0
+
+    def begin() -> None:
+        callback_list.call("on_test_batch_begin", done, {})
+
+    def end(values: Values) -> None:
+        nonlocal done
+        done += 1
+        callback_list.call("on_test_batch_end", done - 1, dict(values))
+
+    def is_over() -> bool:
+        return alone and callback_list.stopped is not None
+
+    length = ChunkLength(MOST_STEPS, watched=True)
+    one_by_one = callback_list.wants_every_step or (has_batch_hooks and not engine.can_run_ahead)
     # Who has stopped already gets one batch, of which there are metric values.
-    for chunk in _chunks(engine, source, steps, every_batch or (alone and callback_list.stopped is not None)):
-        if every_batch:
-            callback_list.call("on_test_batch_begin", done, {})
-        _, marker = engine.run(chunk.data, chunk.n)
-        chunk.done(marker)
-        done += chunk.n
-        if every_batch:
-            callback_list.call("on_test_batch_end", done - 1, metric_values(engine.logs))
+    for chunk in _chunks(engine, source, steps, one_by_one or is_over()):
+        if has_batch_hooks:
+            at = 0
+            while at < chunk.n and not (at and is_over()):
+                n = min(chunk.n - at, length.steps())
+                at += steps_with_hooks(engine, chunk.data, at, n, begin, end, is_over)
+                length.ran(n, ())
+            chunk.done(())
+        else:
+            _, marker = engine.run(chunk.data, chunk.n)
+            chunk.done(marker)
+            done += chunk.n
         if progress is not None:
             progress.update(done, lambda: metric_values(engine.logs))
-        if alone and callback_list.stopped is not None:
+        if is_over():
             break
     logs = metric_values(engine.logs)
     if progress is not None:

@@ -31,15 +31,18 @@ from .._types import Values, Verbose
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from ..optimizers._optimizer import at_epoch
+from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList
 from ._chunk_length import ChunkLength, steps_in_chunk
 from ._chunks import TEST, TRAIN
-from ._engine import Engine, make_engine
-from ._evaluate import evaluate, metric_values
+from ._engine import Engine
+from ._evaluate import evaluate
 from ._fit_arguments import FitArguments
 from ._history import Fitted, History
 from ._interrupt import Interrupt
 from ._label_check import check_labels
+from ._make_engine import make_engine
+from ._metric_values import metric_values
 from ._position import Position
 from ._progress import Progress
 from ._rescue import forget, rescue
@@ -101,6 +104,7 @@ class Run(TrainingRun):
         self.history = History()
         self.ended = False
         self._chunk: Chunk | None = None
+        self._of_chunk = 0
         self._logs: dict[str, Any] = {}
         self._part: dict[str, Any] | None = None
         if self.source.is_peekable:
@@ -114,7 +118,7 @@ class Run(TrainingRun):
             arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self
         )
         try:
-            self._every_batch = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
+            self._has_batch_hooks = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
             self.show(arguments.verbose)
             self._interrupt = Interrupt()
         except BaseException:
@@ -173,7 +177,7 @@ class Run(TrainingRun):
     @property
     def last_batch(self) -> Batch:
         assert self._chunk is not None
-        batch: Batch = jax.tree.map(jnp.copy, self._chunk.data.at(self._chunk.n - 1))
+        batch: Batch = jax.tree.map(jnp.copy, self._chunk.data.at(self._of_chunk - 1))
         return batch
 
     @property
@@ -243,13 +247,16 @@ class Run(TrainingRun):
         if not self.source.is_peekable:
             self._look_at_data()
         self._feed = self.source.feed(self._steps_in_chunk())
-        self._chunk_length = ChunkLength(self._feed.steps, self._progress.live)
+        # Hooks that are called for steps ahead of them aren't to be called much later.
+        self._chunk_length = ChunkLength(self._feed.steps, self._progress.live or self._has_batch_hooks)
         for call in self._when_seen:
             call()
 
     def _steps_in_chunk(self) -> int:
         wanted = self.arguments.steps_per_execution
-        if self._every_batch or (isinstance(wanted, str) and self.engine.slow_in_loops):
+        if self.callback_list.wants_every_step or (self._has_batch_hooks and not self.engine.can_run_ahead):
+            return 1
+        if isinstance(wanted, str) and self.engine.slow_in_loops:
             return 1
         return steps_in_chunk("steps_per_execution", wanted, self.source.bytes_per_batch, self.steps_per_epoch)
 
@@ -269,7 +276,7 @@ class Run(TrainingRun):
                 between = self.position.between_epochs and self.epoch > self.initial_epoch
                 error.add_note(f"This happened after epoch {self.epoch}." if between else _within(self.position))
                 if self._engine is not None:
-                    rescue(error, self._engine.model, self.history, self.step > self.process_start)
+                    rescue(error, lambda: self.engine.model, self.history, self.step > self.process_start)
                 raise
         return Fitted(self.engine.model, self.history)
 
@@ -363,8 +370,8 @@ class Run(TrainingRun):
 
     def _steps(self) -> None:
         """The steps of one epoch, or those that are left of it."""
-        callback_list, feed, chunk_length = self.callback_list, self._feed, self._chunk_length
-        assert feed is not None and chunk_length is not None
+        feed = self._feed
+        assert feed is not None
         if self.position.pending is not None and not self._settle():
             return
         # Epochs of a length of their own run on through the data, whose first pass began with the run.
@@ -379,24 +386,59 @@ class Run(TrainingRun):
         )
         chunks = feed.chunks(within)
         while (chunk := self._unless_interrupted(lambda: next(chunks, None))) is not None:
-            if self._every_batch:
-                callback_list.call("on_train_batch_begin", self.position.done, {})
-            seen, self._chunk = self.engine.logs, chunk
-            _, marker = self.engine.run(chunk.data, chunk.n)
-            chunk.done(marker)
-            chunk_length.ran(chunk.n, marker)
-            # What is shown is finished: nothing waits for it.
-            if not self.position.between_epochs:
-                self._progress.update(self.position.done, functools.partial(metric_values, seen))
-            self.position = self.position.after_chunk(chunk.n)
-            if self._every_batch:
-                callback_list.call("on_train_batch_end", self.position.done - 1, self._metric_values())
-            if (
-                not self._settle()
-                or self._interrupt.requested
-                or (callback_list.stopped is not None and callback_list.at_once)
-            ):
+            run = self._run_with_hooks if self._has_batch_hooks else self._run_chunk
+            if not run(chunk):
                 break
+
+    def _run_chunk(self, chunk: Chunk) -> bool:
+        """Run the steps of a chunk. Returns whether others may follow."""
+        assert self._chunk_length is not None
+        seen, self._chunk = self.engine.logs, chunk
+        _, marker = self.engine.run(chunk.data, chunk.n)
+        chunk.done(marker)
+        self._chunk_length.ran(chunk.n, marker)
+        # What is shown is finished: nothing waits for it.
+        if not self.position.between_epochs:
+            self._progress.update(self.position.done, functools.partial(metric_values, seen))
+        self.position, self._of_chunk = self.position.after(chunk.n), chunk.n
+        return self._settle() and not self._stops_now()
+
+    def _run_with_hooks(self, chunk: Chunk) -> bool:
+        """Run the steps of a chunk, and call the hooks of batches for each. Returns whether others may follow."""
+        assert self._chunk_length is not None
+        callback_list, engine, self._chunk, self._of_chunk = self.callback_list, self.engine, chunk, 0
+        logs: Values = {}
+
+        def begin() -> None:
+            callback_list.call("on_train_batch_begin", self.position.done, {})
+
+        def end(values: Values) -> None:
+            nonlocal logs
+            logs = dict(values)
+            self.position, self._of_chunk = self.position.after(1), self._of_chunk + 1
+            callback_list.call("on_train_batch_end", self.position.done - 1, dict(values))
+
+        def is_over() -> bool:
+            # Somebody may want this step by now who didn't when the chunk began.
+            assert self.position.pending is not None
+            wanted = callback_list.next_step(self.position.pending)
+            return self._stops_now() or (wanted is not None and wanted <= self.step)
+
+        while self._of_chunk < chunk.n:
+            n = min(chunk.n - self._of_chunk, self._room())
+            made = steps_with_hooks(engine, chunk.data, self._of_chunk, n, begin, end, is_over)
+            self._chunk_length.ran(made, ())
+            if engine.looked_at:
+                self._chunk_length.be_short()
+            self._progress.update(self.position.done, functools.partial(dict, logs))
+            if not self._settle() or self._stops_now():
+                return False
+        # Its values have been read, and so its data.
+        chunk.done(())
+        return True
+
+    def _stops_now(self) -> bool:
+        return self._interrupt.requested or (self.callback_list.stopped is not None and self.callback_list.at_once)
 
     def _settle(self) -> bool:
         """Validate and call callbacks after a chunk, as far as that is due. Returns whether it wasn't interrupted."""

@@ -17,7 +17,7 @@ class Position(NamedTuple):
     run_start: int
     """The step at which the run began, in whichever process."""
     pending: int | None = None
-    """The step before a chunk whose callbacks haven't all run; `None` where all have."""
+    """The step before those whose callbacks haven't all run; `None` where all have."""
 
     @classmethod
     def at_start(cls, epoch: int, step: int) -> "Position":
@@ -33,9 +33,10 @@ class Position(NamedTuple):
         """Return the position when this epoch begins."""
         return self._replace(epoch_start=self.step)
 
-    def after_chunk(self, steps: int) -> "Position":
+    def after(self, steps: int) -> "Position":
         """Return the position after so many steps, whose callbacks are to be called."""
-        return self._replace(done=self.done + steps, step=self.step + steps, pending=self.step)
+        pending = self.step if self.pending is None else self.pending
+        return self._replace(done=self.done + steps, step=self.step + steps, pending=pending)
 
     def settled(self) -> "Position":
         """Return the position after the callbacks of the last chunk have run."""

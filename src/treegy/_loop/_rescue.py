@@ -1,5 +1,6 @@
 """What a run that failed had trained."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -65,15 +66,17 @@ def forget() -> None:
     _LAST.clear()
 
 
-def rescue(error: BaseException, model: ModelLike, history: History, trained: bool) -> None:
+def rescue(error: BaseException, current: Callable[[], ModelLike], history: History, trained: bool) -> None:
     """Have an error carry a model and its history, if its arrays exist.
 
     **Arguments:**
 
+    - `current`: gives the model.
     - `trained`: whether it has been trained in this run, of which a note tells.
     """
-    leaves = [leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array)]
     try:
+        model = current()
+        leaves = [leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array)]
         if any(leaf.is_deleted() for leaf in leaves):
             return
         jax.block_until_ready(leaves)

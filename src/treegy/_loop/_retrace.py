@@ -147,8 +147,8 @@ def _spelled(value: object) -> str:
 def _mend(where: str, new: PyTree) -> str:
     if where.startswith("model.optimizer"):
         return (
-            "Models share a program if they have the same optimizer object: make it once, and what changes a part of "
-            "its state, with `optax.inject_hyperparams`."
+            "Models share a program if they have the same optimizer object: make it once. Where its learning rate "
+            "changes, `tg.Optimizer(optax.adam, rate)` in place of `optax.adam(rate)` shares programs for all rates."
         )
     if _is_number(new):
         return "A number that is to change is made an array, `jnp.asarray(...)`: then one program serves all values."

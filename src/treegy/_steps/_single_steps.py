@@ -16,6 +16,7 @@ from .._data._batch import Batch
 from .._describe import is_traced
 from .._types import PyTree
 from ._dispatch import is_default_jit
+from ._equations import calls_back
 from ._hashable import Static, hashable_combine, hashable_partition
 from ._model_like import M, ModelLike
 from ._runtime_errors import as_written
@@ -47,7 +48,7 @@ class Program:
             returned, result = self._flat(arrays, batch)
             if self._is_new:
                 self._is_new = False
-                self._can_raise = self._can_raise or "callback" in str(self._flat.trace(arrays, batch).jaxpr)
+                self._can_raise = self._can_raise or calls_back(self._flat.trace(arrays, batch).jaxpr.jaxpr)
             if self._can_raise:
                 jax.block_until_ready((returned, result))
         return hashable_combine(returned, self._returned), result

@@ -43,7 +43,7 @@ class TerminateOnNaN(Callback):
         self._before: Any = None
         self.explanation = None
         if explain:
-            # On the instance: the loop stops before every batch if there is this hook.
+            # On the instance, as nobody else has hooks of batches called for this.
             setattr(self, "on_train_batch_begin", self._remember)  # noqa: B010
 
     def on_train_begin(self, logs: Logs) -> None:

@@ -1,0 +1,18 @@
+"""The equations of a traced program, at whatever depth: what a program does is asked of them."""
+
+from collections.abc import Iterator
+
+import jax.extend.core as jex
+
+
+def equations(jaxpr: jex.Jaxpr) -> Iterator[jex.JaxprEqn]:
+    """Yield the equations of a jaxpr, and of those within it."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for inner in jex.jaxprs_in_params(eqn.params):
+            yield from equations(inner)
+
+
+def calls_back(jaxpr: jex.Jaxpr) -> bool:
+    """Whether a program calls Python while it runs, as those with `eqx.error_if` or `jax.debug.print` do."""
+    return bool(jaxpr.effects) or any("callback" in eqn.primitive.name for eqn in equations(jaxpr))
