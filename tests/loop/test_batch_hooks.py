@@ -58,9 +58,8 @@ def made(**changes: Any) -> Any:
 class Jitted(tg.Model[Any]):
     """Compiled by its own `jit_step`, which donates what it can."""
 
-    @staticmethod
-    def jit_step(fn: Callable[..., Any]) -> Callable[..., Any]:
-        return eqx.filter_jit(fn, donate="all-except-first")
+    def jit_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        return eqx.filter_jit(step, donate="all")
 
 
 class Act(NamedTuple):
