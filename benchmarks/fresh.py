@@ -110,13 +110,13 @@ def _memory(folder: str, name: str) -> dict[str, float]:
     from workloads import Work
 
     made = contender(name)(Work.load(Path(folder)))
-    before = _resident()
+    before = resident()
     made.fit()
     made.fit()
     return {"megabytes": (_peak() - before) / 1e6}
 
 
-def _resident() -> float:
+def resident() -> float:
     """The bytes that the process has now; where that can't be known, the most that it had."""
     return _status("VmRSS") or _peak()
 

@@ -1,5 +1,6 @@
 """The tables: Markdown for people, JSON for programs."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import importlib.util
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contenders import OTHERS, OURS
+from counts import Count
 from timing import Result
 
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -51,7 +53,9 @@ def _version(package: str) -> str | None:
         return "from its sources" if importlib.util.find_spec(package) else None
 
 
-def as_json(results: list[Result], about: dict[str, Any], absent: dict[str, str]) -> dict[str, Any]:
+def as_json(
+    results: list[Result], counted: list[Count], about: dict[str, Any], absent: dict[str, str]
+) -> dict[str, Any]:
     workloads = {}
     for result in results:
         ratios = {
@@ -72,13 +76,18 @@ def as_json(results: list[Result], about: dict[str, Any], absent: dict[str, str]
             "computed": result.computed,
             "missing": result.missing,
         }
-    return {**about, "absent": absent, "workloads": workloads}
+    return {
+        **about,
+        "absent": absent,
+        "workloads": workloads,
+        "counts": [dataclasses.asdict(count) for count in counted],
+    }
 
 
-def markdown(results: list[Result], about: dict[str, Any], absent: dict[str, str]) -> str:
+def markdown(results: list[Result], counted: list[Count], about: dict[str, Any], absent: dict[str, str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     columns = [other for other in OTHERS if any(other in r.values for r in results)]
-    held, bounded = _counts(results)
+    held, bounded = _bounds(results, counted)
     parts = [
         f"{about['date']}, {about['processor']}, {about['cores']} cores, {about['system']}, device {about['device']}; "
         f"Python {about['python']}, {versions}. Rounds: {about['rounds']}"
@@ -98,6 +107,9 @@ def markdown(results: list[Result], about: dict[str, Any], absent: dict[str, str
             [[result.title, *(_measured(result, name) for name in [*OURS, *columns])] for result in results],
         ),
     ]
+    if counted:
+        rows = [[c.title, f"{c.value:.3g} (≤ {c.at_most:g} {'✓' if c.holds else '✗'})"] for c in counted]
+        parts += ["Counted, each in a new process:", _table(["", "treegy"], rows)]
     if absent:
         reasons = ", ".join(f"{name} ({reason})" for name, reason in absent.items())
         parts.append(f"Left out: {reasons}.")
@@ -125,7 +137,7 @@ def _ratio(result: Result, ours: str, other: str) -> str:
     return f"**{ratio:.3f}** (≤ {bound:.2f} {'✓' if ratio <= bound else '✗'})"
 
 
-def _counts(results: list[Result]) -> tuple[int, int]:
+def _bounds(results: list[Result], counted: list[Count]) -> tuple[int, int]:
     """How many bounds hold, of how many that were measured."""
     holds = [
         statistics.median(result.ratios(ours, other)) <= bound
@@ -135,6 +147,7 @@ def _counts(results: list[Result]) -> tuple[int, int]:
         for other, bound in result.bounds.items()
         if other in result.values
     ]
+    holds += [count.holds for count in counted]
     return sum(holds), len(holds)
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 # Before jax is imported anywhere: a cache of compiled programs would hide what compiling costs.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
+import counts  # noqa: E402
 import fresh  # noqa: E402
 import report  # noqa: E402
+import single_calls  # noqa: E402
 from bounds import BOUNDS  # noqa: E402
 from contenders import OTHERS, OURS, Contender, present  # noqa: E402
 from timing import Differ, Result, measure, prepare  # noqa: E402
 from workloads import FIRST_EPOCHS, MEMORY, PLANS, Plan, Work  # noqa: E402
 
-_NAMES = [plan.name for plan in [*PLANS, *FIRST_EPOCHS]] + ["import", MEMORY.name]
+_CALLS = single_calls.CALLS
+_NAMES = [row.name for row in [*PLANS, *_CALLS, *FIRST_EPOCHS]] + ["import", MEMORY.name, "counts"]
 
 
 def main() -> int:
@@ -26,11 +29,15 @@ def main() -> int:
     about = {**report.machine(), "rounds": options.rounds, "quick": options.quick}
     for name, reason in absent.items():
         _say(f"left out: {name} ({reason})")
-    results = []
+    results: list[Result] = []
+    counted: list[counts.Count] = []
     try:
         for plan in PLANS:
             if plan.name in options.only:
                 results.append(_said(_in_process(plan, found, options.rounds, options.quick)))
+        for calls in _CALLS:
+            if calls.name in options.only:
+                results.append(_said(single_calls.measured(calls, options.rounds, options.quick)))
         # Fresh processes: no progress, which costs nothing there, and no scan, which nobody would write for one epoch.
         names = [name for name in found if name not in ("treegy, progress", "scan")]
         for plan in FIRST_EPOCHS:
@@ -40,15 +47,19 @@ def main() -> int:
             results.append(_said(fresh.imports(names, options.rounds)))
         if MEMORY.name in options.only:
             results.append(_said(fresh.memory(MEMORY, min(options.rounds, 3), options.quick)))
+        if "counts" in options.only:
+            for count in counts.counts(options.quick):
+                _say(f"{count.name}: {count.value:.3g}")
+                counted.append(count)
     except Differ as e:
         _say(f"not compared, since they don't compute the same. {e}")
         return 1
-    text = report.markdown(results, about, absent)
+    text = report.markdown(results, counted, about, absent)
     print(text)
     if options.markdown is not None:
         report.write(options.markdown, text)
     if options.json is not None:
-        options.json.write_text(json.dumps(report.as_json(results, about, absent), indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps(report.as_json(results, counted, about, absent), indent=1), encoding="utf-8")
     return 0
 
 

@@ -24,24 +24,34 @@ class Dense:
 
 @dataclasses.dataclass(frozen=True)
 class Conv:
-    """A convolution without padding."""
+    """A convolution."""
 
     weight: np.ndarray
     """`(out, in / groups, size, size)`"""
     bias: np.ndarray
     stride: int = 1
     groups: int = 1
+    padding: int = 0
+    """How many zeros go around the image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """The mean over the image, of each channel."""
+
+
+Layer = Dense | Conv | Mean
 
 
 @dataclasses.dataclass
 class Work:
-    """One workload. Networks are layers with ReLUs in between; what comes last gives the logits."""
+    """One workload. Networks are layers with a ReLU after each but the last, which gives the logits."""
 
     name: str
     title: str
-    layers: list[Dense | Conv]
+    layers: list[Layer]
     x: np.ndarray
-    """`(examples, 784)`, or `(examples, 1, 28, 28)` for convolutions."""
+    """`(examples, 784)`, or `(examples, channels, 28, 28)` for convolutions."""
     y: np.ndarray
     order: np.ndarray
     """The order in which an epoch visits the examples."""
@@ -104,10 +114,11 @@ class Plan:
         from contenders.treegy_fit import order_of_first_epoch
 
         examples = self.quick if quick else self.examples
-        x, y = _examples(examples)
         layers = _NETWORKS[self.network](np.random.default_rng(1))
+        channels = layers[0].weight.shape[1] * layers[0].groups if isinstance(layers[0], Conv) else 1
+        x, y = _examples(examples, channels)
         if isinstance(layers[0], Conv):
-            x = x.reshape(-1, 1, SIDE, SIDE)
+            x = x.reshape(-1, channels, SIDE, SIDE)
         return Work(
             self.name,
             self.title,
@@ -122,12 +133,12 @@ class Plan:
         )
 
 
-def _examples(n: int) -> tuple[np.ndarray, np.ndarray]:
+def _examples(n: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Noise with a faint pattern of its class in it, so that there is something to learn all epoch long."""
     rng = np.random.default_rng(0)
-    patterns = rng.standard_normal((CLASSES, SIDE * SIDE), np.float32)
+    patterns = rng.standard_normal((CLASSES, channels * SIDE * SIDE), np.float32)
     y = rng.integers(0, CLASSES, n).astype(np.int32)
-    x = rng.standard_normal((n, SIDE * SIDE), np.float32)
+    x = rng.standard_normal((n, channels * SIDE * SIDE), np.float32)
     x += np.float32(0.08) * patterns[y]
     return x, y
 
@@ -137,22 +148,26 @@ def _dense(rng: Any, size_in: int, size_out: int, gain: float = 2.0) -> Dense:
     return Dense(weight, np.zeros(size_out, np.float32))
 
 
-def _conv(rng: Any, channels_in: int, channels_out: int, size: int = 3, stride: int = 1, groups: int = 1) -> Conv:
+def _conv(
+    rng: Any, channels_in: int, channels_out: int, size: int = 3, stride: int = 1, groups: int = 1, padding: int = 0
+) -> Conv:
     shape = (channels_out, channels_in // groups, size, size)
     scale = np.float32((2 / (shape[1] * size * size)) ** 0.5)
-    return Conv(rng.standard_normal(shape, np.float32) * scale, np.zeros(channels_out, np.float32), stride, groups)
+    return Conv(
+        rng.standard_normal(shape, np.float32) * scale, np.zeros(channels_out, np.float32), stride, groups, padding
+    )
 
 
 def _mlp(width: int) -> Any:
-    def network(rng: Any) -> list[Dense | Conv]:
+    def network(rng: Any) -> list[Layer]:
         return [_dense(rng, SIDE * SIDE, width), _dense(rng, width, width), _dense(rng, width, CLASSES, 0.1)]
 
     return network
 
 
-def _deep(rng: Any) -> list[Dense | Conv]:
+def _deep(rng: Any) -> list[Layer]:
     width, depth = 32, 64
-    layers: list[Dense | Conv] = [_dense(rng, SIDE * SIDE, width)]
+    layers: list[Layer] = [_dense(rng, SIDE * SIDE, width)]
     for _ in range(depth - 1):
         # Without skip connections: so many layers learn, and amplify no rounding, if each begins as the identity.
         weight = np.eye(width, dtype=np.float32) + rng.standard_normal((width, width), np.float32) * np.float32(0.005)
@@ -160,11 +175,11 @@ def _deep(rng: Any) -> list[Dense | Conv]:
     return [*layers, _dense(rng, width, CLASSES, 0.1)]
 
 
-def _cnn(rng: Any) -> list[Dense | Conv]:
+def _cnn(rng: Any) -> list[Layer]:
     return [_conv(rng, 1, 16, stride=2), _conv(rng, 16, 32, stride=2), _dense(rng, 32 * 6 * 6, CLASSES, 0.1)]
 
 
-def _depthwise(rng: Any) -> list[Dense | Conv]:
+def _depthwise(rng: Any) -> list[Layer]:
     return [
         _conv(rng, 1, 32, stride=2),
         _conv(rng, 32, 32, groups=32),
@@ -175,13 +190,21 @@ def _depthwise(rng: Any) -> list[Dense | Conv]:
     ]
 
 
-def _grouped(rng: Any) -> list[Dense | Conv]:
+def _grouped(rng: Any) -> list[Layer]:
     return [
         _conv(rng, 1, 32, stride=2),
         _conv(rng, 32, 64, groups=4),
         _conv(rng, 64, 64, stride=2, groups=8),
         _dense(rng, 64 * 5 * 5, CLASSES, 0.1),
     ]
+
+
+def _conv32(groups: int) -> Any:
+    def network(rng: Any) -> list[Layer]:
+        conv = lambda: _conv(rng, 32, 32, groups=groups, padding=1)  # noqa: E731
+        return [conv(), conv(), Mean(), _dense(rng, 32, CLASSES, 0.1)]
+
+    return network
 
 
 _NETWORKS = {
@@ -191,6 +214,9 @@ _NETWORKS = {
     "cnn": _cnn,
     "depthwise": _depthwise,
     "grouped": _grouped,
+    "conv32": _conv32(1),
+    "conv32-4": _conv32(4),
+    "conv32-32": _conv32(32),
 }
 
 # Whole batches only: a scan over an epoch can't have a smaller one in the end.
@@ -203,6 +229,9 @@ PLANS = [
     Plan("cnn", "CNN, two 3×3 convolutions of stride 2, batch 64", "cnn", 64 * 300, 64 * 10),
     Plan("depthwise", "CNN, depthwise, batch 64", "depthwise", 64 * 30, 64 * 5),
     Plan("grouped", "CNN, grouped, batch 64", "grouped", 64 * 20, 64 * 5),
+    Plan("conv32", "two 3×3 convolutions of 32 channels, 28×28, batch 64", "conv32", 64 * 20, 64 * 3),
+    Plan("conv32-4", "… in 4 groups", "conv32-4", 64 * 20, 64 * 3),
+    Plan("conv32-32", "… depthwise", "conv32-32", 64 * 20, 64 * 3),
     Plan("generator", "the first MLP, a generator of NumPy batches", "mlp", _EPOCH, 64 * 40, source="generator"),
     Plan("memmap", "the first MLP, a memory-mapped array", "mlp", _EPOCH, 64 * 40, source="memory map"),
     Plan("evaluate", "the first MLP, `evaluate`", "mlp", _EPOCH, 64 * 40, task="evaluate"),

@@ -1,9 +1,10 @@
 """The same networks where channels come last, as in Keras and Flax."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
-from workloads import Conv, Dense
+from workloads import Conv, Dense, Layer
 
 
 def as_channels_last(x: np.ndarray) -> np.ndarray:
@@ -11,7 +12,12 @@ def as_channels_last(x: np.ndarray) -> np.ndarray:
     return x if x.ndim == 2 else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
-def flattened_channels_last(layers: list[Dense | Conv], shape: tuple[int, ...]) -> list[Dense | Conv]:
+def knows(layers: list[Layer]) -> bool:
+    """Whether it has such layers."""
+    return all(isinstance(layer, Dense) or (isinstance(layer, Conv) and not layer.padding) for layer in layers)
+
+
+def flattened_channels_last(layers: list[Any], shape: tuple[int, ...]) -> list[Dense | Conv]:
     """Layers of which the first dense one takes what is flattened with channels last.
 
     **Arguments:**

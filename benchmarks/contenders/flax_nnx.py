@@ -10,7 +10,7 @@ from flax import nnx
 from workloads import Conv, Dense, Work
 
 from . import Contender
-from .channels_last import as_channels_last, flattened_channels_last
+from .channels_last import as_channels_last, flattened_channels_last, knows
 
 
 class Network(nnx.Module):
@@ -78,7 +78,7 @@ class Nnx(Contender):
 
     @classmethod
     def does(cls, work: Work) -> bool:
-        return work.source == "arrays"
+        return work.source == "arrays" and knows(work.layers)
 
     def reset(self) -> None:
         nnx.update((self.network, self.optimizer), jax.tree.map(jnp.copy, self.initial))

@@ -10,7 +10,7 @@ import numpy as np  # noqa: E402
 from workloads import Conv, Dense, Work  # noqa: E402
 
 from . import Contender  # noqa: E402
-from .channels_last import as_channels_last, flattened_channels_last  # noqa: E402
+from .channels_last import as_channels_last, flattened_channels_last, knows  # noqa: E402
 
 
 class Keras(Contender):
@@ -50,7 +50,7 @@ class Keras(Contender):
     @classmethod
     def does(cls, work: Work) -> bool:
         # In an order, it would read a memory map from end to end.
-        return work.source != "memory map"
+        return work.source != "memory map" and knows(work.layers)
 
     def reset(self) -> None:
         self.model.set_weights(self.weights)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from workloads import Conv, Dense, Work
+from workloads import Dense, Layer, Mean, Work
 
 from . import Contender
 
@@ -70,13 +70,21 @@ class Torch(Contender):
         return zip(self.x.split(size), self.y.split(size), strict=True)
 
 
-def _layer(layer: Dense | Conv) -> torch.nn.Module:
+class _MeanOverImage(torch.nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.mean((2, 3))
+
+
+def _layer(layer: Layer) -> torch.nn.Module:
+    if isinstance(layer, Mean):
+        return _MeanOverImage()
     weight = layer.weight
     if isinstance(layer, Dense):
         made: Any = torch.nn.Linear(weight.shape[1], weight.shape[0])
     else:
         channels_in = weight.shape[1] * layer.groups
-        made = torch.nn.Conv2d(channels_in, weight.shape[0], weight.shape[2], layer.stride, groups=layer.groups)
+        size, stride, padding, groups = weight.shape[2], layer.stride, layer.padding, layer.groups
+        made = torch.nn.Conv2d(channels_in, weight.shape[0], size, stride, padding, groups=groups)
     with torch.no_grad():
         made.weight.copy_(torch.from_numpy(weight))
         made.bias.copy_(torch.from_numpy(layer.bias))
