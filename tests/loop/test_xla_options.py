@@ -1,4 +1,4 @@
-"""How chunks are compiled: what makes them faster changes no result."""
+"""How steps and chunks are compiled: what makes them faster changes no result."""
 
 import re
 from collections.abc import Generator
@@ -14,7 +14,8 @@ import pytest
 import treegy as tg
 from helpers import numbers
 from treegy._loop import _chunk_program
-from treegy._loop._convolutions import channels_last
+from treegy._steps import _compiler_options, _single_steps
+from treegy._steps._convolutions import channels_last
 
 X = numbers(22, 3)
 SGD = optax.sgd(0.05, momentum=0.9)
@@ -25,23 +26,30 @@ def run() -> Any:
     model = tg.Model(net, loss=tg.losses.MeanSquaredError(), optimizer=SGD)
     model, history = model.fit(X, X[:, ::-1].copy(), batch_size=5, epochs=2, verbose=0)
     logs = model.evaluate(X, X, batch_size=5, verbose=0)
+    model, step_logs = model.train_on_batch(X, X)
+    logs |= {f"step {name}": float(value) for name, value in step_logs.items()}
     return [np.asarray(a).tobytes() for a in jax.tree.leaves(model.parameters)], dict(history), logs
+
+
+def clear() -> None:
+    _chunk_program.program.cache_clear()
+    _single_steps.program.cache_clear()
 
 
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, Any]]:
     """Those that chunks are compiled with, to be changed."""
-    changed = dict(_chunk_program._OPTIONS)
-    monkeypatch.setattr(_chunk_program, "_OPTIONS", changed)
-    _chunk_program.program.cache_clear()
+    changed = dict(_compiler_options.OPTIONS)
+    monkeypatch.setattr(_compiler_options, "OPTIONS", changed)
+    clear()
     yield changed
-    _chunk_program.program.cache_clear()
+    clear()
 
 
 def test_options_change_not_a_bit(options):
     expected = run()
     options.clear()
-    _chunk_program.program.cache_clear()
+    clear()
     assert run() == expected
 
 
@@ -50,15 +58,15 @@ def test_options_that_there_are_not(options):
     expected, known = run(), dict(options)
     options["xla_cpu_that_was_dropped"] = True
     options["xla_cpu_experimental_xnn_fusion_type"] = "LIBRARY_FUSION_TYPE_DROPPED"
-    _chunk_program.program.cache_clear()
+    clear()
     assert run() == expected
     assert options == known
 
 
 def test_the_options_are_there_now():
-    before = dict(_chunk_program._OPTIONS)
+    before = dict(_compiler_options.OPTIONS)
     run()
-    assert _chunk_program._OPTIONS == before
+    assert _compiler_options.OPTIONS == before
 
 
 def test_no_convolution_is_given_to_another_library(options):

@@ -7,6 +7,7 @@ import jax
 from jax.typing import ArrayLike
 
 from .._data._chunk import Batches
+from .._steps._compiler_options import compiled, dropped_unknown
 from .._steps._hashable import Static, hashable_combine, hashable_partition
 from .._types import PyTree
 from ._chunks import Chunked, filled, picked
@@ -34,23 +35,10 @@ def _flat(
     return carried, result, marker
 
 
-# Of XLA, for the CPU; others don't look at them.
-_OPTIONS: dict[str, Any] = {
-    # A loop would copy an array in every step if it is read after its successor is there, as weights are in the
-    # backward pass. XLA looks closer if told so.
-    "xla_cpu_copy_insertion_use_region_analysis": True,
-    # What is given to YNNPACK: by default these and convolutions, whose gradients take up to three times as long there.
-    "xla_cpu_experimental_ynn_fusion_type": ",".join(
-        f"LIBRARY_FUSION_TYPE_{what}" for what in ("DOT", "REDUCE", "INDIVIDUAL_DOT")
-    ),
-}
-
-
 @functools.lru_cache(maxsize=1024)
 def program(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[bool, ...]) -> Any:
     # One function for each model, and no static arguments: JAX has caches of these that can't be cleared.
-    flat = functools.partial(_flat, chunk, frozen, changed)
-    return jax.jit(flat, donate_argnums=(0,) if donates else (), compiler_options=dict(_OPTIONS) or None)
+    return compiled(functools.partial(_flat, chunk, frozen, changed), donates_first=donates)
 
 
 def call_program(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[bool, ...], *args: Any) -> Any:
@@ -58,11 +46,7 @@ def call_program(donates: bool, chunk: Chunked, frozen: Static, changed: tuple[b
     try:
         return program(donates, chunk, frozen, changed)(*args)
     except jax.errors.JaxRuntimeError as error:
-        # Raised before anything is donated: an XLA that doesn't have an option, or not any more, does without.
-        unknown = [name for name in _OPTIONS if name in str(error)]
-        if not unknown:
+        if not dropped_unknown(error):
             raise
-        for name in unknown:
-            del _OPTIONS[name]
         program.cache_clear()
         return call_program(donates, chunk, frozen, changed, *args)

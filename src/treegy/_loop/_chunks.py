@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 from .._data._batch import Batch
 from .._data._chunk import Batches
 from .._describe import array_name, path_name
+from .._steps._convolutions import channels_last, slow_in_loops
 from .._steps._equations import calls_back
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
 from .._steps._model_like import M, ModelLike
@@ -27,7 +28,6 @@ from .._steps._run_step import predict, test, train
 from .._terms._class_weight import Labelled, noted_labels
 from .._terms._logs import StepLogs
 from .._types import Function, PyTree
-from ._convolutions import channels_last, slow_in_loops
 from ._retrace import note_model
 
 StepFunction = Callable[..., tuple[list[PyTree], PyTree]]

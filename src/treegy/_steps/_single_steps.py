@@ -1,9 +1,10 @@
 """Single steps, compiled: what `train_on_batch`, `test_on_batch` and `predict_on_batch` run.
 
 A step is a program over a flat list of the model's arrays, as the chunks of `fit` are: `jax.jit` over a list costs a
-fraction of what it costs over a tree of modules. A program is looked up by the step and by everything in the model that
-isn't an array (`Static`), and by JAX within it by the shapes and dtypes of the arrays. Nothing is donated: the model
-that the user holds stays valid. Nothing is waited for, unless the program can raise an error (`eqx.error_if`).
+fraction of what it costs over a tree of modules. It is compiled with the same options, and on the CPU its convolutions
+are rewritten in the same way. A program is looked up by the step and by everything in the model that isn't an array
+(`Static`), and by JAX within it by the shapes and dtypes of the arrays. Nothing is donated: what the user holds
+stays valid. Nothing is waited for, unless the program can raise an error (`eqx.error_if`).
 """
 
 import functools
@@ -15,6 +16,8 @@ import jax
 from .._data._batch import Batch
 from .._describe import is_traced
 from .._types import PyTree
+from ._compiler_options import compiled, dropped_unknown
+from ._convolutions import channels_last
 from ._dispatch import is_default_jit
 from ._equations import calls_back
 from ._hashable import Static, hashable_combine, hashable_partition
@@ -40,12 +43,19 @@ class Program:
             returned, self._returned = hashable_partition(model)
             return returned, result
 
-        self._flat: Any = jax.jit(flat)
+        self._function = channels_last(flat)
+        self._flat = compiled(self._function)
 
     def __call__(self, arrays: list[PyTree], batch: Batch) -> tuple[Any, PyTree]:
         """Return the model after the step, and the step's result."""
         with as_written():
-            returned, result = self._flat(arrays, batch)
+            try:
+                returned, result = self._flat(arrays, batch)
+            except jax.errors.JaxRuntimeError as error:
+                if not dropped_unknown(error):
+                    raise
+                self._flat = compiled(self._function)
+                returned, result = self._flat(arrays, batch)
             if self._is_new:
                 self._is_new = False
                 self._can_raise = self._can_raise or calls_back(self._flat.trace(arrays, batch).jaxpr.jaxpr)

@@ -14,9 +14,10 @@ import jax
 import jax.extend.core as jex
 
 from .._placement import default_device
-from .._steps._equations import equations
 from .._types import Function, PyTree
 from .._warn import warn
+from ._convolution_forms import Convolution, Form, apart, form_of, sums_of_products
+from ._equations import equations
 
 _conv_p = jex.primitives.conv_general_dilated_p
 
@@ -93,11 +94,28 @@ def fast_in_loops(conv: jex.JaxprEqn) -> bool:
     """Whether a convolution is as fast in a loop as it can be."""
     numbers, groups = conv.params["dimension_numbers"], conv.params["feature_group_count"]
     kernel: Any = conv.invars[1].aval
-    if conv.params["batch_group_count"] > 1:
+    if conv.params["batch_group_count"] > 1 or _form(conv) is not None:
         return False
     # Depthwise: the kernel that others must avoid is the faster one, by 5 to 24 times.
     depthwise = groups > 1 and kernel.shape[numbers.rhs_spec[1]] == 1
     return depthwise or numbers == _numbers(len(numbers.lhs_spec))
+
+
+def _form(conv: jex.JaxprEqn) -> Form | None:
+    """Return what computes it faster, where there is something."""
+    lhs, rhs, out = (v.aval for v in (*conv.invars, *conv.outvars))
+    return form_of(_described(lhs, rhs, out, conv.params))
+
+
+def _described(lhs: Any, rhs: Any, out: Any, params: dict[str, Any]) -> Convolution:
+    numbers = params["dimension_numbers"]
+    lhs_shape, rhs_shape, out_shape = (
+        tuple(a.shape[d] for d in (spec[first], *spec[2:], spec[last]))
+        for a, spec, first, last in zip((lhs, rhs, out), numbers, (0, 1, 0), (1, 0, 1), strict=True)
+    )
+    kernel = (*rhs_shape[1:-1], rhs_shape[0], rhs_shape[-1])
+    changed = params | {"dimension_numbers": _numbers(lhs.ndim)}
+    return Convolution(lhs_shape, kernel, out_shape, (lhs.dtype, rhs.dtype, out.dtype), changed)
 
 
 def _numbers(ndim: int) -> jax.lax.ConvDimensionNumbers:
@@ -144,13 +162,14 @@ def _convolution(eqn: jex.JaxprEqn) -> list[jex.JaxprEqn]:
     avals: list[Any] = [v.aval for v in eqn.invars]
     like = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
     # Traced again for every convolution: so its variables are new ones, which no other equation has.
-    new = jax.make_jaxpr(lambda lhs, rhs: _conv(lhs, rhs, eqn.params))(*like).jaxpr
-    if new.outvars[0].aval != eqn.outvars[0].aval:
+    closed = jax.make_jaxpr(lambda lhs, rhs: _conv(lhs, rhs, eqn.params, eqn.outvars[0].aval))(*like)
+    new = closed.jaxpr
+    if new.outvars[0].aval != eqn.outvars[0].aval or closed.consts:
         return [eqn]  # explicit shardings and the like, of which the shapes above say nothing
     names: dict[Any, Any] = {**dict(zip(new.invars, eqn.invars, strict=True)), new.outvars[0]: eqn.outvars[0]}
     return [
         e.replace(
-            invars=[names.get(v, v) for v in e.invars],
+            invars=[v if isinstance(v, jex.Literal) else names.get(v, v) for v in e.invars],
             outvars=[names.get(v, v) for v in e.outvars],
             source_info=eqn.source_info,
             ctx=eqn.ctx,
@@ -159,11 +178,21 @@ def _convolution(eqn: jex.JaxprEqn) -> list[jex.JaxprEqn]:
     ]
 
 
-def _conv(lhs: jax.Array, rhs: jax.Array, params: dict[str, Any]) -> jax.Array:
-    """Return the convolution of these parameters, computed in the CPU's order."""
+def _conv(lhs: jax.Array, rhs: jax.Array, params: dict[str, Any], out: Any) -> jax.Array:
+    """Return the convolution of these parameters, computed in the CPU's order.
+
+    **Arguments:**
+
+    - `out`: the shape and dtype of the result.
+    """
     lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
-    groups, batch, channels, space = params["batch_group_count"], lhs_spec[0], lhs_spec[1], lhs_spec[2:]
-    if groups == 1:
+    conv = _described(lhs, rhs, out, params)
+    form = form_of(conv)
+    groups, batch, channels, space = conv.batch_groups, lhs_spec[0], lhs_spec[1], lhs_spec[2:]
+    kernel = (*rhs_spec[2:], rhs_spec[1], rhs_spec[0])
+    if form is sums_of_products:
+        lhs, kernel = jax.lax.transpose(lhs, (channels, *space, batch)), (rhs_spec[1], *rhs_spec[2:], rhs_spec[0])
+    elif groups == 1 or form is not None:
         lhs = jax.lax.transpose(lhs, (batch, *space, channels))
     else:
         # Groups of examples, each with its own kernels, are as well groups of channels of fewer examples.
@@ -172,19 +201,17 @@ def _conv(lhs: jax.Array, rhs: jax.Array, params: dict[str, Any]) -> jax.Array:
         channels, *space = (d + (d > batch) for d in (channels, *space))
         lhs = jax.lax.transpose(lhs, (batch + 1, *space, batch, channels))
         lhs = jax.lax.reshape(lhs, (*lhs.shape[:-2], groups * lhs.shape[-1]))
-    rhs = jax.lax.transpose(rhs, (*rhs_spec[2:], rhs_spec[1], rhs_spec[0]))
-    numbers = _numbers(lhs.ndim)
-    changed = {
-        "dimension_numbers": numbers,
-        # JAX allows only one of the two to be more than one.
-        "feature_group_count": params["feature_group_count"] * groups,
-        "batch_group_count": 1,
-    }
-    # Bound directly, so that parameters that are of no interest here, also those to come, are kept as they are.
-    out = _conv_p.bind(lhs, rhs, **(params | changed))
-    order = dict(zip(out_spec, numbers.out_spec, strict=True))
-    out = jax.lax.transpose(out, tuple(order[d] for d in range(out.ndim)))
+        conv = conv.of_channels(lhs.shape)
+        form = form_of(conv)
+    rhs = jax.lax.transpose(rhs, kernel)
+    if form is not None:
+        found = apart(lambda lhs, rhs: form(lhs, rhs, conv).astype(out.dtype), lhs, rhs)
+    else:
+        # Bound directly, so that parameters that are of no interest here, also those to come, are kept as they are.
+        found = _conv_p.bind(lhs, rhs, **conv.params)
+    order = dict(zip(out_spec, _numbers(lhs.ndim).out_spec, strict=True))
+    found = jax.lax.transpose(found, tuple(order[d] for d in range(found.ndim)))
     # XLA takes what was transposed for lying in memory in the old order, and what is computed from it elementwise, too;
     # then it splits sums over it (a bias's gradient) in a way that moves everything about once more. A sum over one
     # element, which costs nothing, makes it forget the order: 5 to 15 % of whole training steps.
-    return jax.lax.reduce_sum(jax.lax.expand_dims(out, (0,)), (0,))
+    return jax.lax.reduce_sum(jax.lax.expand_dims(found, (0,)), (0,))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jax.lax import conv_general_dilated as conv
 
-from treegy._loop import _convolutions
-from treegy._loop._convolutions import channels_last, convolutions, fast_in_loops, slow_in_loops, with_channels_last
+from treegy._steps import _convolutions
+from treegy._steps._convolutions import channels_last, convolutions, fast_in_loops, slow_in_loops, with_channels_last
 
 
 @pytest.fixture(autouse=True)
@@ -166,24 +166,91 @@ def test_any_order_of_dimensions():
     _same(_each([fn for _, _, fn in cases]), [(x, k) for x, k, _ in cases])
 
 
-def test_depthwise_is_left_alone_and_its_kernels_gradient_is_not():
+def test_what_is_in_order_is_left_alone():
+    fn = functools.partial(conv, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    jaxpr = jax.make_jaxpr(fn)(_array((2, 7, 8, 4)), _array((3, 3, 4, 6)))
+    assert with_channels_last(jaxpr) is jaxpr
+
+
+def _forms(fn, *args):
+    """The names of the forms that a function's convolutions are given."""
+    found = [_convolutions._form(eqn) for eqn in convolutions(jax.make_jaxpr(fn)(*args).jaxpr)]
+    return [form.__name__ if form is not None else None for form in found]
+
+
+# Groups, channels of each, kernels of each, the kernel's size, and the forms of: forwards, gradients of both.
+GROUPED: dict[str, tuple[int, int, int, tuple[int, ...], list[str | None]]] = {
+    "depthwise": (4, 1, 1, (3, 3), ["products_of_shifts", "products_of_shifts", "sums_of_products"]),
+    "depthwise, several kernels a channel": (
+        (3, 1, 2, (3, 2), ["products_of_shifts", "products_of_shifts", "sums_of_products"])
+    ),
+    "depthwise, one dimension": (4, 1, 1, (5,), ["products_of_shifts", "products_of_shifts", "sums_of_products"]),
+    "depthwise, three dimensions": (
+        (2, 1, 1, (2, 3, 2), ["products_of_shifts", "products_of_shifts", "sums_of_products"])
+    ),
+    "depthwise, a large kernel": (3, 1, 1, (5, 5), ["products_of_shifts", "products_of_shifts", None]),
+    "depthwise, a kernel that is larger still": (2, 1, 1, (12, 12), [None, None, None]),
+    "few channels": (2, 4, 3, (3, 3), ["products_of_shifts", "products_of_shifts", "by_group"]),
+    "many channels": (2, 9, 9, (3, 3), ["by_group", "by_group", "by_group"]),
+    "many kernels": (2, 2, 9, (3, 3), ["products_of_shifts", "by_group", "by_group"]),
+    "many groups": (33, 9, 9, (1, 1), [None, None, None]),
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+@pytest.mark.parametrize("options", [{}, {"window_strides": 2}, {"rhs_dilation": 2}, {"lhs_dilation": 3}])
+def test_groups(name, options):
+    groups, channels, kernels, size, forms = GROUPED[name]
+    ndim = len(size)
+    options = {"window_strides": 1, **options}
+    arguments: Any = {key: (value,) * ndim for key, value in options.items()}
+    fn = functools.partial(conv, padding=[(1, 2)] * ndim, feature_group_count=groups, **arguments)
+    x = _array((11, groups * channels, *(25, 24, 9)[:ndim]))
+    kernel = _array((groups * kernels, channels, *size))
+    assert sorted(_forms(_with_gradients(fn), x, kernel), key=str) == sorted(forms, key=str)
+    want = _run(_with_gradients(fn), x, kernel)
+    _equal(want, _run(channels_last(_with_gradients(fn)), x, kernel))
+
+
+@pytest.mark.parametrize("name", [name for name, row in GROUPED.items() if any(row[4])])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("where", [0, 1], ids=["the input", "the kernel"])
+def test_what_is_not_finite_stays_in_its_group(name, value, where):
+    groups, channels, kernels, size, _ = GROUPED[name]
+    fn = functools.partial(conv, padding="VALID", feature_group_count=groups, window_strides=(1,) * len(size))
+    x = np.array(_array((3, groups * channels, *(25, 24, 9)[: len(size)])))
+    kernel = np.array(_array((groups * kernels, channels, *size)))
+    clean = _run(channels_last(_with_gradients(fn)), x, kernel)
+    # In the first group.
+    [x, kernel][where][(slice(None), slice(channels)) if where == 0 else slice(kernels)] = value
+    out, (of_x, of_kernel) = _run(channels_last(_with_gradients(fn)), x, kernel)
+    np.testing.assert_array_equal(out[:, kernels:], clean[0][:, kernels:])
+    np.testing.assert_array_equal(of_x[:, channels:], clean[1][0][:, channels:])
+    np.testing.assert_array_equal(of_kernel[kernels:], clean[1][1][kernels:])
+
+
+@pytest.mark.parametrize("name", [name for name, row in GROUPED.items() if any(row[4])])
+@pytest.mark.parametrize("dtype, rtol", [(jnp.bfloat16, 3e-2), (jnp.float16, 4e-3)])
+def test_groups_in_half_precision(name, dtype, rtol):
+    groups, channels, kernels, size, _ = GROUPED[name]
+    fn = functools.partial(conv, padding="SAME", feature_group_count=groups, window_strides=(1,) * len(size))
+    x = _array((9, groups * channels, *(25, 24, 9)[: len(size)])).astype(dtype)
+    kernel = _array((groups * kernels, channels, *size)).astype(dtype)
+    found = _run(channels_last(_with_gradients(fn)), x, kernel)
+    exact = _run(_with_gradients(fn), x.astype(jnp.float32), kernel.astype(jnp.float32))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+        assert a.dtype == dtype
+        np.testing.assert_allclose(np.float32(a), b, rtol=rtol, atol=rtol * float(np.abs(b).max()))
+
+
+def test_a_program_of_groups_keeps_no_slow_convolution():
     fn = functools.partial(conv, window_strides=(2, 1), padding="SAME", feature_group_count=4)
-    # With more kernels a channel, the gradient of the input isn't depthwise either.
-    for out, slow in ((4, 1), (8, 2)):
+    for out in (4, 8):
         x, kernel = _array((3, 4, 8, 7)), _array((out, 1, 3, 3))
-        forward = jax.make_jaxpr(fn)(x, kernel)
-        assert with_channels_last(forward) is forward
         both = convolutions(jax.make_jaxpr(_with_gradients(fn))(x, kernel).jaxpr)
         assert sorted(c.params["batch_group_count"] for c in both) == [1, 1, 4]
-        _same(_with_gradients(fn), x, kernel, slow=slow)
-
-
-def test_what_is_in_order_is_left_alone():
-    fn = functools.partial(
-        conv, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=2
-    )
-    jaxpr = jax.make_jaxpr(fn)(_array((2, 7, 8, 4)), _array((3, 3, 2, 6)))
-    assert with_channels_last(jaxpr) is jaxpr
+        _same(_with_gradients(fn), x, kernel, slow=3)
+        assert not list(convolutions(with_channels_last(jax.make_jaxpr(_with_gradients(fn))(x, kernel)).jaxpr))
 
 
 @pytest.mark.parametrize("dtype, rtol", [(jnp.bfloat16, 2e-2), (jnp.float16, 2e-3), (jnp.complex64, 1e-4)])
@@ -545,6 +612,6 @@ def test_what_cannot_be_rewritten_is_left_as_it_is(monkeypatch):
 
 def test_convolutions_of_another_type_are_left_as_they_are(monkeypatch):
     # As an explicit sharding would make them: the rewritten equation wouldn't fit into its place.
-    monkeypatch.setattr(_convolutions, "_conv", lambda lhs, rhs, params: jnp.zeros((1,)))
+    monkeypatch.setattr(_convolutions, "_conv", lambda lhs, rhs, params, out: jnp.zeros((1,)))
     jaxpr = jax.make_jaxpr(_plain)(_X, _K)
     assert with_channels_last(jaxpr) is jaxpr
