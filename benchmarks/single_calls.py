@@ -95,11 +95,20 @@ def _train_within_jit(work: Work, batches: list[Any]) -> tuple[Run, Run]:
     return _trains(step, Treegy(work).initial.init(*batches[0]), batches), _trains_by_hand(work, batches)
 
 
-# Evaluating and predicting
+# Evaluating and predicting, with a model that has been trained: so it is initialized, and has accumulated nothing
+
+
+def _trained(work: Work, batches: list[Any]) -> tuple[Any, HandWritten]:
+    """A model that `fit` returned, and the hand-written loop with its network."""
+    loop, (x, y) = HandWritten(work), batches[0]
+    model, _ = Treegy(work).initial.fit(x, y, batch_size=work.batch_size, verbose=0)
+    loop.initial = model.module
+    return model, loop
 
 
 def _test_on_batch(work: Work, batches: list[Any]) -> tuple[Run, Run]:
-    model, network = Treegy(work).initial, HandWritten(work).initial
+    model, loop = _trained(work, batches)
+    network = loop.initial
 
     @eqx.filter_jit
     def accumulated(net: Any, sums: Any, x: Any, y: Any) -> Any:
@@ -124,7 +133,7 @@ def _test_on_batch(work: Work, batches: list[Any]) -> tuple[Run, Run]:
 
 
 def _test_the_same_model(work: Work, batches: list[Any]) -> tuple[Run, Run]:
-    model, loop = Treegy(work).initial, HandWritten(work)
+    model, loop = _trained(work, batches)
 
     def ours() -> float:
         logs: Any = {}
@@ -143,7 +152,7 @@ def _test_the_same_model(work: Work, batches: list[Any]) -> tuple[Run, Run]:
 
 def _predicts(call: Callable[[Any, Any], Any]) -> Callable[[Work, list[Any]], tuple[Run, Run]]:
     def make(work: Work, batches: list[Any]) -> tuple[Run, Run]:
-        model, loop = Treegy(work).initial, HandWritten(work)
+        model, loop = _trained(work, batches)
         return (
             lambda: jax.block_until_ready([call(model, x) for x, _ in batches])[-1],
             lambda: jax.block_until_ready([loop.predict_step(loop.initial, x) for x, _ in batches])[-1],
@@ -167,7 +176,7 @@ def _fit_of_a_batch(work: Work, batches: list[Any]) -> tuple[Run, Run]:
 
 
 def _evaluate_of_a_batch(work: Work, batches: list[Any]) -> tuple[Run, Run]:
-    model, loop = Treegy(work).initial, HandWritten(work)
+    model, loop = _trained(work, batches)
     return (
         lambda: [model.evaluate(x, y, batch_size=work.batch_size, verbose=0)["loss"] for x, y in batches],
         lambda: [float(loop.test_step(loop.initial, x, y)[0]) for x, y in batches],
@@ -175,7 +184,7 @@ def _evaluate_of_a_batch(work: Work, batches: list[Any]) -> tuple[Run, Run]:
 
 
 def _predict_of_a_batch(work: Work, batches: list[Any]) -> tuple[Run, Run]:
-    model, loop = Treegy(work).initial, HandWritten(work)
+    model, loop = _trained(work, batches)
     return (
         lambda: [np.asarray(model.predict(x, batch_size=work.batch_size, verbose=0)) for x, _ in batches],
         lambda: [np.asarray(loop.predict_step(loop.initial, x)) for x, _ in batches],

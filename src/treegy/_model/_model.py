@@ -373,9 +373,10 @@ class Model(eqx.Module, Generic[N]):
         `(model, logs)`, where the logs are the metric values of all batches since `reset_metrics()`.
         """
         table = as_used_table(self.loss, class_weight)
-        examples = as_batch(x, y, sample_weight, table, keep_numpy=is_compiled_by_treegy(self))
+        compiled = is_compiled_by_treegy(self)
+        examples = as_batch(x, y, sample_weight, table, keep_numpy=compiled)
         # Prepared as for training, since it is returned: steps that train may follow.
-        model = with_metrics(prepared(self, "train", examples, keep_metrics=True), examples)
+        model = with_metrics(prepared(self, "train", examples, keep_metrics=True), examples, as_numpy=compiled)
         if examples.class_weight is not None:
             check_labels(TEST, without_metrics(model), examples)
         model, logs = call_step(test_on_batch, model, examples)

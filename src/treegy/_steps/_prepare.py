@@ -5,12 +5,13 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._data._batch import Batch
 from .._describe import describe, is_traced
 from .._terms._logs import StepLogs, empty_logs
 from .._types import OptimizerLike, PyTree
-from ._assembly import carried_by, with_states
+from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default, jitted, name_initializing
 from ._hashable import Shapes, Static, hashable_combine, hashable_partition
 from ._model_like import M, ModelLike
@@ -120,11 +121,31 @@ def _filled(before: States, made: States) -> States:
     return made.update(**kept)
 
 
-def with_metrics(model: M, batch: Batch) -> M:
-    """Return the model with what `test_on_batch` accumulates into; only shapes are looked at."""
+def with_metrics(model: M, batch: Batch, *, as_numpy: bool = False) -> M:
+    """Return the model with what `test_on_batch` accumulates into; only shapes are looked at.
+
+    **Arguments:**
+
+    - `as_numpy`: whether it may be NumPy's arrays, as it may for a compiled step, which takes them at once.
+    """
     if model.initialized and carried_by(model).get("metrics_states") is not None:
         return model
-    seen = Seen(_empty_logs_of(model, batch), jnp.zeros((), jnp.int32))
+    logs, batches = _empty_logs_of(model, batch), np.zeros((), np.int32)
+    return _with_metrics_states(
+        model, Seen(logs, batches) if as_numpy else jax.tree.map(jnp.asarray, Seen(logs, batches))
+    )
+
+
+def without_metrics(model: M) -> M:
+    """Return the model without what `test_on_batch` has accumulated."""
+    if not model.initialized or carried_by(model).get("metrics_states") is None:
+        return model
+    return _with_metrics_states(model, None)
+
+
+def _with_metrics_states(model: M, seen: Seen | None) -> M:
+    if model.initialized:
+        return carrying(model, carried_by(model).update(metrics_states=seen))
     return with_states(model, model.states.update(metrics_states=seen))
 
 
@@ -135,20 +156,14 @@ def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
         return empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
     shapes = Shapes((arrays, batch))
     try:
-        # Copies, since whoever holds the model may donate them.
-        return jax.tree.map(jnp.copy, known_empty_logs(frozen, shapes))
+        return known_empty_logs(frozen, shapes)
     finally:
         shapes.forget()
 
 
 @functools.lru_cache(maxsize=64)
 def known_empty_logs(frozen: Static, shapes: Shapes) -> StepLogs:
+    """The logs of no examples, as NumPy's arrays: nobody can donate these, nor write into them."""
     arrays, batch = shapes.values
-    return empty_logs(test_logs, hashable_combine(arrays, frozen), jax.tree.map(jnp.asarray, batch))
-
-
-def without_metrics(model: M) -> M:
-    """Return the model without what `test_on_batch` has accumulated."""
-    if not model.initialized or carried_by(model).get("metrics_states") is None:
-        return model
-    return with_states(model, model.states.update(metrics_states=None))
+    logs: StepLogs = empty_logs(test_logs, hashable_combine(arrays, frozen), jax.tree.map(jnp.asarray, batch))
+    return jax.tree.map(np.asarray, logs)

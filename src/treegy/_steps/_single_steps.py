@@ -28,20 +28,45 @@ from ._runtime_errors import as_written
 R = TypeVar("R")
 
 
+@jax.tree_util.register_pytree_node_class
+class _Returned:
+    """What a program returns of a model: the arrays that the step has made, and what the rest of it is."""
+
+    def __init__(self, new: list[PyTree], kept: tuple[int | None, ...], frozen: Static):
+        self.new, self.kept, self.frozen = new, kept, frozen
+
+    @classmethod
+    def of(cls, model: PyTree, before: list[PyTree]) -> "_Returned":
+        """Return that of a model; `before` are the arrays that it is made of."""
+        places = {id(array): i for i, array in enumerate(before)}
+        arrays, frozen = hashable_partition(model)
+        kept = tuple(places.get(id(array)) for array in arrays)
+        return cls([a for a, place in zip(arrays, kept, strict=True) if place is None], kept, frozen)
+
+    def model(self, before: list[PyTree]) -> Any:
+        new = iter(self.new)
+        return hashable_combine([next(new) if i is None else before[i] for i in self.kept], self.frozen)
+
+    def tree_flatten(self) -> tuple[tuple[list[PyTree]], tuple[tuple[int | None, ...], Static]]:
+        return (self.new,), (self.kept, self.frozen)
+
+    @classmethod
+    def tree_unflatten(cls, rest: tuple[tuple[int | None, ...], Static], new: tuple[list[PyTree]]) -> "_Returned":
+        return cls(new[0], *rest)
+
+
 class Program:
     """A step of all models that are alike but for their arrays."""
 
     def __init__(self, step: Callable[..., tuple[Any, PyTree]], frozen: Static):
-        self._returned: Static = frozen
         self._is_new = False
         self._can_raise = False
 
-        def flat(arrays: list[PyTree], batch: Batch) -> tuple[list[PyTree], PyTree]:
+        def flat(arrays: list[PyTree], batch: Batch) -> tuple[_Returned, PyTree]:
             # This runs while it is traced, and for nothing else.
             self._is_new = True
             model, result = step(hashable_combine(arrays, frozen), batch)
-            returned, self._returned = hashable_partition(model)
-            return returned, result
+            return _Returned.of(model, arrays), result
 
         self._function = channels_last(flat)
         self._flat = compiled(self._function)
@@ -61,7 +86,7 @@ class Program:
                 self._can_raise = self._can_raise or calls_back(self._flat.trace(arrays, batch).jaxpr.jaxpr)
             if self._can_raise:
                 jax.block_until_ready((returned, result))
-        return hashable_combine(returned, self._returned), result
+        return returned.model(arrays), result
 
 
 @functools.lru_cache(maxsize=256)
