@@ -47,6 +47,8 @@ def is_arraylike(value: object) -> bool:
 
 def is_traced(value: object) -> bool:
     """Whether any leaf of `value` is being traced by a jax transformation."""
+    if type(value) is np.ndarray:
+        return False
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value, is_leaf=is_iterator))
 
 

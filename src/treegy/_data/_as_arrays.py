@@ -22,6 +22,14 @@ from ._table_rows import Rows, as_rows, check_is_one_table, columns, is_column, 
 # On some machines the same as those of 64 and 128 bits, which JAX has.
 _EXTENDED = {np.dtype(np.longdouble), np.dtype(np.clongdouble)} - {np.dtype(np.float64), np.dtype(np.complex128)}
 
+# Of NumPy's arrays, those about which there is nothing to be asked but whether they have an axis.
+_PLAIN = {np.dtype(code) for code in "?bBhHiIlLqQefd"}
+
+
+def is_plain(value: object) -> bool:
+    """Whether `value` is data as it is, as it mostly is: a NumPy array of numbers that JAX has too."""
+    return type(value) is np.ndarray and value.ndim > 0 and value.dtype in _PLAIN
+
 
 def as_arrays(value: PyTree, name: str) -> PyTree:
     """`value` with arrays at its leaves, each with an axis of examples.
@@ -30,8 +38,8 @@ def as_arrays(value: PyTree, name: str) -> PyTree:
 
     **Raises:** [`treegy.DataError`][] that names the leaf which isn't such an array, as in `x['image']`.
     """
-    if value is None:
-        return None
+    if value is None or is_plain(value):
+        return value
     check_is_one_table(value, name)
     if is_table(value):
         value = columns(value, name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._describe import is_traced, path_name
 from .._types import KeyPath, PyTree
-from ._as_arrays import as_arrays, common_length
+from ._as_arrays import as_arrays, common_length, is_plain
 from ._batch import Batch
 from ._in_32_bits import check_fits_32_bits
 
@@ -34,7 +34,7 @@ def as_inputs(x: PyTree, *, keep_numpy: bool) -> Batch:
 
 
 def _as_arrays(value: PyTree, name: str, keep_numpy: bool) -> PyTree:
-    if value is None or is_traced(value):
+    if value is None or (keep_numpy and is_plain(value) and value.dtype.itemsize < 8) or is_traced(value):
         return value
 
     def convert(path: KeyPath, array: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._steps import _prepare, _single_steps
+from .._steps import _evaluated, _prepare, _single_steps
 from . import _chunk_program, _chunks, _metric_values, _rescue, _retrace
 
 
@@ -23,8 +23,9 @@ def clear_caches() -> None:
         jax.clear_caches()
         ```
     """
-    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of]
-    remembered += [_chunks.calls_back_of, _chunk_program.program, _single_steps.program, _prepare.known_empty_logs]
+    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _chunks.calls_back_of]
+    remembered += [_chunk_program.program, _single_steps.program]
+    remembered += [_prepare.known_empty_logs, _evaluated.terms_read_states]
     for cached in remembered:
         cached.cache_clear()
     steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]

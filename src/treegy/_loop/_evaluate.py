@@ -49,8 +49,8 @@ def evaluate_alone(
 ) -> dict[str, Any]:
     """What [`treegy.Model.evaluate`][] does once its arguments are understood."""
     first = source.first()
-    ready = prepared(model, "test", first)
-    check_labels(TEST, evaluated(ready, "test"), first, source)
+    ready = evaluated(prepared(model, "test", first), "test")
+    check_labels(TEST, ready, first, source)
     with _alone(model, callbacks, verbose, "evaluate") as (callback_list, progress):
         return evaluate(ready, source, steps, callback_list, progress)
 
@@ -71,10 +71,15 @@ def evaluate(
     callback_list: CallbackList,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Return the metric values of `model` over the data, or over the first `steps` batches of it."""
+    """Return the metric values of a model over the data, or over the first `steps` batches of it.
+
+    **Arguments:**
+
+    - `model`: what `evaluated` returns.
+    """
     first = source.first()
     with dicts_explained(first):
-        engine = make_engine(evaluated(model, "test"), TEST, first)
+        engine = make_engine(model, TEST, first)
     # Within `fit`, callbacks stop the run, and the validation is finished.
     alone = progress is not None
     has_batch_hooks = callback_list.listens("on_test_batch_begin", "on_test_batch_end")

@@ -481,7 +481,7 @@ class Run(TrainingRun):
         validation = self.validation
         if validation is None:
             return True
-        model = self.callback_list.validated(self.engine.model)
+        model = evaluated(self.callback_list.validated(self.engine.model), "test")
         steps = self.arguments.validation_steps
         try:
             found = self._unless_interrupted(lambda: evaluate(model, validation, steps, self.callback_list))

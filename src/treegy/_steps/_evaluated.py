@@ -1,11 +1,14 @@
 """The model that evaluating and predicting look at."""
 
+import functools
+
 from .._injection._inject import request
 from .._terms._naming import named_terms
 from .._types import PyTree
 from ..optimizers._evaluation_parameters import evaluation_parameters, has_evaluation_parameters
 from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default
+from ._hashable import Static, hashable_partition, without_arrays
 from ._model_like import M, ModelLike
 from ._states import States
 
@@ -45,7 +48,11 @@ def evaluated_parameters(states: States) -> PyTree:
 def _reads_states(model: ModelLike, kind: str) -> bool:
     if callable(model.module) and "states" in request(model.module).names:
         return True
-    if kind == "pred":
-        return False
-    losses, metrics = named_terms(model.loss, model.metrics)
+    return kind == "test" and terms_read_states(hashable_partition((model.loss, model.metrics))[1])
+
+
+@functools.lru_cache(maxsize=256)
+def terms_read_states(frozen: Static) -> bool:
+    """Whether any of some losses and metrics asks for the states, which doesn't depend on their arrays."""
+    losses, metrics = named_terms(*without_arrays(frozen))
     return any("states" in term.asking.request for term in (*losses, *metrics))

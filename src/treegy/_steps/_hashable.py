@@ -71,6 +71,11 @@ def hashable_combine(arrays: Sequence[PyTree], frozen: Static) -> PyTree:
     return jax.tree.unflatten(frozen.tree, [next(source) if v is _HOLE else v for v in frozen.others])
 
 
+def without_arrays(frozen: Static) -> PyTree:
+    """Return the PyTree with `None` for its arrays: for what depends on the rest of it alone."""
+    return jax.tree.unflatten(frozen.tree, [None if v is _HOLE else v for v in frozen.others])
+
+
 class Shapes:
     """Arrays, equal to others of the same structure, shapes and dtypes."""
 
@@ -93,4 +98,6 @@ class Shapes:
 
 
 def _kept(dtype: Any) -> Any:
+    if dtype.itemsize < 8:
+        return dtype
     return dtype if jnp.issubdtype(dtype, jax.dtypes.extended) else jax.dtypes.canonicalize_dtype(dtype)
