@@ -12,6 +12,7 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import counts  # noqa: E402
 import fresh  # noqa: E402
+import other_networks  # noqa: E402
 import report  # noqa: E402
 import single_calls  # noqa: E402
 from bounds import BOUNDS  # noqa: E402
@@ -20,7 +21,8 @@ from timing import Differ, Result, measure, prepare  # noqa: E402
 from workloads import FIRST_EPOCHS, MEMORY, PLANS, Plan, Work  # noqa: E402
 
 _CALLS = single_calls.CALLS
-_NAMES = [row.name for row in [*PLANS, *_CALLS, *FIRST_EPOCHS]] + ["import", MEMORY.name, "counts"]
+_NETWORKS = other_networks.NETWORKS
+_NAMES = [row.name for row in [*PLANS, *_CALLS, *FIRST_EPOCHS, *_NETWORKS]] + ["import", MEMORY.name, "counts"]
 
 
 def main() -> int:
@@ -43,6 +45,11 @@ def main() -> int:
         for plan in FIRST_EPOCHS:
             if plan.name in options.only:
                 results.append(_said(fresh.first_epochs(plan, names, options.rounds, options.quick)))
+        for network in _NETWORKS:
+            if network.name in options.only and other_networks.is_there(network):
+                results += map(_said, other_networks.epochs(network, min(options.rounds, 3), options.quick))
+            elif network.name in options.only:
+                absent[network.name] = f"{network.package} isn't installed"
         if "import" in options.only:
             results.append(_said(fresh.imports(names, options.rounds)))
         if MEMORY.name in options.only:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.lax import conv_general_dilated as conv
 
-from treegy._steps import _convolutions
+from treegy._steps import _convolution_forms, _convolutions
 from treegy._steps._convolutions import channels_last, convolutions, fast_in_loops, slow_in_loops, with_channels_last
 
 
@@ -20,6 +20,8 @@ def _rewriting(monkeypatch):
     # Also where the tests run on a GPU, or with the rewriting switched off.
     monkeypatch.setattr(_convolutions, "_SWITCHED_ON", True)
     monkeypatch.setattr(_convolutions, "_on_cpu", lambda: True)
+    # Small ones too.
+    monkeypatch.setattr(_convolution_forms, "_LEAST", 0)
 
 
 def _array(shape, dtype: Any = np.float32, seed=0):
@@ -197,8 +199,18 @@ GROUPED: dict[str, tuple[int, int, int, tuple[int, ...], list[str | None]]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", GROUPED)
-@pytest.mark.parametrize("options", [{}, {"window_strides": 2}, {"rhs_dilation": 2}, {"lhs_dilation": 3}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window_strides": 2, "lhs_dilation": 3},
+        pytest.param({"window_strides": 2}, marks=pytest.mark.slow),
+        pytest.param({"rhs_dilation": 2}, marks=pytest.mark.slow),
+        pytest.param({"lhs_dilation": 3}, marks=pytest.mark.slow),
+    ],
+)
 def test_groups(name, options):
     groups, channels, kernels, size, forms = GROUPED[name]
     ndim = len(size)
@@ -212,8 +224,9 @@ def test_groups(name, options):
     _equal(want, _run(channels_last(_with_gradients(fn)), x, kernel))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", [name for name, row in GROUPED.items() if any(row[4])])
-@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("value", [np.inf, pytest.param(np.nan, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", [0, 1], ids=["the input", "the kernel"])
 def test_what_is_not_finite_stays_in_its_group(name, value, where):
     groups, channels, kernels, size, _ = GROUPED[name]
@@ -229,8 +242,9 @@ def test_what_is_not_finite_stays_in_its_group(name, value, where):
     np.testing.assert_array_equal(of_kernel[kernels:], clean[1][1][kernels:])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", [name for name, row in GROUPED.items() if any(row[4])])
-@pytest.mark.parametrize("dtype, rtol", [(jnp.bfloat16, 3e-2), (jnp.float16, 4e-3)])
+@pytest.mark.parametrize("dtype, rtol", [(jnp.bfloat16, 3e-2), pytest.param(jnp.float16, 4e-3, marks=pytest.mark.slow)])
 def test_groups_in_half_precision(name, dtype, rtol):
     groups, channels, kernels, size, _ = GROUPED[name]
     fn = functools.partial(conv, padding="SAME", feature_group_count=groups, window_strides=(1,) * len(size))
@@ -241,6 +255,15 @@ def test_groups_in_half_precision(name, dtype, rtol):
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
         assert a.dtype == dtype
         np.testing.assert_allclose(np.float32(a), b, rtol=rtol, atol=rtol * float(np.abs(b).max()))
+
+
+def test_small_ones_are_left_alone(monkeypatch):
+    monkeypatch.setattr(_convolution_forms, "_LEAST", 1_000_000)
+    fn = functools.partial(conv, window_strides=(1, 1), padding="SAME", feature_group_count=8)
+    kernel = _array((8, 1, 3, 3))
+    assert _forms(fn, _array((4, 8, 60, 60)), kernel) == ["products_of_shifts"]
+    small = jax.make_jaxpr(fn)(_array((4, 8, 50, 50)), kernel)
+    assert with_channels_last(small) is small
 
 
 def test_a_program_of_groups_keeps_no_slow_convolution():

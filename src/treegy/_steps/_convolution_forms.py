@@ -16,6 +16,8 @@ import numpy as np
 # At most, of what makes programs long: products that are summed up for an element of the output, places of a kernel
 # whose gradient is summed up, convolutions that take the place of one.
 _PRODUCTS, _PLACES, _GROUPS = 128, 16, 32
+# Of so few multiplications, more would be lost by compiling a form than many steps of it save.
+_LEAST = 1_000_000
 # Of a group with more input channels, an ordinary convolution is the faster one.
 _CHANNELS = 8
 # A sum over examples and space is taken over so many parts of the examples at first, which are elementwise sums.
@@ -62,7 +64,7 @@ Form = Callable[[Any, Any, Convolution], jax.Array]
 def form_of(conv: Convolution) -> Form | None:
     """Return what computes such a convolution faster than XLA's kernel for it; `None` where nothing does."""
     is_real = all(jnp.issubdtype(dtype, jnp.floating) for dtype in conv.dtypes)
-    if not is_real or 0 in (*conv.lhs, *conv.rhs, *conv.out):
+    if not is_real or math.prod(conv.out) * math.prod(conv.rhs[:-1]) < max(_LEAST, 1):
         return None
     if conv.batch_groups > 1:
         if conv.lhs[0] == conv.batch_groups:
