@@ -12,6 +12,7 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import counts  # noqa: E402
 import fresh  # noqa: E402
+import loaders  # noqa: E402
 import other_networks  # noqa: E402
 import report  # noqa: E402
 import single_calls  # noqa: E402
@@ -21,8 +22,12 @@ from timing import Differ, Result, measure, prepare  # noqa: E402
 from workloads import FIRST_EPOCHS, MEMORY, PLANS, Plan, Work  # noqa: E402
 
 _CALLS = single_calls.CALLS
-_NETWORKS = other_networks.NETWORKS
-_NAMES = [row.name for row in [*PLANS, *_CALLS, *FIRST_EPOCHS, *_NETWORKS]] + ["import", MEMORY.name, "counts"]
+_NETWORKS, _LOADERS = other_networks.NETWORKS, loaders.LOADERS
+_NAMES = [row.name for row in [*PLANS, *_CALLS, *_LOADERS, *FIRST_EPOCHS, *_NETWORKS]] + [
+    "import",
+    MEMORY.name,
+    "counts",
+]
 
 
 def main() -> int:
@@ -40,6 +45,11 @@ def main() -> int:
         for calls in _CALLS:
             if calls.name in options.only:
                 results.append(_said(single_calls.measured(calls, options.rounds, options.quick)))
+        for loader in _LOADERS:
+            if loader.name in options.only and loaders.is_there(loader):
+                results.append(_said(loaders.measured(loader, min(options.rounds, 5), options.quick)))
+            elif loader.name in options.only:
+                absent[loader.name] = f"{loader.package} isn't installed"
         # Fresh processes: no progress, which costs nothing there, and no scan, which nobody would write for one epoch.
         names = [name for name in found if name not in ("treegy, progress", "scan")]
         for plan in FIRST_EPOCHS:

@@ -1,5 +1,6 @@
 """treegy, as users call it."""
 
+import functools
 import io
 import os
 import sys
@@ -24,6 +25,12 @@ def order_of_first_epoch(examples: int) -> np.ndarray:
     return order(key_data_of(jax.random.key(_SEED)), 0, examples, 0, examples).astype(np.int64)
 
 
+@functools.cache
+def _adam(learning_rate: float) -> Any:
+    """One optimizer for all models, which share programs then."""
+    return optax.adam(learning_rate)
+
+
 class Treegy(Contender):
     """`fit` with what it does by default, but silent."""
 
@@ -35,7 +42,7 @@ class Treegy(Contender):
             equinox_network(work.layers),
             loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=tg.metrics.SparseCategoricalAccuracy(),
-            optimizer=optax.adam(work.learning_rate),
+            optimizer=_adam(work.learning_rate),
             seed=_SEED,
         )
         self.model = self.initial
