@@ -186,6 +186,16 @@ def test_what_users_donate_is_nobody_elses():
         assert np.isfinite(float(made().test_on_batch(X, Y)[1]["loss"]))
 
 
+def test_what_a_step_does_not_change_is_what_it_was_given():
+    model = made().init(X, Y)
+    tested, _ = model.test_on_batch(X, Y)
+    assert tested.module.layers[0].weight is model.module.layers[0].weight
+    frozen = made(trainable=CHANGES["trainable"]["trainable"]).init(X, Y)
+    trained, _ = frozen.train_on_batch(X, Y)
+    assert trained.module.layers[0].bias is frozen.module.layers[0].bias
+    assert trained.module.layers[0].weight is not frozen.module.layers[0].weight
+
+
 @pytest.mark.slow
 def test_memory_is_flat_over_many_steps():
     model = made().init(X, Y)

@@ -101,7 +101,7 @@ def call_step(step: Callable[[M, Batch], tuple[R, PyTree]], model: M, batch: Bat
     if not is_default_jit(model):
         return model.jit_step(step)(model, batch)
     arrays, frozen = hashable_partition(model)
-    if is_traced([arrays, batch]):
+    if is_traced(batch) or any(isinstance(array, jax.core.Tracer) for array in arrays):
         return step(model, batch)
     return program(step, frozen)(arrays, batch)
 
