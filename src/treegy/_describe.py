@@ -51,7 +51,12 @@ def is_traced(value: object) -> bool:
         return False
     # Asking of each node whether it is an iterator, which modules don't hold, takes longer than all the rest.
     is_leaf = None if isinstance(value, eqx.Module) else is_iterator
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value, is_leaf=is_leaf))
+    return any_traced(jax.tree.leaves(value, is_leaf=is_leaf))
+
+
+def any_traced(leaves: Sequence[object]) -> bool:
+    """Whether any of some leaves is being traced."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
 def is_iterator(value: object) -> bool:

@@ -126,7 +126,7 @@ def trains(model: ModelLike) -> bool:
 
 def refuse_traced(method: str, model: ModelLike, instead: str) -> None:
     """Say so where a method that runs Python in between is called under a transformation."""
-    if is_traced((model, jnp.zeros(()))):  # under `jit`, also what is made of nothing that is traced
+    if is_traced(model) or is_traced(jnp.zeros(())):  # under `jit`, also what is made of nothing that is traced
         raise TypeError(
             f"`{method}` can't be traced: it does more than compute. Under `jit`, `vmap` or `grad` call {instead}."
         )
