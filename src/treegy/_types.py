@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     """The weight of each class; of several outputs a dict or list of these."""
     Seed: TypeAlias = int | np.integer | np.ndarray | Array
     """An integer or a PRNG key."""
+    Mode: TypeAlias = Literal["auto", "min", "max"]
+    """Whether a metric value is better the smaller or the larger it is; `"auto"` reads that from its name."""
+    SaveFreq: TypeAlias = Literal["epoch"] | int
+    """After each epoch, or after every so many steps."""
+    UpdateFreq: TypeAlias = Literal["epoch", "batch"] | int
+    """After each epoch, each batch, or every so many steps."""
 
     class OptimizerLike(Protocol):
         """What optimizes: a transformation of Optax's, a [`treegy.Optimizer`][], or what has the same two functions."""
@@ -52,3 +58,4 @@ if TYPE_CHECKING:
 else:
     OptimizerLike = Any
     Verbose = ValidationData = ClassTable = ClassWeight = Seed = Any
+    Mode = SaveFreq = UpdateFreq = Any

@@ -368,7 +368,9 @@ print(wrote() - before + sum(file.stat().st_size for file in Path(path).rglob("*
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts the bytes that Linux says were written")
-@pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoard", "WandB", "MLflow"])
+@pytest.mark.parametrize(
+    "kind", ["CSVLogger", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("TensorBoard", "WandB", "MLflow"))]
+)
 def test_the_cost_is_in_proportion_to_the_epochs(tmp_path, kind):
     library = {"TensorBoard": "tensorboardX", "WandB": "wandb", "MLflow": "mlflow"}.get(kind)
     if library is not None:

@@ -191,16 +191,26 @@ def acts(whats: list[str]) -> Any:
     return st.lists(act.filter(lambda a: a.what != "last batch" or a.hook == "end"), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(acts(WHATS), st.sampled_from(["auto", 1, 3, 7, 64]))
 def test_whatever_hooks_do(acts: Any, steps_per_execution: Any) -> None:
     check(acts, steps_per_execution=steps_per_execution)
 
 
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(acts(WHATS), st.sampled_from(["auto", 1, 3, 7, 64]))
+def test_whatever_hooks_do_exhaustively(acts: Any, steps_per_execution: Any) -> None:
+    check(acts, steps_per_execution=steps_per_execution)
+
+
+EDGES = [pytest.param(0, marks=pytest.mark.slow), STEPS - 1, pytest.param(2 * STEPS - 1, marks=pytest.mark.slow)]
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("what", WHATS)
 @pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("at", [0, STEPS - 1, 2 * STEPS - 1])
+@pytest.mark.parametrize("at", EDGES)
 def test_each_thing_at_the_edges_of_epochs(what: str, hook: str, at: int) -> None:
     if (what, hook) == ("last batch", "begin"):
         hook, at = "end", at // 2

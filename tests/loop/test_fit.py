@@ -584,7 +584,7 @@ def everything() -> tg.Model[Any]:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_figures_do_not_depend_on_how_examples_are_cut_into_batches(everything, weighted):
     weight = CUT_WEIGHT if weighted else None
     model = everything if weighted else everything.replace(metrics=[everything.metrics, scalar])

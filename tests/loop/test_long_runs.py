@@ -43,7 +43,7 @@ class Batches:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells how much memory a process has")
-@pytest.mark.parametrize("source", ["arrays", "batches"])
+@pytest.mark.parametrize("source", ["arrays", pytest.param("batches", marks=pytest.mark.slow)])
 def test_a_hundred_thousand_steps(source):
     model = tg.Model(eqx.nn.Linear(2, 1, key=jax.random.key(0)), loss=tg.losses.MeanSquaredError(), optimizer=SGD)
     watching = Watching()

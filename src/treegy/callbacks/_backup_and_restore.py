@@ -12,7 +12,7 @@ from .._loop._fit import Run
 from .._paths import anywhere, is_local
 from .._saving._checkpoints import Checkpoints, DamagedCheckpoint
 from .._saving._documents import RUN
-from .._types import Values
+from .._types import SaveFreq, Values
 from .._warn import warn
 from ._failures import forgiven
 
@@ -62,7 +62,7 @@ class BackupAndRestore(Callback):
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        save_freq: str | int = "epoch",
+        save_freq: SaveFreq = "epoch",
         delete_checkpoint: bool = True,
         overwrite: bool = False,
     ):

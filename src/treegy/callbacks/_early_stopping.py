@@ -7,7 +7,7 @@ from .._checks import flag, number, positive
 from .._loop._callback import Callback, Logs
 from .._saving._checkpoints import named_arrays, with_named_arrays
 from .._steps._model_like import ModelLike
-from .._types import Values
+from .._types import Mode, Values
 from ._measured import measured
 from ._monitor import Monitor
 
@@ -46,7 +46,7 @@ class EarlyStopping(Callback):
         monitor: str = "val_loss",
         min_delta: float = 0.0,
         patience: int = 0,
-        mode: str = "auto",
+        mode: Mode = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,

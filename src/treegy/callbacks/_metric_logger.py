@@ -12,7 +12,7 @@ from .._loop._every import next_multiple, steps_of
 from .._loop._training_run import TrainingRun
 from .._terms._naming import named_terms
 from .._terms._term import Term
-from .._types import PyTree, Values
+from .._types import PyTree, UpdateFreq, Values
 from ..optimizers._hyperparameters import hyperparameters
 from ._failures import Loss
 from ._logged_names import logged_names
@@ -38,7 +38,7 @@ class MetricLogger(Callback, abc.ABC):
     Whatever fails costs the log, with one warning, and not the run.
     """
 
-    def __init__(self, update_freq: str | int = "epoch", params: Values | None = None):
+    def __init__(self, update_freq: UpdateFreq = "epoch", params: Values | None = None):
         if not isinstance(params, Mapping | None):
             raise TypeError(f"`params` is {params!r:.100}; a dict is expected.")
         self._every = steps_of("update_freq", update_freq, batch=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._types import PyTree, Values
+from .._types import PyTree, UpdateFreq, Values
 from ._logged_names import logged_names
 from ._metric_logger import MetricLogger, plain_params
 
@@ -34,7 +34,7 @@ class MLflow(MetricLogger):
     doesn't allow become `_`. What can't be written is warned of, once, and training continues.
     """
 
-    def __init__(self, update_freq: str | int = "epoch", params: Values | None = None, **start_run: Any):
+    def __init__(self, update_freq: UpdateFreq = "epoch", params: Values | None = None, **start_run: Any):
         """**Arguments:**
 
         - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.

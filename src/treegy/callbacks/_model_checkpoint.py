@@ -2,6 +2,7 @@
 
 import math
 import os
+from typing import cast
 
 from .._checks import flag, optional
 from .._describe import describe
@@ -13,7 +14,7 @@ from .._saving._checkpoints import Checkpoints, named_arrays
 from .._saving._documents import MODEL, VERSIONS
 from .._steps._evaluated import evaluated_parameters
 from .._steps._states import States
-from .._types import PyTree, Values
+from .._types import Mode, PyTree, SaveFreq, Values
 from ._failures import forgiven
 from ._measured import measured
 from ._monitor import Monitor, check_mode
@@ -21,6 +22,9 @@ from ._monitor import Monitor, check_mode
 
 class _Default(str):
     """An argument that nobody has given."""
+
+
+_AUTO = cast(Mode, _Default("auto"))
 
 
 class ModelCheckpoint(Callback):
@@ -51,9 +55,9 @@ class ModelCheckpoint(Callback):
         self,
         path: str | os.PathLike[str],
         monitor: str = _Default("val_loss"),  # noqa: B008
-        mode: str = _Default("auto"),  # noqa: B008
+        mode: Mode = _AUTO,
         save_best_only: bool = False,
-        save_freq: str | int = "epoch",
+        save_freq: SaveFreq = "epoch",
         keep: int | None = None,
         overwrite: bool = False,
         initial_value_threshold: float | int | None = None,
@@ -87,7 +91,7 @@ class ModelCheckpoint(Callback):
                     f"`{name}` is {describe(given[name])}, and every model is kept, however good it is: with "
                     f"`save_best_only=True` it counts; else leave `{name}` out."
                 )
-        self._monitor = Monitor(str(monitor), str(mode)) if save_best_only else None
+        self._monitor = Monitor(str(monitor), cast(Mode, str(mode))) if save_best_only else None
         self._every = steps_of("save_freq", save_freq)
         self._keep = 1 if keep is None and save_best_only else optional("keep", keep)
         self._overwrite = flag("overwrite", overwrite)

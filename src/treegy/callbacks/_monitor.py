@@ -9,6 +9,7 @@ from .._checks import number
 from .._describe import describe, did_you_mean
 from .._loop._callback import Logs
 from .._loop._training_run import TrainingRun
+from .._types import Mode
 
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),
@@ -21,7 +22,7 @@ _SHOWN = 20
 class Monitor:
     """A metric value by its name, and whether it is to be small or large."""
 
-    def __init__(self, name: str, mode: str = "auto", min_delta: float = 0.0):
+    def __init__(self, name: str, mode: Mode = "auto", min_delta: float = 0.0):
         """**Arguments:**
 
         - `name`: as it stands in the logs.
@@ -90,11 +91,12 @@ def check_mode(mode: object) -> None:
         raise ValueError(f'`mode` is {describe(mode)}; "auto", "min" or "max" is expected.')
 
 
-def _mode_of(name: str) -> str:
+def _mode_of(name: str) -> Mode:
     plain = name.removeprefix("val_").lower()
-    for words, mode in ((_SMALLER, "min"), (_LARGER, "max")):
-        if any(word in plain for word in words):
-            return mode
+    if any(word in plain for word in _SMALLER):
+        return "min"
+    if any(word in plain for word in _LARGER):
+        return "max"
     raise ValueError(
         f'whether {name!r} is to be small or large can\'t be told from its name: give `mode="min"` or "max".'
     )

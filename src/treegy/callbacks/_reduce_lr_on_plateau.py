@@ -2,7 +2,7 @@
 
 from .._checks import fraction, number, positive
 from .._loop._callback import Callback, Logs
-from .._types import Values
+from .._types import Mode, Values
 from ._monitor import Monitor
 from ._set_learning_rate import Hyperparameter
 
@@ -22,7 +22,7 @@ class ReduceLROnPlateau(Callback):
         monitor: str = "val_loss",
         factor: float = 0.1,
         patience: int = 10,
-        mode: str = "auto",
+        mode: Mode = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._paths import local
-from .._types import PyTree, Values
+from .._types import PyTree, UpdateFreq, Values
 from ._logged_names import logged_names
 from ._metric_logger import MetricLogger, plain_params
 
@@ -52,7 +52,7 @@ class TensorBoard(MetricLogger):
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",
-        update_freq: str | int = "epoch",
+        update_freq: UpdateFreq = "epoch",
         params: Values | None = None,
     ):
         """**Arguments:**

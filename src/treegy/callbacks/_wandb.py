@@ -5,7 +5,7 @@ import importlib
 from typing import Any
 
 from .._paths import local
-from .._types import PyTree, Values
+from .._types import PyTree, UpdateFreq, Values
 from ._metric_logger import MetricLogger, plain_params
 
 # As W&B itself tells the end of a process: 255 is that of Ctrl-C.
@@ -31,7 +31,7 @@ class WandB(MetricLogger):
     can't be written is warned of, once, and training continues.
     """
 
-    def __init__(self, update_freq: str | int = "epoch", params: Values | None = None, **init: Any):
+    def __init__(self, update_freq: UpdateFreq = "epoch", params: Values | None = None, **init: Any):
         """**Arguments:**
 
         - `update_freq`: `"epoch"`; or also within epochs, after every so many steps or each `"batch"`.
