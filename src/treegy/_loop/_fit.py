@@ -414,7 +414,7 @@ class Run(TrainingRun):
 
         def end(values: Values) -> None:
             nonlocal logs
-            logs = dict(values)
+            logs = values
             self.position, self._of_chunk = self.position.after(1), self._of_chunk + 1
             callback_list.call("on_train_batch_end", self.position.done - 1, dict(values))
 

@@ -131,7 +131,7 @@ def by_group(lhs: Any, rhs: Any, conv: Convolution) -> jax.Array:
 
 
 def apart(form: Callable[[Any, Any], Any], lhs: Any, rhs: Any) -> Any:
-    """What a form returns, compiled apart from what comes before and after it.
+    """Return what a form does, compiled apart from what comes before and after it.
 
     As all in it is elementwise, XLA would compute it with whatever uses the result, each time again, and with it what
     it is made of. Barriers are gone when it decides so; a condition of which it can't know that it always holds isn't.

@@ -163,7 +163,7 @@ def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
 
 @functools.lru_cache(maxsize=64)
 def known_empty_logs(frozen: Static, shapes: Shapes) -> StepLogs:
-    """The logs of no examples, as NumPy's arrays: nobody can donate these, nor write into them."""
+    """Return the logs of no examples, as NumPy's arrays: nobody can donate these, nor write into them."""
     arrays, batch = shapes.values
     logs: StepLogs = empty_logs(test_logs, hashable_combine(arrays, frozen), jax.tree.map(jnp.asarray, batch))
     return jax.tree.map(np.asarray, logs)
