@@ -10,11 +10,15 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import get_opaque_trace_state
 from jax.tree_util import DictKey, GetAttrKey, keystr
 
 from ._types import KeyPath, PyTree
 
 T = TypeVar("T")
+
+with jax.ensure_compile_time_eval():
+    _NO_TRANSFORMATION = get_opaque_trace_state()
 
 _SHORT = {
     "float": "f",
@@ -52,6 +56,12 @@ def is_traced(value: object) -> bool:
     # Asking of each node whether it is an iterator, which modules don't hold, takes longer than all the rest.
     is_leaf = None if isinstance(value, eqx.Module) else is_iterator
     return any_traced(jax.tree.leaves(value, is_leaf=is_leaf))
+
+
+def is_transformed(*values: object) -> bool:
+    """Whether any of some values is being traced, or all that is made here, as under `jit`."""
+    # The first question costs a fraction of the others, and is answered so nearly always.
+    return get_opaque_trace_state() != _NO_TRANSFORMATION and is_traced((*values, jnp.zeros(())))
 
 
 def any_traced(leaves: Sequence[object]) -> bool:

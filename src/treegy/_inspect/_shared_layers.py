@@ -20,6 +20,9 @@ def shared(net_params: PyTree) -> list[str]:
 
 def warn_of_shared(module: PyTree, trainable: PyTree) -> None:
     """Warn of a layer in two places before training makes two of it."""
+    ids = [id(leaf) for leaf in jax.tree.leaves(module) if is_arraylike(leaf)]
+    if len(set(ids)) == len(ids):
+        return
     pairs = shared(partitioned(module, trainable)[0])
     if pairs:
         more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""

@@ -3,7 +3,8 @@
 from typing import Any
 
 from .._steps import _evaluated, _prepare, _single_steps
-from . import _chunk_program, _chunks, _metric_values, _rescue, _retrace
+from ..optimizers import _evaluation_parameters
+from . import _chunk_program, _metric_values, _rescue, _retrace, _traced_step
 
 
 def clear_caches() -> None:
@@ -23,12 +24,11 @@ def clear_caches() -> None:
         jax.clear_caches()
         ```
     """
-    remembered: list[Any] = [_chunks.traced, _chunks.empty, _chunks.slow_in_loops_of, _chunks.calls_back_of]
-    remembered += [_chunk_program.program, _single_steps.program]
-    remembered += [_prepare.known_empty_logs, _evaluated.terms_read_states]
+    remembered: list[Any] = [_traced_step.known, _chunk_program.program, _single_steps.program]
+    remembered += [_prepare.known_empty_logs, _evaluated.ask_for_states, _evaluation_parameters.in_structure]
     for cached in remembered:
         cached.cache_clear()
-    steps: list[Any] = [_chunks.train_step, _chunks.test_step, _chunks.predict_step]
+    steps: list[Any] = [_traced_step.train_step, _traced_step.test_step, _traced_step.predict_step]
     compiled: list[Any] = [*steps, _prepare.init_of, _metric_values.computed]
     for jitted in compiled:
         jitted.clear_cache()

@@ -14,106 +14,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from .._data._batch import Batch
 from .._data._chunk import Batches
 from .._describe import array_name, path_name
-from .._steps._convolutions import channels_last, slow_in_loops
-from .._steps._equations import calls_back
-from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
+from .._steps._convolutions import channels_last
+from .._steps._hashable import Static, hashable_combine, hashable_partition
 from .._steps._model_like import M, ModelLike
 from .._steps._run_step import predict, test, train
-from .._terms._class_weight import Labelled, noted_labels
 from .._terms._logs import StepLogs
-from .._types import Function, PyTree
-from ._retrace import note_model
+from .._types import PyTree
+from ._traced_step import NAMES, StepFunction, TracedStep, predict_step, test_step, traced_step, train_step
 
-StepFunction = Callable[..., tuple[list[PyTree], PyTree]]
-"""A step over a model's arrays, with its batch: those of the model after it, and its logs or predictions."""
 Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike, ArrayLike], tuple[Any, PyTree]]
 """Many steps: of a model, the results so far, batches, which of these is the first, which step the one at 0 is, and how
 many."""
-
-# One step of each kind over a model's arrays. Jitted for their caches only: asking which arrays a step changes, what
-# it logs, and building a chunk of it, all share one trace of the user's code.
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def train_step(
-    frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike
-) -> tuple[list[PyTree], StepLogs]:
-    model, logs = train(hashable_combine(arrays, frozen), examples)
-    return hashable_partition(model)[0], logs
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def test_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], StepLogs]:
-    model, logs = test(hashable_combine(arrays, frozen), examples, index)
-    return hashable_partition(model)[0], logs
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def predict_step(
-    frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike
-) -> tuple[list[PyTree], PyTree]:
-    model, y_pred = predict(hashable_combine(arrays, frozen), examples.x, index)
-    return hashable_partition(model)[0], y_pred
-
-
-_NAMES: dict[StepFunction, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
-
-
-class Traced(NamedTuple):
-    """What a trace of a step tells."""
-
-    results: PyTree
-    """The shapes of what it returns, `(arrays, result)`."""
-    changed: tuple[bool, ...]
-    """Which of the model's arrays it changes."""
-    labelled: list[Labelled]
-    """The losses that class weights reach, and what their labels are."""
-
-
-@functools.lru_cache(maxsize=256)
-def traced(step: Any, frozen: Static, shapes: Shapes) -> Traced:
-    arrays, examples = shapes.values
-    note_model(_NAMES[step], frozen, arrays, shapes.key)
-    jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
-    with noted_labels() as labelled:
-        found = jitted.trace(frozen, arrays, examples, jax.ShapeDtypeStruct((), np.int32))
-    before, after = found.jaxpr.jaxpr.invars, found.jaxpr.jaxpr.outvars
-    changed = tuple(after[i] is not before[i] for i in range(len(arrays)))
-    return Traced(found.out_info, changed, labelled)
-
-
-@functools.lru_cache(maxsize=256)
-def empty(step: StepFunction, frozen: Static, shapes: Shapes) -> StepLogs:
-    found = traced(step, frozen, shapes).results[1]
-    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found).empty()
-
-
-@functools.lru_cache(maxsize=256)
-def calls_back_of(step: Any, frozen: Static, shapes: Shapes) -> bool:
-    jitted = step if hasattr(step, "trace") else step.__wrapped__
-    return calls_back(jitted.trace(frozen, *shapes.values, jax.ShapeDtypeStruct((), np.int32)).jaxpr.jaxpr)
-
-
-@functools.lru_cache(maxsize=256)
-def slow_in_loops_of(step: StepFunction, frozen: Static, shapes: Shapes) -> bool:
-    arrays, examples = shapes.values
-    return slow_in_loops(functools.partial(step, frozen), arrays, examples, np.int32(0))
-
-
-def _known(cached: Function, step: StepFunction, frozen: Static, arrays: list[PyTree], examples: Batch) -> PyTree:
-    """Return what one of these caches holds for a step; it keeps none of the arrays alive."""
-    shapes = Shapes((arrays, examples))
-    try:
-        return cached(step, frozen, shapes)
-    finally:
-        shapes.forget()
-
 
 def _looped(
     step: StepFunction,
@@ -127,7 +43,7 @@ def _looped(
 ) -> tuple[M, PyTree]:
     """`n` steps over the batches of `data` from the `first` on. The one at 0 is the `start`-th of its run."""
     arrays, frozen = hashable_partition(model)
-    changed = _known(traced, step, frozen, arrays, data.batch).changed
+    changed = traced_step(step, frozen, arrays, data.batch).changed
     run = channels_last(functools.partial(step, frozen))
 
     def body(i: ArrayLike, carry: PyTree) -> PyTree:
@@ -228,12 +144,12 @@ def predict_chunk(
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = hashable_partition(model)
-    one = _known(traced, predict_step, frozen, arrays, data.batch).results[1]
+    one = traced_step(predict_step, frozen, arrays, data.batch).result
     return _looped(predict_step, _written, model, _room(data, one), data, first, start, n)
 
 
 class Kind(NamedTuple):
-    """What distinguishes training, evaluating and predicting, and what is known of the step before it has run."""
+    """What distinguishes training, evaluating and predicting."""
 
     chunk: Chunked
     chunk_with_values: Chunked
@@ -247,27 +163,11 @@ class Kind(NamedTuple):
 
     @property
     def name(self) -> str:
-        return _NAMES[self.step]
+        return NAMES[self.step]
 
-    def changed(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> tuple[bool, ...]:
-        """Return which arrays of the model a step changes: the others are no part of the loop."""
-        return _known(traced, self.step, frozen, arrays, examples).changed
-
-    def calls_back(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> bool:
-        """Whether a step calls Python while it runs, as `eqx.error_if` and `jax.debug.print` do."""
-        return _known(calls_back_of, self.step, frozen, arrays, examples)
-
-    def labelled(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> list[Labelled]:
-        """Return the losses that class weights reach, and what their labels are."""
-        return _known(traced, self.step, frozen, arrays, examples).labelled
-
-    def empty(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> StepLogs:
-        """Return the logs of no examples."""
-        return _known(empty, self.step, frozen, arrays, examples)
-
-    def slow_in_loops(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> bool:
-        """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
-        return _known(slow_in_loops_of, self.step, frozen, arrays, examples)
+    def traced(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> TracedStep:
+        """Return what a trace of the step tells."""
+        return traced_step(self.step, frozen, arrays, examples)
 
 
 TRAIN = Kind(

@@ -14,6 +14,7 @@ from ._chunks import Chunked, Kind, filled, picked
 from ._engine import Engine, copied
 from ._metric_values import each_of
 from ._retrace import is_last, note_batch
+from ._traced_step import TracedStep
 
 # Of the arrays that a step changes: more aren't kept for steps that are run ahead of the hooks for them.
 _MOST_BYTES_KEPT = 256_000_000
@@ -28,16 +29,19 @@ class CompiledEngine(Engine):
         super().__init__(model, kind, held)
         self._changed: dict[Hashable, tuple[bool, ...]] = {}
         self._may_run_ahead: bool | None = None
+        self._traced_first: TracedStep | None = None
 
     def _look(self, first: Batch) -> None:
-        self._changed[shapes_of(first)] = self._of_step(self._kind.changed, first)
-        super()._look(first)
+        traced = self._traced_first = self._traced(first)
+        self._changed[shapes_of(first)] = traced.changed
+        if not self._kind.predicts:
+            self._empty = traced.empty
 
     @property
     def slow_in_loops(self) -> bool:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
-        assert self._first is not None
-        return self._of_step(self._kind.slow_in_loops, self._first)
+        assert self._traced_first is not None
+        return self._traced_first.slow_in_loops
 
     def _run(self, data: Batches, first: int, start: int, n: int) -> tuple[PyTree, PyTree]:
         return self._call(self._kind.trains, self._kind.chunk, data, first, start, n)
@@ -62,12 +66,11 @@ class CompiledEngine(Engine):
     @property
     def can_run_ahead(self) -> bool:
         if self._may_run_ahead is None:
-            assert self._first is not None
-            changed = self._changed[shapes_of(self._first)]
-            size = sum(a.nbytes for a in picked(self._arrays, changed))
+            assert self._traced_first is not None
+            size = sum(a.nbytes for a in picked(self._arrays, self._traced_first.changed))
             # What calls Python would do so twice. And the steps of large models are long.
             is_small = size <= _MOST_BYTES_KEPT
-            self._may_run_ahead = is_small and not self._of_step(self._kind.calls_back, self._first)
+            self._may_run_ahead = is_small and not self._traced_first.calls_back
         return self._may_run_ahead
 
     def _run_with_values(self, data: Batches, first: int, n: int) -> list[dict[str, Any]]:
@@ -81,7 +84,7 @@ class CompiledEngine(Engine):
         """Return which arrays a step over such batches changes."""
         shapes = data.shapes
         if shapes not in self._changed:
-            self._changed[shapes] = self._of_step(self._kind.changed, data.batch)
+            self._changed[shapes] = self._traced(data.batch).changed
             # A last, smaller batch is nothing to talk about.
             if not self._explained and (len(self._changed) > 2 or not is_last(shapes, next(iter(self._changed)))):
                 self._explained = True

@@ -17,9 +17,10 @@ from .._errors import CheckpointError
 from .._steps._hashable import Shapes, hashable_combine, hashable_partition
 from .._steps._model_like import ModelLike
 from .._terms._logs import StepLogs
-from .._types import Function, PyTree
+from .._types import PyTree
 from ._chunks import Kind
 from ._metric_values import metric_values
+from ._traced_step import TracedStep
 
 
 @jax.jit
@@ -88,7 +89,7 @@ class Engine(abc.ABC):
     def _look(self, first: Batch) -> None:
         """Find out from the shapes of a batch what a step logs."""
         if not self._kind.predicts:
-            self._empty = self._of_step(self._kind.empty, first)
+            self._empty = self._traced(first).empty
 
     @property
     def slow_in_loops(self) -> bool:
@@ -179,8 +180,8 @@ class Engine(abc.ABC):
         self.looked_at = True
         self.drop_what_is_ahead()
 
-    def _of_step(self, known: Function, examples: Batch) -> PyTree:
-        return known(self._frozen, self._arrays, examples)
+    def _traced(self, examples: Batch) -> TracedStep:
+        return self._kind.traced(self._frozen, self._arrays, examples)
 
     @property
     def model(self) -> ModelLike:
@@ -222,7 +223,7 @@ class Engine(abc.ABC):
         empty = self._empty
         if empty is None:
             assert self._first is not None
-            empty = self._of_step(self._kind.empty, self._first)
+            empty = self._traced(self._first).empty
         old, tree = jax.tree.flatten(empty)
         if [(a.shape, a.dtype) for a in old] != [(a.shape, a.dtype) for a in leaves]:
             raise CheckpointError("The backup is of a run with other losses or metrics.")

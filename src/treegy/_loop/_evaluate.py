@@ -179,4 +179,5 @@ def _flattened(path: KeyPath, y_pred: PyTree, chunk: Chunk) -> PyTree:
             f"`y_pred{path_name(path)}` is {got} for a batch of {chunk.size}: without an axis of examples in front, "
             "predictions of several batches can't be put together. Use `predict_on_batch`."
         )
-    return y_pred[: chunk.n].reshape(chunk.n * chunk.size, *y_pred.shape[2:])
+    made = y_pred if chunk.n == y_pred.shape[0] else y_pred[: chunk.n]
+    return made.reshape(chunk.n * chunk.size, *y_pred.shape[2:])

@@ -207,8 +207,9 @@ class Run(TrainingRun):
             first = self._first_batch() if needs_batch(given, "train") else None
             model = prepared(given, "train", first)
             carried = carried_by(model)
-            self.built = {n: float(np.asarray(v)) for n, v in free_hyperparameters(carried).items()}
             self._has_hyperparameters = has_hyperparameters(carried)
+            free = free_hyperparameters(carried) if self._has_hyperparameters else {}
+            self.built = {n: float(np.asarray(v)) for n, v in free.items()}
             before = carried.get("optimizer_states")
             moved = at_epoch(before, self.initial_epoch, self.steps_per_epoch)
             if moved is not before:

@@ -34,6 +34,6 @@ def check_labels(kind: Kind, model: ModelLike, first: Batch, source: Source | No
 def _labelled(kind: Kind, model: ModelLike, first: Batch) -> list[Labelled]:
     arrays, frozen = hashable_partition(model)
     try:
-        return kind.labelled(frozen, arrays, first)
+        return kind.traced(frozen, arrays, first).labelled
     except Exception:  # The step itself will raise it, and say where.
         return []

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._describe import describe, is_key, is_traced
+from .._describe import describe, is_key, is_transformed
 from .._steps._defaults import no_optimizer
 from .._steps._dispatch import is_default
 from .._steps._model_like import ModelLike
@@ -126,7 +126,7 @@ def trains(model: ModelLike) -> bool:
 
 def refuse_traced(method: str, model: ModelLike, instead: str) -> None:
     """Say so where a method that runs Python in between is called under a transformation."""
-    if is_traced(model) or is_traced(jnp.zeros(())):  # under `jit`, also what is made of nothing that is traced
+    if is_transformed(model):
         raise TypeError(
             f"`{method}` can't be traced: it does more than compute. Under `jit`, `vmap` or `grad` call {instead}."
         )

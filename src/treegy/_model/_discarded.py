@@ -4,10 +4,8 @@ import dis
 import sys
 from types import FrameType
 
-import jax.numpy as jnp
-
 from .. import _transfers
-from .._describe import is_traced
+from .._describe import is_transformed
 from .._loop._callback import Callback
 from .._steps._model_like import ModelLike
 from .._warn import HERE, WRAPPERS, warn
@@ -40,7 +38,7 @@ def tell_if_discarded(model: ModelLike, call: str, instead: str) -> None:
     - `call`, `instead`: how that is spelled, and how it is meant.
     """
     frame = _caller()
-    if frame is None or not _is_discarded(frame) or is_traced((model, jnp.zeros(()))):
+    if frame is None or not _is_discarded(frame) or is_transformed(model):
         return
     line = (frame.f_code.co_filename, frame.f_lineno)
     if line not in _TOLD:

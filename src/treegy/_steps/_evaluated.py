@@ -46,13 +46,15 @@ def evaluated_parameters(states: States) -> PyTree:
 
 
 def _reads_states(model: ModelLike, kind: str) -> bool:
-    if callable(model.module) and "states" in request(model.module).names:
-        return True
-    return kind == "test" and terms_read_states(hashable_partition((model.loss, model.metrics))[1])
+    terms = (model.loss, model.metrics) if kind == "test" else (None, None)
+    return ask_for_states(hashable_partition((model.module, *terms))[1])
 
 
 @functools.lru_cache(maxsize=256)
-def terms_read_states(frozen: Static) -> bool:
-    """Whether any of some losses and metrics asks for the states, which doesn't depend on their arrays."""
-    losses, metrics = named_terms(*without_arrays(frozen))
+def ask_for_states(frozen: Static) -> bool:
+    """Whether a module, or any of some losses and metrics asks for the states, which doesn't depend on their arrays."""
+    module, loss, metrics = without_arrays(frozen)
+    if callable(module) and "states" in request(module).names:
+        return True
+    losses, metrics = named_terms(loss, metrics)
     return any("states" in term.asking.request for term in (*losses, *metrics))

@@ -77,10 +77,9 @@ def without_arrays(frozen: Static) -> PyTree:
 
 
 class Shapes:
-    """Arrays, equal to others of the same structure, shapes and dtypes."""
+    """What a trace depends on of arrays: equal for those of the same structure, shapes and dtypes."""
 
     def __init__(self, values: PyTree):
-        self.values: Any = values
         leaves, tree = jax.tree.flatten(values)
         # As jax has them: 64 bits as 32, unless it is told otherwise. So what is equal here is one trace there.
         self.key = (tree, tuple((a.shape, _kept(a.dtype), getattr(a, "weak_type", False)) for a in leaves))
@@ -92,9 +91,12 @@ class Shapes:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Shapes) and self.key == other.key
 
-    def forget(self) -> None:
-        """Let go of the arrays, which a cache would keep alive."""
-        self.values = None
+    @property
+    def structs(self) -> Any:
+        """The values, with `jax.ShapeDtypeStruct`s for the arrays."""
+        tree, leaves = self.key
+        structs = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
+        return jax.tree.unflatten(tree, structs)
 
 
 def _kept(dtype: Any) -> Any:

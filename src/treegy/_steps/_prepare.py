@@ -154,16 +154,12 @@ def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
     arrays, frozen = hashable_partition(model)
     if is_traced((arrays, batch)):
         return empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
-    shapes = Shapes((arrays, batch))
-    try:
-        return known_empty_logs(frozen, shapes)
-    finally:
-        shapes.forget()
+    return known_empty_logs(frozen, Shapes((arrays, batch)))
 
 
 @functools.lru_cache(maxsize=64)
 def known_empty_logs(frozen: Static, shapes: Shapes) -> StepLogs:
     """Return the logs of no examples, as NumPy's arrays: nobody can donate these, nor write into them."""
-    arrays, batch = shapes.values
-    logs: StepLogs = empty_logs(test_logs, hashable_combine(arrays, frozen), jax.tree.map(jnp.asarray, batch))
+    arrays, batch = shapes.structs
+    logs: StepLogs = empty_logs(test_logs, hashable_combine(arrays, frozen), batch)
     return jax.tree.map(np.asarray, logs)

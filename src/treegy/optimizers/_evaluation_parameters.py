@@ -1,5 +1,7 @@
 """The parameters that a model is evaluated at, where its optimizer trains others."""
 
+import functools
+
 import jax
 import optax
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
@@ -9,7 +11,13 @@ from .._types import PyTree
 
 def has_evaluation_parameters(optimizer_states: PyTree) -> bool:
     """Whether an optimizer is made with `optax.contrib.schedule_free`, also within a chain and the like."""
-    return bool(_schedule_free(optimizer_states))
+    return optimizer_states is not None and in_structure(jax.tree.structure(optimizer_states))
+
+
+@functools.lru_cache(maxsize=256)
+def in_structure(structure: PyTree) -> bool:
+    """Whether there is a state of `optax.contrib.schedule_free` in a PyTree of this structure."""
+    return bool(_schedule_free(jax.tree.unflatten(structure, [None] * structure.num_leaves)))
 
 
 def evaluation_parameters(optimizer_states: PyTree, params: PyTree) -> PyTree:
