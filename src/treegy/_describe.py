@@ -55,18 +55,13 @@ def is_traced(value: object) -> bool:
         return False
     # Asking of each node whether it is an iterator, which modules don't hold, takes longer than all the rest.
     is_leaf = None if isinstance(value, eqx.Module) else is_iterator
-    return any_traced(jax.tree.leaves(value, is_leaf=is_leaf))
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value, is_leaf=is_leaf))
 
 
 def is_transformed(*values: object) -> bool:
     """Whether any of some values is being traced, or all that is made here, as under `jit`."""
     # The first question costs a fraction of the others, and is answered so nearly always.
     return get_opaque_trace_state() != _NO_TRANSFORMATION and is_traced((*values, jnp.zeros(())))
-
-
-def any_traced(leaves: Sequence[object]) -> bool:
-    """Whether any of some leaves is being traced."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
 def is_iterator(value: object) -> bool:

@@ -31,6 +31,7 @@ Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike, ArrayLike], tupl
 """Many steps: of a model, the results so far, batches, which of these is the first, which step the one at 0 is, and how
 many."""
 
+
 def _looped(
     step: StepFunction,
     fold: Callable[[PyTree, PyTree, ArrayLike], PyTree],

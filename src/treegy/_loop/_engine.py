@@ -65,10 +65,12 @@ class Engine(abc.ABC):
         """
         self._kind = kind
         self._arrays, self._frozen = hashable_partition(model)
+        self._owned = [False] * len(self._arrays)
         if kind.trains:
             # Steps return arrays without weak types: with them, the next `fit` would compile everything again.
             self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
-        self._owned = _owned(self._arrays, model if held is None else held)
+            # Nothing else donates.
+            self._owned = _owned(self._arrays, model if held is None else held)
         self._index = 0
         self._first: Batch | None = None
         self._empty: StepLogs | None = None

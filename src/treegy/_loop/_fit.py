@@ -230,9 +230,11 @@ class Run(TrainingRun):
 
     def _look_at_data(self) -> None:
         """Look at the first batches, before the first step: what doesn't fit about them is said now, not later."""
-        with dicts_explained(self._first_batch()):
-            check_labels(TRAIN, self.engine.model, self._first_batch(), self.source)
-            self.engine.see(self._first_batch())
+        first = self._first_batch()
+        with dicts_explained(first):
+            if first.class_weight is not None:
+                check_labels(TRAIN, self.engine.model, first, self.source)
+            self.engine.see(first)
         validation = self.validation
         self._validates = (
             None

@@ -22,7 +22,7 @@ def check_labels(kind: Kind, model: ModelLike, first: Batch, source: Source | No
 
     **Raises:** [`treegy.DataError`][] for a label that has no weight.
     """
-    if first.class_weight is None or is_traced((model, first)) or model.run_eagerly:
+    if is_traced((model, first)) or model.run_eagerly:
         return
     check = label_check(_labelled(kind, model, first), first.class_weight)
     if source is None:

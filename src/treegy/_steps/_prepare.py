@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._data._batch import Batch
-from .._describe import describe, is_traced
+from .._describe import describe, is_transformed
 from .._terms._logs import StepLogs, empty_logs
 from .._types import OptimizerLike, PyTree
 from ._assembly import carried_by, carrying, with_states
@@ -130,10 +130,8 @@ def with_metrics(model: M, batch: Batch, *, as_numpy: bool = False) -> M:
     """
     if model.initialized and carried_by(model).get("metrics_states") is not None:
         return model
-    logs, batches = _empty_logs_of(model, batch), np.zeros((), np.int32)
-    return _with_metrics_states(
-        model, Seen(logs, batches) if as_numpy else jax.tree.map(jnp.asarray, Seen(logs, batches))
-    )
+    nothing = _seen_nothing(model, batch)
+    return _with_metrics_states(model, nothing if as_numpy else jax.tree.map(jnp.asarray, nothing))
 
 
 def without_metrics(model: M) -> M:
@@ -149,17 +147,17 @@ def _with_metrics_states(model: M, seen: Seen | None) -> M:
     return with_states(model, model.states.update(metrics_states=seen))
 
 
-def _empty_logs_of(model: ModelLike, batch: Batch) -> StepLogs:
-    """Return the logs of no examples of a model. Nothing is traced for it more than once."""
+def _seen_nothing(model: ModelLike, batch: Batch) -> Seen:
+    """Return what `test_on_batch` accumulates, of no examples. Nothing is traced for it more than once."""
     arrays, frozen = hashable_partition(model)
-    if is_traced((arrays, batch)):
-        return empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch))
-    return known_empty_logs(frozen, Shapes((arrays, batch)))
+    if is_transformed(arrays, batch):
+        return Seen(empty_logs(test_logs, model, jax.tree.map(jnp.asarray, batch)), np.zeros((), np.int32))
+    return known_nothing(frozen, Shapes((arrays, batch)))
 
 
 @functools.lru_cache(maxsize=64)
-def known_empty_logs(frozen: Static, shapes: Shapes) -> StepLogs:
-    """Return the logs of no examples, as NumPy's arrays: nobody can donate these, nor write into them."""
+def known_nothing(frozen: Static, shapes: Shapes) -> Seen:
+    """Return that as NumPy's arrays: nobody can donate these, nor write into them."""
     arrays, batch = shapes.structs
     logs: StepLogs = empty_logs(test_logs, hashable_combine(arrays, frozen), batch)
-    return jax.tree.map(np.asarray, logs)
+    return jax.tree.map(np.asarray, Seen(logs, np.zeros((), np.int32)))

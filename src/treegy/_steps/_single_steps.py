@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import jax
 
 from .._data._batch import Batch
-from .._describe import any_traced, is_traced
+from .._describe import is_transformed
 from .._types import PyTree
 from ._compiler_options import compiled, dropped_unknown
 from ._convolutions import channels_last
@@ -101,7 +101,7 @@ def call_step(step: Callable[[M, Batch], tuple[R, PyTree]], model: M, batch: Bat
     if not is_default_jit(model):
         return model.jit_step(step)(model, batch)
     arrays, frozen = hashable_partition(model)
-    if is_traced(batch) or any_traced(arrays):
+    if is_transformed(arrays, batch):
         return step(model, batch)
     return program(step, frozen)(arrays, batch)
 

@@ -1,6 +1,6 @@
 """`States`: everything that a step carries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -40,9 +40,7 @@ class States(eqx.Module, Mapping[str, Any]):
 
         **Raises:** `TypeError` if a name is that of a method of `States`.
         """
-        for name in fields:
-            if hasattr(States, name):
-                raise TypeError(f"`{name}` can't be a field of `States`: it is the name of one of its methods.")
+        _check_names(fields)
         self._fields = dict(sorted(fields.items()))
 
     if not TYPE_CHECKING:
@@ -82,7 +80,11 @@ class States(eqx.Module, Mapping[str, Any]):
 
     def update(self, **fields: Any) -> "States":
         """Return new states in which `fields` are added or replaced."""
-        return States(**{**self._fields, **fields})
+        _check_names(fields.keys() - self._fields.keys())
+        # Past the constructor, which costs more than all that is done here.
+        new = object.__new__(States)
+        object.__setattr__(new, "_fields", dict(sorted({**self._fields, **fields}.items())))
+        return new
 
     def maybe_update(self, **fields: Any) -> "States":
         """Return new states in which those of `fields` are set that are absent or `None` here."""
@@ -102,3 +104,9 @@ class States(eqx.Module, Mapping[str, Any]):
             raise InjectionError("`states.next_key()` needs a field `rng` that holds a PRNG key, and there is none.")
         rng, key = jax.random.split(rng)
         return key, self.update(rng=rng)
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if hasattr(States, name):
+            raise TypeError(f"`{name}` can't be a field of `States`: it is the name of one of its methods.")

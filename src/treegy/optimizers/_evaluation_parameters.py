@@ -1,23 +1,16 @@
 """The parameters that a model is evaluated at, where its optimizer trains others."""
 
-import functools
-
 import jax
 import optax
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
 from .._types import PyTree
+from ._nodes import nodes
 
 
 def has_evaluation_parameters(optimizer_states: PyTree) -> bool:
     """Whether an optimizer is made with `optax.contrib.schedule_free`, also within a chain and the like."""
-    return optimizer_states is not None and in_structure(jax.tree.structure(optimizer_states))
-
-
-@functools.lru_cache(maxsize=256)
-def in_structure(structure: PyTree) -> bool:
-    """Whether there is a state of `optax.contrib.schedule_free` in a PyTree of this structure."""
-    return bool(_schedule_free(jax.tree.unflatten(structure, [None] * structure.num_leaves)))
+    return bool(nodes(optimizer_states, _is_schedule_free))
 
 
 def evaluation_parameters(optimizer_states: PyTree, params: PyTree) -> PyTree:
@@ -25,7 +18,7 @@ def evaluation_parameters(optimizer_states: PyTree, params: PyTree) -> PyTree:
 
     Those of `optax.contrib.schedule_free` are an average that `optax.contrib.schedule_free_eval_params` computes.
     """
-    for state in _schedule_free(optimizer_states):
+    for state in nodes(optimizer_states, _is_schedule_free):
         leaves, structure = jax.tree.flatten(params)
         # Where an optimizer has some of the parameters only, there are holes in place of the others.
         averaged = jax.tree.leaves(state.z, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
@@ -56,11 +49,6 @@ def at_evaluation_parameters(optimizer_states: PyTree, params: PyTree) -> PyTree
 
 def _paired(leaves: list[PyTree], params: PyTree) -> PyTree:
     return zip(leaves, jax.tree.leaves(params), strict=True)
-
-
-def _schedule_free(optimizer_states: PyTree) -> list[PyTree]:
-    nodes = jax.tree.leaves(optimizer_states, is_leaf=_is_schedule_free)
-    return [node for node in nodes if _is_schedule_free(node)]
 
 
 def _is_schedule_free(node: PyTree) -> bool:

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from .._describe import is_arraylike, listed
 from .._types import PyTree
+from ._nodes import nodes
 
 
 def _is_holder(node: PyTree) -> bool:
@@ -21,10 +22,8 @@ def _is_holder(node: PyTree) -> bool:
 def _holders(states: PyTree) -> list[PyTree]:
     """Return the nodes with hyperparameters, also inside of each other."""
     found: list[PyTree] = []
-    for node in jax.tree.leaves(states, is_leaf=_is_holder):
-        if _is_holder(node):
-            inner = getattr(node, "inner_state", None)
-            found += [node, *_holders(inner)]
+    for node in nodes(states, _is_holder):
+        found += [node, *_holders(getattr(node, "inner_state", None))]
     return found
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 from .._describe import describe
 from .._injection._inject import request
 from .._types import Function, PyTree
+from ._nodes import nodes
 
 
 class Optimizer(eqx.Module):
@@ -136,8 +137,7 @@ def at_epoch(optimizer_states: PyTree, epoch: int, steps: int | None) -> PyTree:
 
     **Raises:** `ValueError` if that isn't what the optimizer was made for.
     """
-    held = jax.tree.leaves(optimizer_states, is_leaf=_is_epoch_state)
-    found = [state for state in held if _is_epoch_state(state)]
+    found = nodes(optimizer_states, _is_epoch_state)
     for state in found:
         told = int(state.steps_per_epoch)
         if steps is not None and told != steps:
