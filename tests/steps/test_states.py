@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import treegy as tg
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=6).filter(
-    lambda name: not hasattr(tg.States, name) and not name.startswith("_")
+    lambda name: not hasattr(tg.States, name) and not name.startswith("_") and name != "cls"  # Equinox's own
 )
 FIELDS = st.dictionaries(NAMES, st.integers(), max_size=5)
 
@@ -51,6 +51,13 @@ def test_update(fields, more):
     assert dict(states.update_known(**more)) == {**fields, **{k: v for k, v in more.items() if k in fields}}
     assert dict(states.maybe_update(**more)) == {**more, **fields}
     assert dict(states) == fields
+
+
+def test_a_field_named_self():
+    states = tg.States(self=1).update(self=2)
+    assert dict(states) == {"self": 2} and states.self == 2
+    assert dict(states.update_known(self=3)) == {"self": 3}
+    assert dict(states.maybe_update(self=4)) == {"self": 2}
 
 
 def test_maybe_update_sets_what_is_none_only():

@@ -33,7 +33,7 @@ class States(eqx.Module, Mapping[str, Any]):
 
     _fields: dict[str, Any]
 
-    def __init__(self, **fields: Any):
+    def __init__(self, /, **fields: Any):
         """**Arguments:**
 
         - `**fields`: any PyTrees, by name.
@@ -78,7 +78,7 @@ class States(eqx.Module, Mapping[str, Any]):
     def _there_are(self) -> str:
         return f"there are: {listed(self._fields) or 'none'}."
 
-    def update(self, **fields: Any) -> "States":
+    def update(self, /, **fields: Any) -> "States":
         """Return new states in which `fields` are added or replaced."""
         _check_names(fields.keys() - self._fields.keys())
         # Past the constructor, which costs more than all that is done here.
@@ -86,11 +86,11 @@ class States(eqx.Module, Mapping[str, Any]):
         object.__setattr__(new, "_fields", dict(sorted({**self._fields, **fields}.items())))
         return new
 
-    def maybe_update(self, **fields: Any) -> "States":
+    def maybe_update(self, /, **fields: Any) -> "States":
         """Return new states in which those of `fields` are set that are absent or `None` here."""
         return self.update(**{k: v for k, v in fields.items() if self._fields.get(k) is None})
 
-    def update_known(self, **fields: Any) -> "States":
+    def update_known(self, /, **fields: Any) -> "States":
         """Return new states in which those of `fields` are replaced that are already here; others are left out."""
         return self.update(**{k: v for k, v in fields.items() if k in self._fields})
 
