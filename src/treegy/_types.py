@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Literal, Protocol
 
     from jax import Array
+    from jax.sharding import Mesh, PartitionSpec
 
     Verbose: TypeAlias = Literal["auto", 0, 1, 2] | bool
     """How much `fit`, `evaluate` and `predict` show."""
@@ -47,6 +48,13 @@ if TYPE_CHECKING:
     UpdateFreq: TypeAlias = Literal["epoch", "batch"] | int
     """After each epoch, each batch, or every so many steps."""
 
+    MeshLike: TypeAlias = Mesh | None
+    """A mesh of devices; `None` for one axis over all of them."""
+    ShardingRule: TypeAlias = (
+        Callable[[str, tuple[int, ...]], PartitionSpec | None] | Mapping[str, PartitionSpec] | None
+    )
+    """A function of the path and the shape of an array, or a dict from paths, in which `*` stands for anything."""
+
     class OptimizerLike(Protocol):
         """What optimizes: a transformation of Optax's, a [`treegy.Optimizer`][], or what has the same two functions."""
 
@@ -59,3 +67,4 @@ else:
     OptimizerLike = Any
     Verbose = ValidationData = ClassTable = ClassWeight = Seed = Any
     Mode = SaveFreq = UpdateFreq = Any
+    MeshLike = ShardingRule = Any

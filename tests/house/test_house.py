@@ -16,6 +16,7 @@ PACKAGE = Path(tg.__file__).parent
 ROOMS = [
     "",
     "_injection",
+    "_sharding",
     "_data",
     "_terms",
     "losses",
@@ -27,6 +28,7 @@ ROOMS = [
     "_saving",
     "_loop",
     "_model",
+    "parallel",
     "debug",
     "callbacks",
     "testing",

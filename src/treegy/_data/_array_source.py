@@ -16,6 +16,8 @@ import numpy as np
 from .._describe import is_key
 from .._errors import CheckpointError
 from .._placement import default_device
+from .._sharding._placing import everywhere, room_for, split_batches
+from .._sharding._strategy import Strategy
 from .._types import PyTree, Values
 from ._as_arrays import Arrays, batches_in, named_leaves
 from ._batch import Batch
@@ -51,6 +53,7 @@ class ArraySource(Source):
         self.batch_size = batch_size
         self.remainder = remainder
         self._continues = continues
+        self._everywhere: dict[Strategy, list[Any]] = {}
         if not self.batches:
             raise ValueError(
                 f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
@@ -92,8 +95,8 @@ class ArraySource(Source):
                 f"{_counted(self.state())}."
             )
 
-    def feed(self, steps: int) -> "ArrayFeed":
-        return ArrayFeed(self, steps)
+    def feed(self, steps: int, strategy: Strategy | None) -> "ArrayFeed":
+        return ArrayFeed(self, steps, strategy)
 
     def split(self, fraction: float, batch_size: int | None) -> tuple["ArraySource", "ArraySource"]:
         """Return the data without a fraction at its end, and that.
@@ -115,6 +118,14 @@ class ArraySource(Source):
         named = named_leaves(self.arrays.examples)
         return [jnp.asarray(in_32_bits(leaf[:], name)) for name, leaf in named]
 
+    def placed_by(self, strategy: Strategy | None) -> list[Any] | None:
+        """Return the arrays on all devices of a strategy; without one, on the device."""
+        if strategy is None or self.placed is None:
+            return self.placed
+        if strategy not in self._everywhere:
+            self._everywhere[strategy] = everywhere(self.placed, strategy)
+        return self._everywhere[strategy]
+
 
 def _counted(state: Values) -> str:
     if "examples" not in state:
@@ -126,14 +137,15 @@ def _counted(state: Values) -> str:
 class ArrayFeed(Feed):
     """The batches of some arrays, a pass at a time."""
 
-    def __init__(self, source: ArraySource, steps: int):
+    def __init__(self, source: ArraySource, steps: int, strategy: Strategy | None):
         self._source = source
+        self._strategy = strategy
         self.steps = steps
-        self._class_weight = jax.tree.map(jnp.asarray, source.class_weight)
+        self._class_weight = everywhere(jax.tree.map(jnp.asarray, source.class_weight), strategy)
         self._length = source.arrays.length
         leaves, self._tree = jax.tree.flatten(source.arrays.examples)
         self._names = [name for name, _ in named_leaves(source.arrays.examples)]
-        self._placed = source.placed
+        self._placed = source.placed_by(strategy)
         # On the CPU a jax array is host memory too; keys alone have no NumPy form.
         self._leaves = self._placed or [
             leaf if isinstance(leaf, Rows) or (isinstance(leaf, jax.Array) and is_key(leaf)) else np.asarray(leaf)
@@ -187,15 +199,21 @@ class ArrayFeed(Feed):
             positions = np.zeros(steps * size, np.int32)
             positions[:picked] = np.arange(start, start + picked) if order is None else order(start, picked)
             examples = jax.tree.unflatten(self._tree, self._leaves)
-            data = Placed(examples, jnp.asarray(positions.reshape(steps, size)), self._class_weight)
+            where = everywhere(jnp.asarray(positions.reshape(steps, size)), self._strategy)
+            data = Placed(examples, where, self._class_weight)
             return Chunk(data, n, size, lambda marker: None)
         positions = None if order is None else order(start, picked)
-        slot = self._ring(steps, size).next()
+        room = room_for(size, self._strategy)
+        if room != size:
+            # Where there is room left, any example will do: nobody looks at it.
+            rows = np.arange(start, start + picked) if positions is None else positions
+            positions, picked = np.pad(rows.reshape(n, size), ((0, 0), (0, room - size))).ravel(), n * room
+        slot = self._ring(steps, room).next()
         leaves = [
-            _gathered(name, leaf, buffer, positions, start, picked, steps, size)
+            split_batches(_gathered(name, leaf, buffer, positions, start, picked, steps, room), self._strategy)
             for name, leaf, buffer in zip(self._names, self._leaves, slot.buffers, strict=True)
         ]
-        data = Stacked(jax.tree.unflatten(self._tree, leaves), self._class_weight)
+        data = Stacked(jax.tree.unflatten(self._tree, leaves), self._class_weight, size)
         return Chunk(data, n, size, slot.used)
 
     def _ring(self, steps: int, size: int) -> Ring:
@@ -229,7 +247,7 @@ def _gathered(
     steps: int,
     size: int,
 ) -> Any:
-    """Examples of one leaf in a buffer, as a jax array `(steps, batch, ...)`."""
+    """Examples of one leaf in a buffer, as an array `(steps, batch, ...)`."""
     if buffer is None:
         part = leaf[start : start + picked] if positions is None else jnp.take(leaf, jnp.asarray(positions), axis=0)
         # Keys can't be padded with zeros: repeat what there is.
@@ -243,4 +261,4 @@ def _gathered(
         # `mode="clip"` writes into the buffer directly; positions are within bounds.
         np.take(leaf, positions, axis=0, out=buffer[:picked], mode="clip")
     check_fits_32_bits(buffer[:picked], name)
-    return jax.device_put(buffer.reshape(steps, size, *leaf.shape[1:]))
+    return buffer.reshape(steps, size, *leaf.shape[1:])

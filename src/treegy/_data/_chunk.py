@@ -1,5 +1,7 @@
 """Chunks of batches, as the compiled programs get them."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
@@ -18,26 +20,35 @@ def shapes_of(batch: Batch) -> Hashable:
     return tuple((a.shape, a.dtype if is_key(a) else jax.dtypes.canonicalize_dtype(a.dtype)) for a in leaves)
 
 
-class Stacked(NamedTuple):
-    """Batches of the same size, one after the other: leaves `(steps, batch, ...)`."""
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["examples", "class_weight"], meta_fields=["size"])
+@dataclasses.dataclass(frozen=True)
+class Stacked:
+    """Batches of the same size, one after the other: leaves `(steps, room, ...)`."""
 
     examples: Batch
     class_weight: PyTree
+    size: int
+    """How many examples are in each, of those that there is room for: more, where several devices have equal parts."""
 
     def at(self, i: ArrayLike) -> Batch:
         """Return the `i`-th batch."""
-        return jax.tree.map(lambda a: a[i], self.examples)._replace(class_weight=self.class_weight)
+
+        def picked(array: Any) -> Any:
+            return array[i] if array.shape[1] == self.size else array[i][: self.size]
+
+        return jax.tree.map(picked, self.examples)._replace(class_weight=self.class_weight)
 
     @property
     def batch(self) -> Batch:
         """The shapes of one batch."""
-        shapes: Batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), self.examples)
+        size = self.size
+        shapes: Batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[2:]), a.dtype), self.examples)
         return shapes._replace(class_weight=self.class_weight)
 
     @property
     def shapes(self) -> Hashable:
         """The shapes and dtypes of one batch, hashable."""
-        return tuple((a.shape[1:], a.dtype) for a in jax.tree.leaves(self.examples))
+        return tuple(((self.size, *a.shape[2:]), a.dtype) for a in jax.tree.leaves(self.examples))
 
     @property
     def steps(self) -> int:

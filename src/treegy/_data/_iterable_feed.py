@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from .._describe import is_key
+from .._sharding._placing import everywhere, room_for, split_batches
+from .._sharding._strategy import Strategy
 from .._types import PyTree
 from ._as_arrays import named_leaves
 from ._batch import Batch
@@ -42,10 +44,11 @@ class Given(Protocol):
 class BatchFeed(Feed):
     """The batches of an iterable, a pass at a time."""
 
-    def __init__(self, source: Given, steps: int):
+    def __init__(self, source: Given, steps: int, strategy: Strategy | None):
         self._source = source
+        self._strategy = strategy
         self.steps = steps
-        self._class_weight = jax.tree.map(jnp.asarray, source.class_weight)
+        self._class_weight = everywhere(jax.tree.map(jnp.asarray, source.class_weight), strategy)
         # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
         self._usual = _signature(source.peek())
         self._rings: dict[Hashable, Ring] = {}
@@ -59,7 +62,7 @@ class BatchFeed(Feed):
             except Exception:
                 if filling is not None:
                     # What was read counts as trained on, so it has to be.
-                    yield filling.chunk(self._class_weight)
+                    yield filling.chunk(self._class_weight, self._strategy)
                 raise
             if batch is None:
                 break
@@ -67,7 +70,7 @@ class BatchFeed(Feed):
             if filling is not None and filling.signature != signature:
                 # A backup that is made meanwhile must not miss it.
                 self._source.put_back(batch)
-                yield filling.chunk(self._class_weight)
+                yield filling.chunk(self._class_weight, self._strategy)
                 batch, filling = self._source.peek(), None
                 self._source.drop()
             if filling is None:
@@ -76,14 +79,17 @@ class BatchFeed(Feed):
                 filling = _Filling(batch, signature, self._ring(signature, batch, room).next(), room, limit)
             filling.add(batch)
             if filling.is_full:
-                yield filling.chunk(self._class_weight)
+                yield filling.chunk(self._class_weight, self._strategy)
                 filling = None
         if filling is not None:
-            yield filling.chunk(self._class_weight)
+            yield filling.chunk(self._class_weight, self._strategy)
 
     def _ring(self, signature: Hashable, batch: Batch, room: int) -> Ring:
         ring = self._rings.pop(signature, None) or Ring(
-            [None if _stays(a) else ((room, *a.shape), a.dtype) for a in jax.tree.leaves(batch)]
+            [
+                None if _stays(a) else ((room, room_for(len(a), self._strategy), *a.shape[1:]), a.dtype)
+                for a in jax.tree.leaves(batch)
+            ]
         )
         self._rings[signature] = ring
         if len(self._rings) > _RINGS:
@@ -118,17 +124,22 @@ class _Filling:
                 continue
             if i in self._wide:
                 check_fits_32_bits(leaf, self._wide[i])
-            buffer[self._n] = leaf
+            buffer[self._n, : self._size] = leaf
         self._n += 1
 
-    def chunk(self, class_weight: PyTree) -> Chunk:
+    def chunk(self, class_weight: PyTree, strategy: Strategy | None) -> Chunk:
         leaves = [
-            # Room that isn't filled is never looked at.
-            jnp.stack(staying + staying[-1:] * (self._room - self._n)) if buffer is None else jax.device_put(buffer)
+            split_batches(self._stacked(staying, strategy) if buffer is None else buffer, strategy)
             for buffer, staying in zip(self._slot.buffers, self._staying, strict=True)
         ]
-        data = Stacked(jax.tree.unflatten(self._tree, leaves), class_weight)
+        data = Stacked(jax.tree.unflatten(self._tree, leaves), class_weight, self._size)
         return Chunk(data, self._n, self._size, self._slot.used)
+
+    def _stacked(self, staying: list[Any], strategy: Strategy | None) -> Any:
+        # Room that isn't filled is never looked at.
+        stacked = jnp.stack(staying + staying[-1:] * (self._room - self._n))
+        room = room_for(self._size, strategy)
+        return stacked if room == self._size else jnp.take(stacked, jnp.arange(room) % self._size, axis=1)
 
 
 def _signature(batch: Batch) -> Hashable:

@@ -15,6 +15,7 @@ import jax
 
 from .._describe import describe, is_arraylike
 from .._errors import CheckpointError, DataError
+from .._sharding._strategy import Strategy
 from .._types import PyTree, Values
 from .._warn import warn
 from ._as_arrays import as_arrays, common_length
@@ -292,8 +293,8 @@ class BatchSource(Source):
         # A pass that has ended: whether another one begins is asked again, as it was then.
         return iter(self._iterable) if alone and self._has_ended else iterator
 
-    def feed(self, steps: int) -> "BatchFeed":
-        return BatchFeed(self, steps)
+    def feed(self, steps: int, strategy: Strategy | None) -> "BatchFeed":
+        return BatchFeed(self, steps, strategy)
 
     @property
     def over(self) -> str:

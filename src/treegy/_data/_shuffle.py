@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt32
 
 from .._types import PyTree
 
@@ -26,7 +25,7 @@ _MIXING_ROUNDS = 6
 _BLOCK = 1 << 15
 
 
-def key_data_of(key: Any) -> UInt32[np.ndarray, "2"]:
+def key_data_of(key: Any, xp: Any = np) -> Any:
     """Return the two words from which the orders of a PRNG key follow.
 
     They are mixed in NumPy, as `jax.random.fold_in` would have to be compiled first, which takes longer than many an
@@ -34,17 +33,20 @@ def key_data_of(key: Any) -> UInt32[np.ndarray, "2"]:
 
     **Arguments:**
 
-    - `key`: a typed key of any implementation; not traced.
+    - `key`: a typed key of any implementation.
+    - `xp`: `numpy` or `jax.numpy`. Both give the same words; only with the latter may the key be traced.
+
+    **Returns:** `uint32[2]`.
     """
-    data = np.asarray(jax.random.key_data(key)).astype(np.uint32).reshape(-1)
-    data = np.pad(data, (0, -data.size % 2)).reshape(-1, 2)
-    left, right = np.array([_ORDER]), np.array([_GOLDEN])
+    data = xp.asarray(jax.random.key_data(key)).astype(np.uint32).reshape(-1)
+    data = xp.pad(data, (0, -data.size % 2)).reshape(-1, 2)
+    left, right = xp.asarray([_ORDER]), xp.asarray([_GOLDEN])
     for more in data:
         left, right = left ^ more[:1], right ^ more[1:]
         # A bijection of both words, in which every bit depends on every bit: seeds differ in a few bits only.
         for i in range(1, _MIXING_ROUNDS + 1):
             left, right = right, left ^ _mix(right + np.array([i], np.uint32) * _GOLDEN)
-    return np.concatenate([left, right])
+    return xp.concatenate([left, right])
 
 
 def order(words: Any, step: Any, n: int, start: Any, size: int, xp: Any = np) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._errors import DataError
+from .._sharding._strategy import Strategy
 from .._types import PyTree, Values
 from .._warn import warn
 from ._batch import Batch
@@ -102,10 +103,11 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def feed(self, steps: int) -> Feed:
+    def feed(self, steps: int, strategy: Strategy | None) -> Feed:
         """**Arguments:**
 
         - `steps`: how many batches at most are in a chunk.
+        - `strategy`: over which devices batches are split, if they are.
         """
 
 

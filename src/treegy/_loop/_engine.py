@@ -14,7 +14,9 @@ from jaxtyping import Array
 from .._data._batch import Batch
 from .._data._chunk import Batches
 from .._errors import CheckpointError
+from .._sharding._placing import everywhere
 from .._steps._hashable import Shapes, hashable_combine, hashable_partition
+from .._steps._homes import at_home
 from .._steps._model_like import ModelLike
 from .._terms._logs import StepLogs
 from .._types import PyTree
@@ -64,13 +66,20 @@ class Engine(abc.ABC):
         - `held`: what the user holds, if that isn't all of `model`: the rest needn't be copied before it is donated.
         """
         self._kind = kind
-        self._arrays, self._frozen = hashable_partition(model)
+        self.strategy = model.strategy
+        home = at_home(model)
+        self._arrays, self._frozen = hashable_partition(home)
         self._owned = [False] * len(self._arrays)
         if kind.trains:
             # Steps return arrays without weak types: with them, the next `fit` would compile everything again.
             self._arrays = [jnp.asarray(a, a.dtype) if getattr(a, "weak_type", False) else a for a in self._arrays]
             # Nothing else donates.
             self._owned = _owned(self._arrays, model if held is None else held)
+            if home is not model:
+                # What was brought to other devices may share memory with what the user holds.
+                there = {id(leaf) for leaf in jax.tree.leaves(model)}
+                pairs = zip(self._arrays, self._owned, strict=True)
+                self._owned = [owned and id(array) in there for array, owned in pairs]
         self._index = 0
         self._first: Batch | None = None
         self._empty: StepLogs | None = None
@@ -120,6 +129,7 @@ class Engine(abc.ABC):
         """
         self._first = first
         self._look(first)
+        self._empty = everywhere(self._empty, self.strategy)
         self.reset()
         if self._restored:
             self._restore(self._restored)
@@ -202,7 +212,12 @@ class Engine(abc.ABC):
         **Raises:** `ValueError` if it is of another structure.
         """
         self._look_at()
-        arrays, frozen = hashable_partition(model)
+        if model.strategy != self.strategy:
+            raise ValueError(
+                "the model that a callback assigned has another strategy than the one that is trained: while `fit` "
+                "runs, it stays on its devices."
+            )
+        arrays, frozen = hashable_partition(at_home(model))
         old, new = Shapes(self._arrays).key, Shapes(arrays).key
         if frozen != self._frozen or old != new:
             raise ValueError(

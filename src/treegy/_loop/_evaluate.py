@@ -162,7 +162,7 @@ def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool)
     done, there_are = 0, source.batches if steps is None else steps
     one = one_by_one or engine.slow_in_loops
     most = 1 if one else steps_in_chunk("steps", "auto", source.bytes_per_batch, there_are)
-    for chunk in source.feed(most).chunks(Pass(stop=steps)):
+    for chunk in source.feed(most, engine.strategy).chunks(Pass(stop=steps)):
         yield chunk
         done += chunk.n
     source.next_pass()

@@ -249,7 +249,7 @@ class Run(TrainingRun):
             return
         if not self.source.is_peekable:
             self._look_at_data()
-        self._feed = self.source.feed(self._steps_in_chunk())
+        self._feed = self.source.feed(self._steps_in_chunk(), self.engine.strategy)
         # Hooks that are called for steps ahead of them aren't to be called much later.
         self._chunk_length = ChunkLength(self._feed.steps, self._progress.live or self._has_batch_hooks)
         for call in self._when_seen:

@@ -80,8 +80,10 @@ class TracedStep:
     @functools.cached_property
     def empty(self) -> StepLogs:
         """The logs of no examples."""
-        zeros: StepLogs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.result)
-        return zeros.empty()
+        # Arrays also within a trace, which would leave its own behind.
+        with jax.ensure_compile_time_eval():
+            zeros: StepLogs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.result)
+            return zeros.empty()
 
     @functools.cached_property
     def calls_back(self) -> bool:

@@ -28,12 +28,15 @@ from .._loop._fit import fit
 from .._loop._fit_arguments import FitArguments
 from .._loop._history import Fitted, History
 from .._loop._label_check import check_labels
+from .._loop._scan_fit import scan_fit
 from .._saving import _load
 from .._saving._manifest import save_tree
+from .._sharding._strategy import AnyStrategy, Strategy
 from .._steps import _defaults, _grad_step
 from .._steps._assembly import partitioned, states_of, with_states
 from .._steps._dispatch import install
 from .._steps._evaluated import evaluated_parameters
+from .._steps._homes import distributed
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
 from .._steps._single_steps import call_step, is_compiled_by_treegy
@@ -110,6 +113,8 @@ class Model(eqx.Module, Generic[N]):
     """An integer or a PRNG key, from which everything random follows; kept as a key."""
     run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
+    strategy: Strategy | None = eqx.field(default=None, init=False, static=True)
+    """Over which devices it is distributed: what was given to `distributed`."""
     _carried: States | None = eqx.field(default=None, init=False)
 
     if not TYPE_CHECKING:  # to type checkers, the constructor is what the fields say
@@ -311,6 +316,82 @@ class Model(eqx.Module, Generic[N]):
         return predict_alone(self, source, steps, callbacks, verbose)
 
     @own_transfers
+    def scan_fit(
+        self: M,
+        x: PyTree = None,
+        y: PyTree = None,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        sample_weight: PyTree = None,
+        class_weight: ClassWeight = None,
+        shuffle: bool = True,
+        validation_data: PyTree = None,
+        patience: int | None = None,
+        monitor: str = "val_loss",
+        remat_every: int | None = None,
+    ) -> tuple[M, dict[str, Any]]:
+        """`fit` as one pure function, for `jax.jit`, `jax.vmap` and `jax.grad`: the whole training in one program.
+
+        It gives what `fit` gives for the same data and seed, without callbacks, progress and Python in between.
+
+        **Arguments:** those of [`treegy.Model.fit`][] for arrays, and
+
+        - `validation_data`: `(x, y)` or `(x, y, sample_weight)`.
+        - `patience`: how many epochs may pass without a better `monitor`, as with
+            [`treegy.callbacks.EarlyStopping`][]: the epochs after that change nothing. Never, if `None`.
+        - `monitor`: the metric value that `patience` is about.
+        - `remat_every`: for gradients of what comes out: states are kept every so many steps, and those in between
+            computed again. Near the square root of the number of steps an epoch has, memory is the least.
+
+        **Returns:**
+
+        `(model, logs)`, where the logs are arrays `(epochs, ...)` of the metric values, by name. Of epochs after the
+        stop they are NaN, and 0 where they are integers.
+
+        !!! example
+
+            ```python
+            import equinox as eqx
+            import jax
+            import jax.numpy as jnp
+            import optax
+            import treegy as tg
+
+            x = jnp.linspace(-1, 1, 64)[:, None]
+
+            def loss_after(rate):
+                model = tg.Model(
+                    eqx.nn.MLP(1, 1, 8, 1, key=jax.random.key(0)),
+                    loss=tg.losses.MeanSquaredError(),
+                    optimizer=tg.Optimizer(optax.sgd, rate),
+                )
+                _, logs = model.scan_fit(x, x**2, epochs=3)
+                return logs["loss"][-1]
+
+            rates = jnp.array([1e-3, 1e-2, 1e-1])
+            losses = jax.vmap(loss_after)(rates)
+            slope = jax.grad(loss_after)(1e-2)
+            ```
+        """
+        tell_if_discarded(self, "model.scan_fit(...)", "model, logs = model.scan_fit(...)")
+        check_can_train(self)
+        return scan_fit(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            shuffle=shuffle,
+            validation_data=validation_data,
+            patience=patience,
+            monitor=monitor,
+            remat_every=remat_every,
+        )
+
+    @own_transfers
     def init(
         self: M,
         x: PyTree = None,
@@ -479,6 +560,23 @@ class Model(eqx.Module, Generic[N]):
         tell_if_discarded(self, "model.load(...)", "model = model.load(...)")
         step = None if step is None else _checks.positive("step", step, zero=True)
         return _load.loaded(self, path, step, only, _checks.flag("averaged", averaged))
+
+    def distributed(self: M, strategy: AnyStrategy) -> M:
+        """Return the model on several devices: all that is done with it is done by all of them, with the same results.
+
+        Batches are split over the devices, whatever their sizes are, and arrays are where the strategy wants them.
+
+        **Arguments:**
+
+        - `strategy`: [`treegy.parallel.DataParallel`][], [`treegy.parallel.FSDP`][] or [`treegy.parallel.Layout`][];
+            `None` brings it back to one device.
+
+        **Raises:** `ValueError` if the strategy doesn't fit the module.
+        """
+        tell_if_discarded(self, "model.distributed(...)", "model = model.distributed(...)")
+        if strategy is not None and not isinstance(strategy, Strategy):
+            raise TypeError(f"`strategy` is {describe(strategy)}; one of `tg.parallel` is expected, or `None`.")
+        return distributed(self, strategy)
 
     def averaged(self: M) -> M:
         """Return the model with the averaged parameters that the optimizer of [`treegy.with_ema`][] keeps.

@@ -95,7 +95,7 @@ def _held(node: PyTree, path: KeyPath = ()) -> dict[str, _Held]:
 def _with_optimizer_states_of(model: M, old: PyTree, other_optimizer: bool) -> M:
     if model.optimizer is None or not jax.tree.leaves(model.parameters):
         return carrying(model, carried_by(model).update(optimizer_states=None))
-    fresh = init_optimizer(model.optimizer, model.parameters)
+    fresh = init_optimizer(model, model.parameters)
     before, here = _held(old), _held(fresh)
 
     def kept(path: KeyPath, leaf: PyTree) -> PyTree:

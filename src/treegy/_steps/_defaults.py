@@ -85,7 +85,8 @@ def pred_step(
         )
     module = model.module if training else eqx.nn.inference_mode(model.module)
     provided = for_module(states, initializing, training)
-    y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched)
+    axes = None if model.strategy is None else model.strategy.batch
+    y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched, axes=axes)
     if state is not None and not initializing:
         states = states.update(state=state)
     return y_pred, states

@@ -12,6 +12,7 @@ from .._errors import ContractError, InjectionError, MissingMethod
 from .._injection._contract import axes_of, check
 from .._injection._hints import Axis, first_axis
 from .._injection._inject import Request, annotations, call, function_name, missing_argument, request
+from .._sharding._mesh import Axes
 from .._terms._term import Available
 from .._types import PyTree, Values
 
@@ -139,6 +140,7 @@ def forward(
     *,
     size: int | None,
     batched: bool | None = None,
+    axes: Axes | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Call `module` on a batch.
 
@@ -149,6 +151,7 @@ def forward(
     - `provided`: what may be asked for by name: of [`treegy._forward.PROVIDED`][], those that there are.
     - `size`: how many examples there are; `None` where `x` has no examples.
     - `batched`: whether the module takes the whole batch; found out from its annotations if `None`.
+    - `axes`: over which axes of a mesh the examples are split, if they are.
 
     **Returns:**
 
@@ -179,7 +182,10 @@ def forward(
     axis = "batch"
 
     def mapped() -> tuple[PyTree, PyTree]:
-        over = jax.vmap(one, in_axes=(0, 0, None), out_axes=(0, None), axis_name=axis, axis_size=size)
+        # What a module constrains of one example is then split over the examples as well.
+        over = jax.vmap(
+            one, in_axes=(0, 0, None), out_axes=(0, None), axis_name=axis, axis_size=size, spmd_axis_name=axes
+        )
         return over(inputs, keys, state)
 
     try:

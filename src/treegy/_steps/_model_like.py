@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from .._sharding._strategy import Strategy
 from .._types import Function, PyTree
 from ._states import States
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
         def seed(self) -> Any: ...
         @property
         def run_eagerly(self) -> bool: ...
+        @property
+        def strategy(self) -> Strategy | None: ...
 
         # What it is made of
         @property

@@ -10,10 +10,11 @@ import numpy as np
 from .._data._batch import Batch
 from .._describe import describe, is_transformed
 from .._terms._logs import StepLogs, empty_logs
-from .._types import OptimizerLike, PyTree
+from .._types import PyTree
 from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default, jitted, name_initializing
 from ._hashable import Shapes, Static, hashable_combine, hashable_partition
+from ._homes import Homes, homes_of
 from ._model_like import M, ModelLike
 from ._run_step import Seen, initialize, test_logs
 from ._states import States
@@ -29,16 +30,17 @@ _INIT: dict[Kind, tuple[str, ...]] = {
 }
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def init_of(frozen: Static, arrays: list[PyTree]) -> PyTree:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def init_of(frozen: Static, homes: Homes | None, arrays: list[PyTree]) -> PyTree:
     optimizer, net_params = hashable_combine(arrays, frozen)
-    return optimizer.init(net_params)
+    states = optimizer.init(net_params)
+    return states if homes is None else homes.constrained(states)
 
 
-def init_optimizer(optimizer: OptimizerLike, net_params: PyTree) -> PyTree:
-    """Return the states of an optimizer before its first step."""
-    arrays, frozen = hashable_partition((optimizer, net_params))
-    return init_of(frozen, arrays)
+def init_optimizer(model: ModelLike, net_params: PyTree) -> PyTree:
+    """Return the states of a model's optimizer before its first step."""
+    arrays, frozen = hashable_partition((model.optimizer, net_params))
+    return init_of(frozen, homes_of(model), arrays)
 
 
 def first_states(model: ModelLike) -> States:
@@ -101,7 +103,7 @@ def _with_optimizer_states(model: ModelLike, states: States) -> States:
     absent = states.get("optimizer_states") is None
     if model.optimizer is None or not absent or not jax.tree.leaves(states.get("net_params")):
         return states
-    ready = init_optimizer(model.optimizer, states.net_params)
+    ready = init_optimizer(model, states.net_params)
     return arrays_from(states.update(optimizer_states=ready), ["optimizer_states"])
 
 

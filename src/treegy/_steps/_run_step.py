@@ -11,11 +11,13 @@ from jaxtyping import Array
 from .._data._batch import Batch
 from .._data._mistaken_batches import batches_explained
 from .._describe import listed
+from .._sharding._placing import everywhere
 from .._terms._logs import StepLogs, lifted
 from .._types import PyTree
 from ._assembly import with_states
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
+from ._homes import at_home, split
 from ._keys import INIT, PRED, TEST, of_step, streamed
 from ._model_like import M, ModelLike
 from ._states import States
@@ -31,37 +33,40 @@ class Seen(eqx.Module):
 
 def train(model: M, batch: Batch) -> tuple[M, StepLogs]:
     """One training step: the model after it and the accumulators of this batch."""
-    before = model.states
+    before, batch = model.states, split(model, batch)
     inner = of_step(before)
     with batches_explained("x", batch.x, batch.y_true):
         logs, after = model.call_train_step(**_given(batch), states=inner, initializing=False, training=True)
     after = settled("train_step", before, after)
     if before.get("step") is not None:
         after = after.update(step=before.step + 1)
-    return with_states(model, after), StepLogs.of(lifted("train_step", logs, _size(batch)))
+    model = at_home(with_states(model, after), before=model)
+    return model, everywhere(StepLogs.of(lifted("train_step", logs, _size(batch))), model.strategy)
 
 
 def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, StepLogs]:
     """One evaluation step, the `index`-th of its run."""
-    before = model.states
+    before, batch = model.states, split(model, batch)
     inner = states_to_evaluate(before)
     with batches_explained("x", batch.x, batch.y_true):
         _, logs, after = model.call_test_step(
             **_given(batch), states=streamed(inner, TEST, index), initializing=False, training=False
         )
-    logs = StepLogs.of(lifted("test_step", logs, _size(batch)))
-    return with_states(model, settled("test_step", before, _trained_again(before, inner, after))), logs
+    after = settled("test_step", before, _trained_again(before, inner, after))
+    model = at_home(with_states(model, after), before=model)
+    return model, everywhere(StepLogs.of(lifted("test_step", logs, _size(batch))), model.strategy)
 
 
 def predict(model: M, x: PyTree, index: ArrayLike) -> tuple[M, PyTree]:
     """One prediction step, the `index`-th of its run: the model after it and `y_pred`."""
-    before = model.states
+    before, x = model.states, split(model, Batch(x)).x
     inner = states_to_evaluate(before)
     with batches_explained("x", x):
         y_pred, after = model.call_pred_step(
             x=x, states=streamed(inner, PRED, index), initializing=False, training=False
         )
-    return with_states(model, settled("pred_step", before, _trained_again(before, inner, after))), y_pred
+    after = settled("pred_step", before, _trained_again(before, inner, after))
+    return at_home(with_states(model, after), before=model), y_pred
 
 
 def _trained_again(before: States, inner: States, after: States) -> States:

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import jax
 
-from .._data._batch import Batch
 from .._describe import is_transformed
 from .._types import PyTree
 from ._compiler_options import compiled, dropped_unknown
@@ -21,11 +20,13 @@ from ._convolutions import channels_last
 from ._dispatch import is_default_jit
 from ._equations import calls_back
 from ._hashable import Static, hashable_combine, hashable_partition
+from ._homes import at_home, split
 from ._model_like import M, ModelLike
 from ._runtime_errors import as_written
 
-# The model after the step, where there is one.
+# The model after the step, where there is one; and a batch, or all data of a run.
 R = TypeVar("R")
+B = TypeVar("B")
 
 
 @jax.tree_util.register_pytree_node_class
@@ -62,7 +63,7 @@ class Program:
         self._is_new = False
         self._can_raise = False
 
-        def flat(arrays: list[PyTree], batch: Batch) -> tuple[_Returned, PyTree]:
+        def flat(arrays: list[PyTree], batch: PyTree) -> tuple[_Returned, PyTree]:
             # This runs while it is traced, and for nothing else.
             self._is_new = True
             model, result = step(hashable_combine(arrays, frozen), batch)
@@ -71,7 +72,7 @@ class Program:
         self._function = channels_last(flat)
         self._flat = compiled(self._function)
 
-    def __call__(self, arrays: list[PyTree], batch: Batch) -> tuple[Any, PyTree]:
+    def __call__(self, arrays: list[PyTree], batch: PyTree) -> tuple[Any, PyTree]:
         """Return the model after the step, and the step's result."""
         with as_written():
             try:
@@ -94,7 +95,7 @@ def program(step: Callable[..., tuple[Any, PyTree]], frozen: Static) -> Program:
     return Program(step, frozen)
 
 
-def call_step(step: Callable[[M, Batch], tuple[R, PyTree]], model: M, batch: Batch) -> tuple[R, PyTree]:
+def call_step(step: Callable[[M, B], tuple[R, PyTree]], model: M, batch: B) -> tuple[R, PyTree]:
     """Call a step of a model, compiled as the model wants it; under a trace, as a part of what is traced."""
     if model.run_eagerly:
         return step(model, batch)
@@ -103,6 +104,9 @@ def call_step(step: Callable[[M, Batch], tuple[R, PyTree]], model: M, batch: Bat
     arrays, frozen = hashable_partition(model)
     if is_transformed(arrays, batch):
         return step(model, batch)
+    if model.strategy is not None:
+        model, batch = at_home(model), split(model, batch)
+        arrays, frozen = hashable_partition(model)
     return program(step, frozen)(arrays, batch)
 
 

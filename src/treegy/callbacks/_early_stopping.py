@@ -5,11 +5,11 @@ from typing import Any
 
 from .._checks import flag, number, positive
 from .._loop._callback import Callback, Logs
+from .._loop._monitor import Monitor
 from .._saving._checkpoints import named_arrays, with_named_arrays
 from .._steps._model_like import ModelLike
 from .._types import Mode, Values
 from ._measured import measured
-from ._monitor import Monitor
 
 
 class EarlyStopping(Callback):

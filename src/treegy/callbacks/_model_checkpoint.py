@@ -9,6 +9,7 @@ from .._describe import describe
 from .._errors import CheckpointError
 from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple, steps_of
+from .._loop._monitor import Monitor, check_mode
 from .._paths import anywhere
 from .._saving._checkpoints import Checkpoints, named_arrays
 from .._saving._documents import MODEL, VERSIONS
@@ -17,7 +18,6 @@ from .._steps._states import States
 from .._types import Mode, PyTree, SaveFreq, Values
 from ._failures import forgiven
 from ._measured import measured
-from ._monitor import Monitor, check_mode
 
 
 class _Default(str):

@@ -2,8 +2,8 @@
 
 from .._checks import fraction, number, positive
 from .._loop._callback import Callback, Logs
+from .._loop._monitor import Monitor
 from .._types import Mode, Values
-from ._monitor import Monitor
 from ._set_learning_rate import Hyperparameter
 
 

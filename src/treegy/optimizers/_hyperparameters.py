@@ -39,13 +39,18 @@ def has_hyperparameters(states: Mapping[str, PyTree]) -> bool:
 
 def hyperparameters(states: Mapping[str, PyTree]) -> dict[str, float]:
     """Return the numbers in the states of a model by their names; those that occur again have a number behind."""
-    found: dict[str, float] = {}
+    return {name: float(np.asarray(value)) for name, value in hyperparameter_arrays(states).items()}
+
+
+def hyperparameter_arrays(states: Mapping[str, PyTree]) -> dict[str, Array]:
+    """Return the same as arrays, which may be traced."""
+    found: dict[str, Array] = {}
     for name, value in _named(states):
         new, i = name, 0
         while new in found:
             i += 1
             new = f"{name}_{i}"
-        found[new] = float(np.asarray(value))
+        found[new] = value
     return found
 
 

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from .._checks import number
 from .._describe import describe, did_you_mean
-from .._loop._callback import Logs
-from .._loop._training_run import TrainingRun
 from .._types import Mode
+from ._callback import Logs
+from ._training_run import TrainingRun
 
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),
@@ -41,8 +42,8 @@ class Monitor:
         self.worst = math.inf if mode == "min" else -math.inf
         self._min_delta = abs(number("min_delta", min_delta))
 
-    def better(self, value: float, than: float) -> bool:
-        """Whether `value` is better. NaN never is."""
+    def better(self, value: Any, than: Any) -> Any:
+        """Whether `value` is better. NaN never is. Numbers, or scalars that may be traced."""
         # As Keras computes it, so that the same values are better by as much as `min_delta`.
         return value + self._min_delta < than if self.mode == "min" else value - self._min_delta > than
 

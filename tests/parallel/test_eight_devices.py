@@ -1,0 +1,53 @@
+"""What is the same on eight devices as on one, in a process that has eight: `on_eight_devices.py`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import TESTS
+
+_FILE = Path(__file__).with_name("on_eight_devices.py")
+
+
+def on_eight(*arguments: str) -> None:
+    """Run the file's tests in a process of its own.
+
+    **Raises:** `AssertionError` if one fails, with what pytest prints of it.
+    """
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "true"}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(_FILE),
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(TESTS.parent),
+    ]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=1200, env=env, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout and "skipped" not in done.stdout
+
+
+# The others are exhaustive.
+_FEW = "perceptron-arrays-fsdp] or perceptron-arrays-tensors] or convolutional-batches-data]"
+
+
+def test_what_devices_exchange():
+    on_eight("-k", "exchange or sums")
+
+
+@pytest.mark.once
+def test_a_few_strategies():
+    on_eight("-k", f"(not test_the_same_as_on_one_device and not exchange and not sums) or {_FEW}")
+
+
+@pytest.mark.slow
+def test_all_strategies():
+    on_eight("-k", "test_the_same_as_on_one_device")
