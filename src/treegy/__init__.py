@@ -16,6 +16,7 @@ from ._errors import MissingOptimizer as MissingOptimizer
 from ._errors import RetraceWarning as RetraceWarning
 from ._injection._inject import inject as inject
 from ._injection._at import At as At
+from ._steps._dtype_policy import DTypePolicy as DTypePolicy
 from ._steps._states import States as States
 from ._terms._loss import Loss as Loss
 from ._terms._metric import Metric as Metric

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
+import jax.typing
 import numpy as np
 
 # `jaxtyping.PyTree` says the same to readers, and is an unknown type to pyright's strict mode.
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
     UpdateFreq: TypeAlias = Literal["epoch", "batch"] | int
     """After each epoch, each batch, or every so many steps."""
 
+    DTypeLike: TypeAlias = jax.typing.DTypeLike
+    """A dtype, by whatever name NumPy and JAX know it."""
+    LossScale: TypeAlias = float | Literal["dynamic"] | None
+    """What a loss is multiplied with before it is differentiated."""
     MeshLike: TypeAlias = Mesh | None
     """A mesh of devices; `None` for one axis over all of them."""
     ShardingRule: TypeAlias = (
@@ -67,4 +72,4 @@ else:
     OptimizerLike = Any
     Verbose = ValidationData = ClassTable = ClassWeight = Seed = Any
     Mode = SaveFreq = UpdateFreq = Any
-    MeshLike = ShardingRule = Any
+    MeshLike = ShardingRule = DTypeLike = LossScale = Any

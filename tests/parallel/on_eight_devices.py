@@ -3,8 +3,10 @@
 In double precision, so that only the order of sums differs.
 """
 
+import itertools
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -154,9 +156,18 @@ def assert_same(found: Any, expected: Any) -> None:
             np.testing.assert_allclose(a, b, rtol=within, atol=within, err_msg=name)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("batches", [False, True], ids=["arrays", "batches"])
-@pytest.mark.parametrize("net", ["perceptron", "convolutional"])
+def _slow_but(few: list[Any], every: Iterable[Any]) -> list[Any]:
+    """Parameters, of which all but a few are exhaustive."""
+    return [pytest.param(*each, marks=() if each in few else pytest.mark.slow) for each in every]
+
+
+_NETS = ("perceptron", "convolutional")
+_FEW = [("perceptron", False, "fsdp"), ("perceptron", False, "tensors"), ("convolutional", True, "data")]
+
+
+@pytest.mark.parametrize(
+    ("net", "batches", "strategy"), _slow_but(_FEW, itertools.product(_NETS, (False, True), STRATEGIES))
+)
 def test_the_same_as_on_one_device(net: str, batches: bool, strategy: str):
     assert_same(run(model_of(net).distributed(STRATEGIES[strategy]()), batches), on_one(net, batches))
 
@@ -280,6 +291,48 @@ def test_saved_on_eight_and_loaded_on_one_and_the_reverse(tmp_path: Any):
     assert spec_of(again.fit(*DATA, verbose=0).model.module.layers[1].weight)[0] == "data"
 
 
+def some(n: int) -> tg.parallel.Strategy | None:
+    """FSDP over so many devices."""
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:n]), ("data",))
+    return None if n == 1 else tg.parallel.FSDP(mesh, min_size=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), _slow_but([(8, 1), (1, 8)], [(8, 1), (8, 2), (8, 3), (1, 8), (2, 8), (3, 8)])
+)
+def test_a_backup_resumes_on_another_number_of_devices(before: int, after: int, tmp_path: Any):
+    class Fails(tg.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if epoch == 1:
+                raise RuntimeError("the machine is gone")
+
+    kwargs: dict[str, Any] = {"epochs": 4, "batch_size": 20, "validation_data": DATA, "verbose": 0}
+    backup = tg.callbacks.BackupAndRestore(tmp_path)
+    with pytest.raises(RuntimeError, match="the machine is gone"):
+        large().distributed(some(before)).fit(*DATA, callbacks=[backup, Fails()], **kwargs)
+    resumed = large().distributed(some(after)).fit(*DATA, callbacks=tg.callbacks.BackupAndRestore(tmp_path), **kwargs)
+    unbroken = large().fit(*DATA, **kwargs)
+    assert len(resumed.history.history["loss"]) == 4
+    assert_same(resumed.history.history, unbroken.history.history)
+    assert_same(resumed.model.parameters, unbroken.model.parameters)
+    assert {len(a.devices()) for a in jax.tree.leaves(resumed.model.parameters)} == {after}
+
+
+def test_looking_at_a_model():
+    model = large().distributed(tg.parallel.FSDP(min_size=1)).fit(*DATA, verbose=0).model
+    summary = model.summary(*DATA)
+    assert summary.devices == 8 and "On each of 8 devices" in str(summary)
+    held = model.module, model.states.optimizer_states
+    assert summary.device_bytes == bytes_on_first_device(held)
+    assert summary.trainable_bytes + summary.other_bytes + summary.optimizer_bytes == bytes_of(held)
+    model.check(*DATA)
+    assert tg.debug.doubts(model, *DATA) is not None
+    nan = DATA[0].copy()
+    nan[3, 2] = np.nan
+    found, expected = (str(tg.debug.explain_nan(m, nan, DATA[1])) for m in (model, model.distributed(None)))
+    assert found == expected and "nan" in found.lower()
+
+
 def test_callbacks_that_look_at_every_batch():
     class Looks(tg.callbacks.Callback):
         def __init__(self) -> None:
@@ -298,6 +351,26 @@ def test_callbacks_that_look_at_every_batch():
 def test_eagerly():
     found = large(run_eagerly=True).distributed(tg.parallel.FSDP(min_size=1)).fit(*DATA, batch_size=20, verbose=0)
     assert_same(found.model.parameters, large().fit(*DATA, batch_size=20, verbose=0).model.parameters)
+
+
+class OwnJit(tg.Model):
+    def jit_step(self, step: Any) -> Any:
+        return eqx.filter_jit(step)
+
+
+def test_a_jit_step_of_ones_own_and_half_precision():
+    def make() -> tg.Model:
+        policy = tg.DTypePolicy(params=jnp.float64)
+        net, loss = eqx.nn.MLP(32, 8, 64, 2, key=jax.random.key(0)), tg.losses.MeanSquaredError()
+        return OwnJit(net, loss=loss, optimizer=OPTIMIZER, dtype_policy=policy)
+
+    found, expected = (
+        model.fit(*DATA, batch_size=20, verbose=0).model
+        for model in (make().distributed(tg.parallel.FSDP(min_size=1)), make())
+    )
+    # It computes in single precision.
+    for a, b in zip(jax.tree.leaves(found.parameters), jax.tree.leaves(expected.parameters), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_data_that_is_split_already():

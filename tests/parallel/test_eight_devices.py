@@ -35,19 +35,15 @@ def on_eight(*arguments: str) -> None:
     assert " passed" in done.stdout and "skipped" not in done.stdout
 
 
-# The others are exhaustive.
-_FEW = "perceptron-arrays-fsdp] or perceptron-arrays-tensors] or convolutional-batches-data]"
-
-
 def test_what_devices_exchange():
     on_eight("-k", "exchange or sums")
 
 
 @pytest.mark.once
-def test_a_few_strategies():
-    on_eight("-k", f"(not test_the_same_as_on_one_device and not exchange and not sums) or {_FEW}")
+def test_strategies():
+    on_eight("-m", "not slow", "-k", "not exchange and not sums")
 
 
 @pytest.mark.slow
 def test_all_strategies():
-    on_eight("-k", "test_the_same_as_on_one_device")
+    on_eight("-m", "slow")

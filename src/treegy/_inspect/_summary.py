@@ -16,6 +16,7 @@ from .._describe import describe, is_arraylike, path_name
 from .._steps._assembly import partitioned
 from .._steps._bind_self import bound_to
 from .._steps._dispatch import is_default
+from .._steps._homes import homes_of
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._states import States
@@ -46,6 +47,11 @@ class Summary:
     optimizer_bytes: int
     notes: tuple[str, ...] = ()
     """What else is worth knowing, such as why there are no outputs."""
+    devices: int = 1
+    """Over how many devices the model is distributed."""
+    device: int = 0
+    """How many of all these numbers each of several devices has."""
+    device_bytes: int = 0
 
     def __str__(self) -> str:
         width = shutil.get_terminal_size((120, 24)).columns
@@ -69,6 +75,8 @@ class Summary:
         ]
         if self.optimizer:
             rows.append(("Optimizer", self.optimizer, self.optimizer_bytes))
+        if self.devices > 1:
+            rows.append((f"On each of {self.devices} devices", self.device, self.device_bytes))
         columns = (Column("Total"), Column("Count", True), Column("Size", True))
         return Table(columns, [(name, f"{n:,}", size_text(b)) for name, n, b in rows])
 
@@ -93,7 +101,8 @@ def summarize(model: ModelLike, x: PyTree, y: PyTree, depth: int) -> Summary:
     trainable = _count(leaf.value for leaf in leaves if leaf.trainable)
     other = _count(leaf.value for leaf in leaves if not leaf.trainable)
     optimizer = _count(jax.tree.leaves(states.get("optimizer_states")))
-    return Summary(_down_to(depth, rows), tuple(read), *trainable, *other, *optimizer, tuple(notes))
+    counts = (*trainable, *other, *optimizer)
+    return Summary(_down_to(depth, rows), tuple(read), *counts, tuple(notes), *_on_each_device(model, states))
 
 
 def summary_step(model: ModelLike, *, x: PyTree, states: States) -> list[Entry]:
@@ -170,6 +179,19 @@ def _count(values: Iterable[PyTree]) -> tuple[int, int]:
     once = {id(value): value for value in values if is_arraylike(value)}.values()
     counts = [math.prod(value.shape) for value in once]
     return sum(counts), sum(n * value.dtype.itemsize for n, value in zip(counts, once, strict=True))
+
+
+def _on_each_device(model: ModelLike, states: States) -> tuple[int, int, int]:
+    """Return over how many devices a model is distributed, and how many numbers and bytes each of them has."""
+    homes = homes_of(model)
+    if homes is None:
+        return 1, 0, 0
+    held = {name: states.get(name) for name in ("net_params", "net_states", "state", "optimizer_states")}
+    arrays = [leaf for leaf in jax.tree.leaves(held) if is_arraylike(leaf)]
+    shardings = jax.tree.leaves(homes.shardings(held))
+    parts = [math.prod(s.shard_shape(a.shape)) for s, a in zip(shardings, arrays, strict=True)]
+    sizes = [n * a.dtype.itemsize for n, a in zip(parts, arrays, strict=True)]
+    return homes.strategy.mesh.size, sum(parts), sum(sizes)
 
 
 def _notes_of_shared(states: States) -> list[str]:

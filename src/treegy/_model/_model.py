@@ -35,6 +35,7 @@ from .._sharding._strategy import AnyStrategy, Strategy
 from .._steps import _defaults, _grad_step
 from .._steps._assembly import partitioned, states_of, with_states
 from .._steps._dispatch import install
+from .._steps._dtype_policy import AnyPolicy, check_dtypes, first_scale
 from .._steps._evaluated import evaluated_parameters
 from .._steps._homes import distributed
 from .._steps._prepare import prepared, with_metrics, without_metrics
@@ -113,6 +114,8 @@ class Model(eqx.Module, Generic[N]):
     """An integer or a PRNG key, from which everything random follows; kept as a key."""
     run_eagerly: bool = eqx.field(default=False, kw_only=True, static=True)
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
+    dtype_policy: AnyPolicy = eqx.field(default=None, kw_only=True, static=True)
+    """In which precision the module computes; in that of its parameters by default."""
     strategy: Strategy | None = eqx.field(default=None, init=False, static=True)
     """Over which devices it is distributed: what was given to `distributed`."""
     _carried: States | None = eqx.field(default=None, init=False)
@@ -137,7 +140,7 @@ class Model(eqx.Module, Generic[N]):
         if self.batched is not None:
             _checks.flag("batched", self.batched)
         _checks.flag("run_eagerly", self.run_eagerly)
-        partitioned(self.module, self.trainable)
+        check_dtypes(self.dtype_policy, partitioned(self.module, self.trainable)[0])
         keep_trained(self)
 
     # What a model is made of
@@ -649,6 +652,7 @@ class Model(eqx.Module, Generic[N]):
             state=self.state,
             metrics_states=None,
             optimizer_states=None,
+            **first_scale(self.dtype_policy),
         )
 
     def jit_step(self, step: Function) -> Function:

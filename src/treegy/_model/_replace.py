@@ -9,6 +9,7 @@ import jax
 from .._describe import describe, differences, path_name
 from .._steps._assembly import carried_by, carrying, rebuilt, with_states
 from .._steps._dispatch import is_default
+from .._steps._dtype_policy import first_scale
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import init_optimizer
 from .._steps._states import States
@@ -38,6 +39,8 @@ def replaced(model: M, fields: dict[str, PyTree]) -> M:
             carried = carried.update(metrics_states=None)
         if model.module is not None and new.module is None:
             carried = carried.update(net_params=None, net_states=None, state=None)
+        if "dtype_policy" in fields:
+            carried = carried.update(**{"loss_scale": None, **first_scale(new.dtype_policy)})
         if "seed" in fields:
             carried = carried.update(rng=new.seed)
         new = carrying(new, carried)

@@ -22,6 +22,7 @@ from .._terms._term import Context
 from .._terms._weights import cleared_where_unweighted
 from .._types import OptimizerLike, PyTree, Values
 from ._dispatch import is_default
+from ._dtype_policy import cast, cast_like, cast_module, unless_overflown
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys
 from ._model_like import ModelLike
@@ -86,7 +87,13 @@ def pred_step(
     module = model.module if training else eqx.nn.inference_mode(model.module)
     provided = for_module(states, initializing, training)
     axes = None if model.strategy is None else model.strategy.batch
+    policy = model.dtype_policy
+    if policy is not None:
+        module, x = cast_module(module, policy.compute), cast(x, policy.compute)
     y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched, axes=axes)
+    if policy is not None:
+        y_pred = cast(y_pred, policy.params)
+        state = None if state is None else cast_like(state, states.state)
     if state is not None and not initializing:
         states = states.update(state=state)
     return y_pred, states
@@ -149,7 +156,8 @@ def train_step(
     with jax.named_scope("optimizer"):
         updates, optimizer_states = _update(optimizer, grads, optimizer_states, params, offered)
         params = optax.apply_updates(params, updates)
-    return logs, after.update(net_params=params, optimizer_states=optimizer_states)
+    after = after.update(net_params=params, optimizer_states=optimizer_states)
+    return logs, unless_overflown(states, after, grads)
 
 
 def _value(

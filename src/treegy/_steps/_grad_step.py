@@ -14,6 +14,7 @@ from .._describe import array_name, describe, path_name
 from .._errors import MissingModule
 from .._types import PyTree, Values
 from ._dispatch import check_loss, is_default
+from ._dtype_policy import scale_of
 from ._model_like import ModelLike
 from ._states import States
 
@@ -22,6 +23,7 @@ def grad_step(model: ModelLike, *, states: States, **batch: PyTree) -> tuple[Arr
     """Differentiate `test_step` with respect to `states.net_params`."""
     trained, fixed = eqx.partition(states.get("net_params"), eqx.is_inexact_array)
     _check_trainable(model, trained, fixed)
+    scale = scale_of(model.dtype_policy, states)
     depends: list[bool] = []
     static: list[PyTree] = []
 
@@ -35,14 +37,16 @@ def grad_step(model: ModelLike, *, states: States, **batch: PyTree) -> tuple[Arr
         # Ordered dicts, as plain ones would come back sorted.
         arrays, rest = eqx.partition((_ordered(logs), after), eqx.is_array)
         static.append(rest)
-        return _watched(loss, depends), arrays
+        return _watched(loss if scale is None else loss * scale, depends), (loss, arrays)
 
-    (loss, arrays), grads = jax.value_and_grad(of_params, has_aux=True)(trained)
+    (_, (loss, arrays)), grads = jax.value_and_grad(of_params, has_aux=True)(trained)
     if not depends:
         raise ValueError(_independent(model))
     logs, after = eqx.combine(arrays, static[-1])
     # JAX gives the conjugate of the direction in which a real function of a complex parameter grows.
     grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
+    if scale is not None:
+        grads = jax.tree.map(lambda g: g / jnp.asarray(scale, g.real.dtype), grads)
     return loss, logs, after, grads
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from .._sharding._strategy import Strategy
 from .._types import Function, PyTree
+from ._dtype_policy import DTypePolicy
 from ._states import States
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         def seed(self) -> Any: ...
         @property
         def run_eagerly(self) -> bool: ...
+        @property
+        def dtype_policy(self) -> DTypePolicy | None: ...
         @property
         def strategy(self) -> Strategy | None: ...
 
