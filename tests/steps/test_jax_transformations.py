@@ -199,6 +199,17 @@ def test_grad_through_test_on_batch():
     assert np.allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("step", [train, test])
+def test_data_of_numpy_beside_a_model_that_is_traced(step: Any):
+    def loss(model: tg.Model[Any], x: Any, y: Any) -> Any:
+        return step(model, x, y)[1]["loss"]
+
+    model, x, y = regression().init(X, Y), np.asarray(X), np.asarray(Y)
+    found, expected = (eqx.filter_grad(loss)(model, *data) for data in ((x, y), (jnp.asarray(x), jnp.asarray(y))))
+    assert close(found, expected)
+    assert np.isclose(eqx.filter_jit(lambda model: loss(model, x, y))(model), loss(model, x, y))
+
+
 def test_grad_of_a_whole_model():
     model = tg.Model(Plain(jnp.ones((2, 3))), loss=LOSS).init(X, Y)
     found = eqx.filter_grad(lambda model: jnp.sum(model.predict_on_batch(X)))(model)

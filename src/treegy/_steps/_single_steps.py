@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from .._describe import is_transformed
 from .._types import PyTree
@@ -103,7 +104,8 @@ def call_step(step: Callable[[M, B], tuple[R, PyTree]], model: M, batch: B) -> t
         return model.jit_step(step)(model, batch)
     arrays, frozen = hashable_partition(model)
     if is_transformed(arrays, batch):
-        return step(model, batch)
+        # NumPy's arrays, which a compiled step takes as they are, are none of JAX's here.
+        return step(model, jax.tree.map(jnp.asarray, batch))
     if model.strategy is not None:
         model, batch = at_home(model), split(model, batch)
         arrays, frozen = hashable_partition(model)
