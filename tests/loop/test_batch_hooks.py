@@ -191,6 +191,7 @@ def acts(whats: list[str]) -> Any:
     return st.lists(act.filter(lambda a: a.what != "last batch" or a.hook == "end"), max_size=6)
 
 
+@pytest.mark.once
 @settings(max_examples=8, deadline=None)
 @given(acts(WHATS), st.sampled_from(["auto", 1, 3, 7, 64]))
 def test_whatever_hooks_do(acts: Any, steps_per_execution: Any) -> None:

@@ -598,6 +598,7 @@ def test_figures_do_not_depend_on_how_examples_are_cut_into_batches(everything, 
             assert np.allclose(logs[name], value, rtol=1e-6, atol=1e-6), (name, batch_size)
 
 
+@pytest.mark.once
 def test_figures_of_batches_merged_by_hand(everything):
     whole = everything.evaluate(CUT_X, CUT_Y, batch_size=CUT, sample_weight=CUT_WEIGHT, verbose=0)
     model, logs = everything, {}
@@ -609,6 +610,7 @@ def test_figures_of_batches_merged_by_hand(everything):
         assert np.allclose(logs[name], value, rtol=1e-6, atol=1e-6), name
 
 
+@pytest.mark.once
 def test_the_loss_is_that_of_its_parts(everything):
     logs = everything.evaluate(CUT_X, CUT_Y, verbose=0)
     names = [name for name in logs if name.startswith(("sum", "weighted_mean")) or name == "masked_loss"]

@@ -125,16 +125,19 @@ def test_whatever_the_batches_are(size: int):
     assert_same_run(make().scan_fit(X, Y, **kwargs), make().fit(X, Y, verbose=0, **kwargs), 2)
 
 
+@pytest.mark.once
 def test_a_second_run_goes_on():
     fitted = make().fit(X, Y, verbose=0).model.fit(X, Y, verbose=0)
     assert_same_run(make().scan_fit(X, Y, epochs=1)[0].scan_fit(X, Y, epochs=1), fitted, 1)
 
 
+@pytest.mark.once
 def test_no_epochs():
     model, logs = make().scan_fit(X, Y, epochs=0)
     assert logs["loss"].shape == (0,) and int(model.states.step) == 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("monitor", "patience"), [("val_loss", 0), ("val_loss", 2), ("sparse_categorical_accuracy", 1)]
 )
@@ -149,6 +152,7 @@ def test_patience(monitor: str, patience: int):
     assert np.isnan(logs["confusion_matrix"][ran:]).all()
 
 
+@pytest.mark.once
 def test_under_jit():
     model, logs = make().scan_fit(X, Y, epochs=2)
     traced, again = eqx.filter_jit(lambda m, x, y: m.scan_fit(x, y, epochs=2))(make(), jnp.asarray(X), jnp.asarray(Y))
@@ -208,6 +212,7 @@ def test_gradients_are_those_of_finite_differences():
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.once
 def test_remat_takes_less_memory():
     x, y = numbers(64 * 32, 128), numbers(64 * 32, 128, seed=1)
 

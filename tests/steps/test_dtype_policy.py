@@ -90,7 +90,8 @@ def test_the_module_computes_in_half_precision_and_nothing_else(policy: tg.DType
     assert all(np.isfinite(values).all() for values in history.history.values())
 
 
-@pytest.mark.parametrize("mode", ["ema", "batch"])
+@pytest.mark.once
+@pytest.mark.parametrize("mode", ["ema", pytest.param("batch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("policy", [HALF, FLOAT16], ids=["bfloat16", "float16"])
 def test_digits_are_learned_as_well(policy: tg.DTypePolicy, mode: str):
     x, y = digits()
@@ -101,6 +102,7 @@ def test_digits_are_learned_as_well(policy: tg.DTypePolicy, mode: str):
     assert abs(found["loss"] - expected["loss"]) < 0.05
 
 
+@pytest.mark.once
 def test_the_loss_is_not_computed_in_half_precision():
     x, y = digits()
     model = normed(HALF)
@@ -110,6 +112,7 @@ def test_the_loss_is_not_computed_in_half_precision():
     np.testing.assert_allclose(model.evaluate(x, y, verbose=0)["loss"], -picked.mean(), rtol=1e-6)
 
 
+@pytest.mark.once
 def test_small_updates_are_not_lost():
     model = tg.Model(
         eqx.nn.Linear(1, 1, use_bias=False, key=jax.random.key(0)),
@@ -122,6 +125,7 @@ def test_small_updates_are_not_lost():
     np.testing.assert_allclose(model.module.weight, before - 1e-3, rtol=1e-6)
 
 
+@pytest.mark.once
 def test_gradients_in_float16_are_those_in_float32():
     x, y = map(jnp.asarray, digits())
 
@@ -156,6 +160,7 @@ def overflowing() -> tg.Model:
     )
 
 
+@pytest.mark.once
 def test_a_step_that_overflows_changes_nothing_and_is_counted():
     model = overflowing().init(np.ones((1, 1), "float32"))
     before = model.states
@@ -173,12 +178,14 @@ def test_a_step_that_overflows_changes_nothing_and_is_counted():
     assert float(fitted.module.weight[0, 0]) < float(before.net_params.weight[0, 0])
 
 
+@pytest.mark.once
 def test_the_scale_grows_after_many_good_steps():
     fitted = overflowing().fit(np.ones((2100, 1), "float32"), batch_size=1, verbose=0).model
     # Two steps overflow, 2,000 go well, then it is too large once more.
     assert int(fitted.states.loss_scale.skipped) == 3
 
 
+@pytest.mark.once
 def test_a_scale_that_stays():
     policy = tg.DTypePolicy(compute=jnp.float16, loss_scale=128.0)
     model = normed(policy)
@@ -187,6 +194,7 @@ def test_a_scale_that_stays():
     assert model.fit(x, y, epochs=2, verbose=0).history.history["loss"][-1] < 1
 
 
+@pytest.mark.once
 def test_another_policy_later():
     x, y = numbers(8, 1), numbers(8, 1)
     model = tg.Model(
@@ -198,6 +206,7 @@ def test_another_policy_later():
     assert half.replace(dtype_policy=None).fit(x, y, verbose=0).model.states.loss_scale is None
 
 
+@pytest.mark.once
 def test_the_policy_of_single_precision_changes_nothing():
     x, y = digits()
     found, expected = (normed(p).fit(x, y, verbose=0).model.parameters for p in (tg.DTypePolicy(), None))

@@ -77,6 +77,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.standard_promotion
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_program_is_found_for_what_it_fits_alone(change: str):

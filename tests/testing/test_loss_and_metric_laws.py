@@ -47,6 +47,7 @@ def test_the_package_is_walked():
         assert all(any(fits(options, cls) for cls in CLASSES if cls.__name__ == name) for options in several), name
 
 
+@pytest.mark.once
 @every
 def test_laws(cls: Any, options: Data):
     thing, data = make(cls, options), data_for(cls)
