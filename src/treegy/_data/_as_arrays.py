@@ -91,7 +91,7 @@ def _as_array(leaf: PyTree, name: str) -> Any:
     if is_traced(leaf):
         raise TypeError(
             f"`{name}` is traced ({array_name(leaf)}), and `fit`, `evaluate` and `predict` can't be: they run Python "
-            "for every chunk. Under `jit`, `vmap` or `grad` call `train_on_batch`, `test_on_batch` or "
+            "for every chunk. Under `jit`, `vmap` or `grad` call `scan_fit`, `train_on_batch`, `test_on_batch` or "
             "`predict_on_batch`."
         )
     if isinstance(leaf, jax.Array):

@@ -255,7 +255,7 @@ class Model(eqx.Module, Generic[N]):
             drop_remainder=drop_remainder,
             steps_per_execution=steps_per_execution,
         )
-        refuse_traced("fit", self, "`train_on_batch`")
+        refuse_traced("fit", self, "`scan_fit` or `train_on_batch`")
         if arguments.epochs <= arguments.initial_epoch:
             return Fitted(self, History())
         check_can_train(self)
