@@ -102,6 +102,22 @@ def test_digits_are_learned_as_well(policy: tg.DTypePolicy, mode: str):
     assert abs(found["loss"] - expected["loss"]) < 0.05
 
 
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("mode", ["ema", "batch"])
+def test_batch_norm_keeps_its_averages(mode: Any, affine: bool):
+    module, state = eqx.nn.make_with_state(eqx.nn.BatchNorm)(3, "batch", channelwise_affine=affine, mode=mode)
+    net = eqx.nn.Sequential([eqx.nn.Linear(3, 3, key=jax.random.key(0)), module])
+    loss, x = tg.losses.MeanSquaredError(), 5 + numbers(64, 3)
+    policies = (HALF, None)
+    half, whole = (
+        tg.Model(net, state=state, loss=loss, optimizer=optax.sgd(0.0), dtype_policy=policy).fit(x, x, verbose=0).model
+        for policy in policies
+    )
+    assert floats(half.state) == {"float32"}
+    for a, b in zip(jax.tree.leaves(half.state), jax.tree.leaves(whole.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-2)
+
+
 @pytest.mark.once
 def test_the_loss_is_not_computed_in_half_precision():
     x, y = digits()

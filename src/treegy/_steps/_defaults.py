@@ -89,7 +89,7 @@ def pred_step(
     axes = None if model.strategy is None else model.strategy.batch
     policy = model.dtype_policy
     if policy is not None:
-        module, x = cast_module(module, policy.compute), cast(x, policy.compute)
+        module, x = cast_module(module, policy), cast(x, policy.compute)
     y_pred, state = forward(module, x, provided, size=size_of_batch(x), batched=model.batched, axes=axes)
     if policy is not None:
         y_pred = cast(y_pred, policy.params)

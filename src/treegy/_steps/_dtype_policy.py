@@ -117,15 +117,15 @@ def check_dtypes(policy: object, net_params: PyTree) -> None:
             )
 
 
-class _Whole(eqx.Module):
-    """A layer that computes in the precision of its own arrays, within a module that computes in another."""
+class _KeepsPrecision(eqx.nn.StatefulLayer):
+    """A layer that computes in the precision of the parameters, within a module that computes in another."""
 
     layer: PyTree
-    dtype: np.dtype[Any] = eqx.field(static=True)
+    policy: DTypePolicy = eqx.field(static=True)
 
     def __call__(self, x: PyTree, *args: Any, **kwargs: Any) -> PyTree:
-        found, *rest = self.layer(cast(x, jnp.dtype(self.layer.weight.dtype)), *args, **kwargs)
-        return cast(found, self.dtype), *rest
+        found, *rest = self.layer(cast(x, self.policy.params), *args, **kwargs)
+        return cast(found, self.policy.compute), *rest
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -133,14 +133,14 @@ class _Whole(eqx.Module):
         return getattr(self.layer, name)
 
 
-def cast_module(module: PyTree, dtype: np.dtype[Any]) -> PyTree:
-    """Return a module that computes in this dtype, but for layers whose averages would lose digits."""
+def cast_module(module: PyTree, policy: DTypePolicy) -> PyTree:
+    """Return a module that computes as a policy says, but for layers whose averages would lose digits."""
 
     def is_kept(node: object) -> bool:
         return isinstance(node, eqx.nn.BatchNorm)
 
     def part(node: PyTree) -> PyTree:
-        return _Whole(node, dtype) if is_kept(node) else cast(node, dtype)
+        return _KeepsPrecision(node, policy) if is_kept(node) else cast(node, policy.compute)
 
     return jax.tree.map(part, module, is_leaf=is_kept)
 
