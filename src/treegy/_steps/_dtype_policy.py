@@ -123,6 +123,10 @@ class _KeepsPrecision(eqx.nn.StatefulLayer):
     layer: PyTree
     policy: DTypePolicy = eqx.field(static=True)
 
+    def __init__(self, layer: PyTree, policy: DTypePolicy):
+        self.layer = layer
+        self.policy = policy
+
     def __call__(self, x: PyTree, *args: Any, **kwargs: Any) -> PyTree:
         found, *rest = self.layer(cast(x, self.policy.params), *args, **kwargs)
         return cast(found, self.policy.compute), *rest
