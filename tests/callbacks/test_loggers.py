@@ -86,9 +86,11 @@ def wandb_rows(file: Path) -> list[dict[str, Any]]:
     data, at, part, rows = file.read_bytes(), 7, b"", list[dict[str, Any]]()
     while at + 7 <= len(data):
         length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        if kind == 0:  # the rest of a block
+        if kind == 0 or 32768 - at % 32768 < 7:  # the rest of a block, which has no room for a header
             at = (at // 32768 + 1) * 32768
             continue
+        if at + 7 + length > len(data):  # still being written
+            break
         part += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # whole, or the last part
