@@ -116,6 +116,8 @@ class Model(eqx.Module, Generic[N]):
     """Whether steps run operation by operation, without being compiled, as is useful for debugging."""
     dtype_policy: AnyPolicy = eqx.field(default=None, kw_only=True, static=True)
     """In which precision the module computes; in that of its parameters by default."""
+    microbatches: int = eqx.field(default=1, kw_only=True, static=True)
+    """In how many parts, one after the other, the gradients of a batch are computed: the same ones, in less memory."""
     strategy: Strategy | None = eqx.field(default=None, init=False, static=True)
     """Over which devices it is distributed: what was given to `distributed`."""
     _carried: States | None = eqx.field(default=None, init=False)
@@ -140,6 +142,7 @@ class Model(eqx.Module, Generic[N]):
         if self.batched is not None:
             _checks.flag("batched", self.batched)
         _checks.flag("run_eagerly", self.run_eagerly)
+        _checks.positive("microbatches", self.microbatches)
         check_dtypes(self.dtype_policy, partitioned(self.module, self.trainable)[0])
         keep_trained(self)
 

@@ -25,6 +25,7 @@ from ._dispatch import is_default
 from ._dtype_policy import cast, cast_like, cast_module, unless_overflown
 from ._forward import forward, size_of_batch, vocabulary
 from ._keys import keys
+from ._microbatches import loss_by_parts
 from ._model_like import ModelLike
 from ._states import States
 
@@ -173,6 +174,8 @@ def _value(
     # Optax's line searches give to `value_fn` what they don't take themselves, and refuse what it doesn't take.
     del grad_fn
     states = states.update(net_params=params)
+    if model.microbatches > 1:
+        return loss_by_parts(model, states, {**batch, "initializing": False, "training": training})
     loss, _, _ = model.test_step(states=states, initializing=False, training=training, **batch)
     return jnp.asarray(loss)
 

@@ -15,6 +15,7 @@ from .._injection._inject import Request, annotations, call, function_name, miss
 from .._sharding._mesh import Axes
 from .._terms._term import Available
 from .._types import PyTree, Values
+from ._keys import of_examples, of_part
 
 # What treegy provides by name; everything else that a module requires must come from `x`.
 PROVIDED = ("training", "inference", "initializing", "parameters", "states", "key", "state")
@@ -168,9 +169,11 @@ def forward(
         raise missing_argument(wanted, missing[0], given, module_name(module), function_name(module), absent)
     stateful = "state" in named
     if x is None or size is None or takes_batch(module, inputs, batched):
+        if "key" in named:
+            named["key"] = of_part(named["key"])
         return _call(module, inputs, named, stateful)
     key = named.pop("key", None)
-    keys = None if key is None else along(inputs, jax.random.split(key, size))
+    keys = None if key is None else along(inputs, of_examples(key, size))
     state = named.pop("state", None)
 
     def one(inputs: Inputs, key: Array | None, state: PyTree) -> tuple[PyTree, PyTree]:

@@ -1,5 +1,6 @@
 """What `grad_step` does where nobody overrides it: differentiates `test_step` by the parameters."""
 
+import functools
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from .._errors import MissingModule
 from .._types import PyTree, Values
 from ._dispatch import check_loss, is_default
 from ._dtype_policy import scale_of
+from ._microbatches import value_and_grad_by_parts
 from ._model_like import ModelLike
 from ._states import States
 
@@ -25,6 +27,29 @@ def grad_step(model: ModelLike, *, states: States, **batch: PyTree) -> tuple[Arr
     _check_trainable(model, trained, fixed)
     scale = scale_of(model.dtype_policy, states)
     depends: list[bool] = []
+    if model.microbatches > 1:
+        watched = functools.partial(_watched, depends=depends, scale=scale)
+        loss, logs, after, grads = value_and_grad_by_parts(model, states, batch, trained, fixed, watched)
+    else:
+        loss, logs, after, grads = _value_and_grad(model, states, batch, trained, fixed, scale, depends)
+    if not depends:
+        raise ValueError(_independent(model))
+    # JAX gives the conjugate of the direction in which a real function of a complex parameter grows.
+    grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
+    if scale is not None:
+        grads = jax.tree.map(lambda g: g / jnp.asarray(scale, g.real.dtype), grads)
+    return loss, logs, after, grads
+
+
+def _value_and_grad(
+    model: ModelLike,
+    states: States,
+    batch: dict[str, PyTree],
+    trained: PyTree,
+    fixed: PyTree,
+    scale: PyTree,
+    depends: list[bool],
+) -> tuple[Array, dict[str, Any], States, PyTree]:
     static: list[PyTree] = []
 
     def of_params(trained: PyTree) -> tuple[Array, PyTree]:
@@ -37,16 +62,10 @@ def grad_step(model: ModelLike, *, states: States, **batch: PyTree) -> tuple[Arr
         # Ordered dicts, as plain ones would come back sorted.
         arrays, rest = eqx.partition((_ordered(logs), after), eqx.is_array)
         static.append(rest)
-        return _watched(loss if scale is None else loss * scale, depends), (loss, arrays)
+        return _watched(loss, depends, scale), (loss, arrays)
 
     (_, (loss, arrays)), grads = jax.value_and_grad(of_params, has_aux=True)(trained)
-    if not depends:
-        raise ValueError(_independent(model))
     logs, after = eqx.combine(arrays, static[-1])
-    # JAX gives the conjugate of the direction in which a real function of a complex parameter grows.
-    grads = jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
-    if scale is not None:
-        grads = jax.tree.map(lambda g: g / jnp.asarray(scale, g.real.dtype), grads)
     return loss, logs, after, grads
 
 
@@ -54,8 +73,8 @@ def _ordered(logs: Values) -> OrderedDict[str, Any]:
     return OrderedDict((k, _ordered(v) if isinstance(v, Mapping) else v) for k, v in logs.items())
 
 
-def _watched(loss: PyTree, depends: list[bool]) -> Array:
-    """`loss` itself; `depends` gets an item if it is a function of what is differentiated."""
+def _watched(loss: PyTree, depends: list[bool], scale: PyTree) -> Array:
+    """`loss` itself, or times a scale; `depends` gets an item if it is a function of what is differentiated."""
 
     # No decorator: what `beartype.claw` puts around a decorated function has no `defjvp`.
     watch = jax.custom_jvp(lambda value: value)
@@ -66,7 +85,7 @@ def _watched(loss: PyTree, depends: list[bool]) -> Array:
         return primals[0], tangents[0]
 
     watch.defjvp(rule, symbolic_zeros=True)
-    return watch(loss)
+    return watch(loss if scale is None else loss * scale)
 
 
 def _independent(model: ModelLike) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from .._terms._part_of_batch import part_of_batch
 from ._states import States
 
 # Of one step: for the module, and for losses and metrics.
@@ -19,7 +20,24 @@ def keys(states: States) -> tuple[Array | None, Array | None]:
     rng = states.get("rng")
     if rng is None:
         return None, None
-    return jax.random.fold_in(rng, _MODULE), jax.random.fold_in(rng, _LOSS)
+    part = part_of_batch()
+    if part is not None and rng is part.rng:
+        rng = part.whole_rng
+    return jax.random.fold_in(rng, _MODULE), of_part(jax.random.fold_in(rng, _LOSS))
+
+
+def of_part(key: Array) -> Array:
+    """Return the key for what is drawn for a whole batch at once; for each of its parts another one."""
+    part = part_of_batch()
+    return key if part is None else jax.random.fold_in(key, part.positions[0])
+
+
+def of_examples(key: Array, n: int) -> Array:
+    """Return the keys of `n` examples, which are the same where these are a part of a batch."""
+    part = part_of_batch()
+    if part is None or len(part.positions) != n:
+        return jax.random.split(of_part(key), n)
+    return jax.random.split(key, part.size)[part.positions]
 
 
 # Besides training's, which is folded with the step itself: no step is as large.

@@ -18,6 +18,7 @@ from ._assembly import with_states
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
 from ._homes import at_home, split
+from ._microbatches import told_unless_divided
 from ._keys import INIT, PRED, TEST, of_step, streamed
 from ._model_like import M, ModelLike
 from ._states import States
@@ -35,7 +36,7 @@ def train(model: M, batch: Batch) -> tuple[M, StepLogs]:
     """One training step: the model after it and the accumulators of this batch."""
     before, batch = model.states, split(model, batch)
     inner = of_step(before)
-    with batches_explained("x", batch.x, batch.y_true):
+    with batches_explained("x", batch.x, batch.y_true), told_unless_divided(model):
         logs, after = model.call_train_step(**_given(batch), states=inner, initializing=False, training=True)
     after = settled("train_step", before, after)
     if before.get("step") is not None:

@@ -64,7 +64,7 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
     )
 
 
-def _add(a: Array, a_rest: Array, b: Array, b_rest: Array) -> tuple[Array, Array]:
+def _added(a: Array, a_rest: Array, b: Array, b_rest: Array) -> tuple[Array, Array]:
     """Return the sum of two numbers that each are kept as a rounded value and what the rounding left over.
 
     Error-free transformation of Knuth, *The Art of Computer Programming* 2, §4.2.2: with the rest, a sum of float32
@@ -78,6 +78,17 @@ def _add(a: Array, a_rest: Array, b: Array, b_rest: Array) -> tuple[Array, Array
     left = rest - (rounded - total)
     finite = jnp.isfinite(left)
     return jnp.where(finite, rounded, total), jnp.where(finite, left, jnp.zeros_like(left))
+
+
+def _added_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[PyTree, PyTree]:
+    tangent = functools.reduce(operator.add, tangents)
+    return _added(*primals), (tangent, jnp.zeros_like(tangent))
+
+
+# What rounding left over is no function of the numbers: a sum grows as they do. No decorator: what `beartype.claw` puts
+# around a decorated function has no `defjvp`.
+_add = jax.custom_jvp(_added)
+_add.defjvp(_added_jvp)
 
 
 class Sum(Accumulator):

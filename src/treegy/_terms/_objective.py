@@ -13,6 +13,7 @@ from .._types import PyTree
 from ._accumulator import Accumulator, Mean, Total
 from ._class_weight import with_class_weight
 from ._naming import TOTAL, named_terms, unique_in
+from ._part_of_batch import check_adds_up, part_of_batch
 from ._read import read, seen
 from ._reduce import parts, reducer, scaled
 from ._term import Context, Term, is_term_object
@@ -71,6 +72,7 @@ def evaluate(loss: PyTree, metrics: PyTree, context: Context) -> tuple[Array, di
     losses, others = named_terms(loss, metrics)
     entering: dict[str, Accumulator] = {}
     for i, term in enumerate(losses):
+        check_adds_up(term)
         own = _with_key(context, i)
         with jax.named_scope(f"loss {term.name}"):
             reading = with_class_weight(term, own, read(term, own))
@@ -92,6 +94,9 @@ def evaluate(loss: PyTree, metrics: PyTree, context: Context) -> tuple[Array, di
             known[what] = _accumulated(found[""])
         _add(logs, term.name, found)
     total = logs[TOTAL].compute() if entering else jnp.zeros(())
+    part = part_of_batch()
+    if entering and part is not None:
+        part.totals.append((total, logs[TOTAL]))
     return total, logs
 
 

@@ -12,6 +12,7 @@ from .._types import PyTree
 from ._accumulator import Accumulator, Mean, Scaled, Sum, is_accumulator
 from ._check_per_example import check_is_per_example, elements_hint
 from ._outcome import outcome, pieces
+from ._part_of_batch import check_is_of_examples
 from ._read import Reading, read
 from ._term import OF_EXAMPLES, Context, Term
 from ._weights import Masked, as_summand, weigh
@@ -67,6 +68,8 @@ def _part(
             )
         if mask is not None:
             raise ContractError(f"{who} returned `Masked` values that are a scalar: return one value per example.")
+        if of_examples and term.kind == "loss":
+            check_is_of_examples(who)
         return _of_batch(values, context.size, of_examples, reduce)
     if of_examples and elements is None:
         check_is_per_example(term, part, who, values, context, reading)
