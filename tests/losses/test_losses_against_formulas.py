@@ -489,3 +489,30 @@ def test_lengths_and_weights_that_do_not_fit():
             tg.losses.ctc(labels, logits, lengths=bad)
     with pytest.raises(tg.ContractError, match=r"`sample_weight` f32\[3\] doesn't line up"):
         tg.losses.NTXent()(jnp.array([0, 1]), P, sample_weight=jnp.ones(3))
+
+
+SCORES, CLASSES = np.random.default_rng(3).uniform(size=(2, 64, 4)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        tg.losses.CategoricalCrossentropy(from_logits=True),
+        tg.losses.CategoricalCrossentropy(),
+        tg.losses.CategoricalFocalCrossentropy(from_logits=True),
+        tg.losses.PolyLoss(),
+        tg.metrics.F1Score(average="micro"),
+        tg.metrics.TopKCategoricalAccuracy(k=1),
+    ],
+    ids=lambda term: type(term).__name__,
+)
+def test_what_is_computed_twice_may_be_rounded_twice(term):
+    """The compiler computes predictions anew where they are compared with their maximum."""
+    labels = np.eye(4, dtype="float32")[CLASSES.argmax(axis=-1)]
+
+    def value(factor, scores):
+        found = term(labels, scores * factor + np.float32(0.05))
+        return found if isinstance(term, tg.Loss) else found.compute()
+
+    found = jax.jit(value)(np.float32(0.9), SCORES)
+    np.testing.assert_allclose(found, value(np.float32(0.9), SCORES), rtol=1e-5)

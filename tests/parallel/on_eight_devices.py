@@ -3,6 +3,7 @@
 In double precision, so that only the order of sums differs.
 """
 
+import dataclasses
 import itertools
 import math
 import re
@@ -431,6 +432,41 @@ def test_data_parallel_sums_gradients_once():
     assert set(found) == {"all-reduce"}
     # The gradients, and a few numbers of the logs.
     assert found["all-reduce"][1] <= bytes_of(model.parameters) + 1000
+
+
+def test_parts_of_a_batch_are_summed_over_the_devices_once():
+    model = large(microbatches=4).distributed(tg.parallel.DataParallel()).init(*DATA)
+    found = exchanged(model)
+    assert set(found) <= {"all-reduce", "all-gather"}
+    # What is gathered are the numbers that the loss is computed from.
+    assert sum(size for _, size in found.values()) <= bytes_of(model.parameters) + 1000
+
+
+def test_fsdp_gathers_for_every_part():
+    """What a part exchanges is no more than what the whole does, in a loop over the parts."""
+    strategy = tg.parallel.FSDP(min_size=256)
+    whole, *parts = (exchanged(large(microbatches=k).distributed(strategy).init(*DATA)) for k in (1, 2, 4))
+    for found in parts:
+        assert {kind: n for kind, (n, _) in found.items()} == {kind: n for kind, (n, _) in whole.items()}
+        assert all(size <= whole[kind][1] for kind, (_, size) in found.items())
+
+
+@pytest.mark.parametrize(
+    ("net", "strategy"),
+    _slow_but(
+        [("perceptron", "data")],
+        itertools.product(["perceptron", "convolutional"], ["data", "data, explicit", "fsdp", "tensors"]),
+    ),
+)
+def test_parts_of_a_batch(net: str, strategy: str):
+    """They give what the whole gives; with BatchNorm, what the same parts give on one device."""
+    whole, parts = model_of(net), dataclasses.replace(model_of(net), microbatches=3)
+    found = parts.distributed(STRATEGIES[strategy]())
+    given: dict[str, Any] = {"sample_weight": WEIGHT, "class_weight": CLASSES, "batch_size": BATCH, "verbose": 0}
+    expected = (parts if net == "convolutional" else whole).fit(X, Y, epochs=2, **given)
+    found = found.fit(X, Y, epochs=2, **given)
+    assert_same(found.model.parameters, expected.model.parameters)
+    assert np.allclose(found.history["loss"], expected.history["loss"], rtol=1e-6)
 
 
 def test_fsdp_exchanges_no_more_than_parameters_and_gradients():

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._sharding._mesh import parts
-from .._sharding._placing import everywhere, split_examples
+from .._sharding._placing import split_examples
 from .._terms._accumulator import Accumulator
 from .._terms._logs import StepLogs, empty_logs, lifted
 from .._terms._part_of_batch import PartOfBatch, evaluating
@@ -28,7 +28,7 @@ from .._types import PyTree
 from ._assembly import rebuilt
 from ._dispatch import is_default
 from ._forward import size_of_batch
-from ._homes import of_structure
+from ._homes import Homes, of_structure
 from ._model_like import ModelLike
 from ._states import States
 from ._structure import settled
@@ -70,6 +70,8 @@ class Whole:
     """The arguments of `test_step`, besides the states."""
     size: int
     """How many examples there are."""
+    homes: Homes | None
+    """Where arrays are, if there are several devices."""
 
     def part(self, trained: PyTree, carried: States, examples: dict[str, PyTree], positions: Array) -> Part:
         """Evaluate a part: its examples, and their positions in the batch."""
@@ -132,7 +134,7 @@ def value_and_grad_by_parts(
     for block, count in zip(blocks, counts, strict=True):
         own = jax.tree.map(lambda c, start=start, stop=start + count: c[start:stop], cotangents)
         begin = (carried, logs.empty(), jax.tree.map(jnp.zeros_like, trained))
-        (after, found, added), _ = _over_parts(whole.model, body, begin, block, own)
+        (after, found, added), _ = _over_parts(whole.homes, body, begin, block, own)
         start, carried = start + count, _first(after)
         logs = logs.merge(_merged(found))
         grads = jax.tree.map(lambda g, a: g + jnp.sum(a, axis=0), grads, added)
@@ -148,7 +150,7 @@ def _totals(whole: Whole, blocks: list[Block], trained: PyTree, states: States) 
 
     carried, found = states.update(net_params=None), list[Accumulator]()
     for block in blocks:
-        after, totals = _over_parts(whole.model, body, carried, block, None)
+        after, totals = _over_parts(whole.homes, body, carried, block, None)
         carried = _first(after)
         found.append(totals)
 
@@ -162,7 +164,7 @@ def _totals(whole: Whole, blocks: list[Block], trained: PyTree, states: States) 
 
 
 def _over_parts(
-    model: ModelLike, body: Callable[..., tuple[PyTree, PyTree]], begin: PyTree, block: Block, xs: PyTree
+    homes: Homes | None, body: Callable[..., tuple[PyTree, PyTree]], begin: PyTree, block: Block, xs: PyTree
 ) -> tuple[PyTree, PyTree]:
     """Call `body(carry, examples, positions, x)`, which returns `(carry, y)`, with one part after the other.
 
@@ -176,7 +178,7 @@ def _over_parts(
     The last carry of each shard, `(shards, ...)`, and what was returned of each part, `(shards, parts, ...)`.
     """
     shards, _, n = block.positions.shape
-    strategy = model.strategy
+    strategy = None if homes is None else homes.strategy
     xs = jax.tree.map(lambda a: jnp.reshape(a, (shards, n, *a.shape[1:])), xs)
     begun, rest = eqx.partition(begin, eqx.is_array)
     static: list[PyTree] = []
@@ -191,7 +193,8 @@ def _over_parts(
             static.append(others)
             return arrays
 
-        return jax.lax.scan(step, everywhere(begun, strategy), (jnp.arange(n), xs))
+        first = begun if homes is None else homes.constrained(begun)
+        return jax.lax.scan(step, first, (jnp.arange(n), xs))
 
     if shards == 1:
         found = on_shard(*jax.tree.map(lambda a: a[0], (block, xs)))
@@ -209,7 +212,9 @@ def _cut(
     """Return a batch, its parts, and the logs of no examples."""
     examples = {name: batch[name] for name in _EXAMPLES}
     size = size_of_batch(*examples.values()) or 1
-    whole, blocks = Whole(model, states.net_params, fixed, batch, size), _blocks(examples, size, model.microbatches, 1)
+    homes = None if model.strategy is None else of_structure(model)
+    whole = Whole(model, states.net_params, fixed, batch, size, homes)
+    blocks = _blocks(examples, size, model.microbatches, 1)
     changed: list[bool] = []
 
     def logs(trained: PyTree, carried: States, block: Block) -> StepLogs:
@@ -219,11 +224,11 @@ def _cut(
         return part.logs
 
     empty = empty_logs(logs, trained, states.update(net_params=None), blocks[0])
-    strategy = model.strategy
-    if strategy is not None and not any(changed) and not of_structure(model).parameters:
+    if homes is not None and not any(changed) and not homes.parameters:
         # Each device adds up gradients of its own, which are summed over the devices once, and not for every part.
-        shards = parts(strategy.mesh, strategy.batch)
+        shards = parts(homes.strategy.mesh, homes.strategy.batch)
         blocks = _blocks(examples, size, model.microbatches, shards)
+        whole = dataclasses.replace(whole, model=rebuilt(model, {"strategy": None}))
     return whole, blocks, empty
 
 

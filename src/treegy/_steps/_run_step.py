@@ -18,8 +18,8 @@ from ._assembly import with_states
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
 from ._homes import at_home, split
-from ._microbatches import told_unless_divided
 from ._keys import INIT, PRED, TEST, of_step, streamed
+from ._microbatches import told_unless_divided
 from ._model_like import M, ModelLike
 from ._states import States
 from ._structure import settled

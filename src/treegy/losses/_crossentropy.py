@@ -29,7 +29,7 @@ def log_distribution(y_pred: Array, axis: int) -> Array:
     y_pred = safe_divide(y_pred, jax.lax.stop_gradient(jnp.sum(y_pred, axis=axis, keepdims=True)))
     total = jnp.sum(y_pred, axis=axis, keepdims=True)
     # Of the largest, how much all others make up: 1 minus it would be rounded.
-    largest = y_pred == jnp.max(y_pred, axis=axis, keepdims=True)
+    largest = first_largest(y_pred, axis)
     others = jnp.sum(jnp.where(largest, jnp.zeros_like(y_pred), y_pred), axis=axis, keepdims=True)
     p = safe_divide(y_pred, total)
     return log_clipped(p, jnp.where(largest, safe_divide(others, total), 1 - p))
@@ -38,11 +38,18 @@ def log_distribution(y_pred: Array, axis: int) -> Array:
 def log_softmax(logits: Array, axis: int) -> Array:
     """Return the logarithms of the softmax of `logits`: those near 0 aren't rounded to multiples of those of 1."""
     logits = logits - jax.lax.stop_gradient(jnp.max(logits, axis=axis, keepdims=True))
-    largest = logits == 0
-    # The sum of all powers but one of the largest, which is 1.
-    others = jnp.sum(jnp.where(largest, jnp.expm1(logits), jnp.exp(logits)), axis=axis, keepdims=True)
-    ties = jnp.sum(largest, axis=axis, keepdims=True).astype(logits.dtype) - 1
-    return logits - jnp.log1p(others + ties)
+    # The sum of all powers but that of the largest, which is 1.
+    powers = jnp.where(first_largest(logits, axis), jnp.expm1(logits), jnp.exp(logits))
+    return logits - jnp.log1p(jnp.sum(powers, axis=axis, keepdims=True))
+
+
+def first_largest(values: Array, axis: int) -> Array:
+    """Return which of the values is the largest along an axis: of equal ones, the first.
+
+    By its index. The compiler may compute the values twice and round them otherwise, and then none equals the maximum.
+    """
+    index = jnp.argmax(values, axis=axis, keepdims=True)
+    return jax.lax.broadcasted_iota(index.dtype, values.shape, axis % values.ndim) == index
 
 
 def smoothed(y_true: Array, label_smoothing: ArrayLike, classes: int) -> Array:

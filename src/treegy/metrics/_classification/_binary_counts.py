@@ -17,7 +17,7 @@ from ..._terms._elementwise import matched
 from .._accumulators._counting import count, counted, element_weights, spoiled, weighted_at_all
 from .._accumulators._shared import Source, source
 from ._class_indices import as_indices, holds_class_indices
-from ._top_k import among_top
+from ._top_k import among_top, computed_once
 
 Thresholds = ArrayLike | Sequence[ArrayLike]
 
@@ -89,6 +89,7 @@ def _one_hot(y_true: Array, y_pred: Array) -> Array:
 
 def _largest(y_pred: Array) -> Array:
     """Return which predictions are the largest: as in Keras, all of equal ones, and none of nothing but zeros."""
+    y_pred = computed_once(y_pred)
     return (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
 
 
