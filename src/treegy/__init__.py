@@ -17,12 +17,15 @@ from ._errors import RetraceWarning as RetraceWarning
 from ._injection._inject import inject as inject
 from ._injection._at import At as At
 from ._steps._dtype_policy import DTypePolicy as DTypePolicy
+from ._steps._per_model import PerModel as PerModel
 from ._steps._states import States as States
 from ._terms._loss import Loss as Loss
 from ._terms._metric import Metric as Metric
 from .optimizers import Optimizer as Optimizer
 from .optimizers import with_ema as with_ema
 from ._model._model import Model as Model
+from ._model._stack import stack as stack
+from ._model._stack import unstack as unstack
 from ._loop._every import Every as Every
 from ._loop._caches import clear_caches as clear_caches
 from ._loop._history import History as History

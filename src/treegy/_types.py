@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     """The weight of each class; of several outputs a dict or list of these."""
     Seed: TypeAlias = int | np.integer | np.ndarray | Array
     """An integer or a PRNG key."""
+    Ensemble: TypeAlias = Literal["all", "mean", "mean_and_std"]
+    """What is wanted of the predictions of several models."""
     Mode: TypeAlias = Literal["auto", "min", "max"]
     """Whether a metric value is better the smaller or the larger it is; `"auto"` reads that from its name."""
     SaveFreq: TypeAlias = Literal["epoch"] | int
@@ -71,5 +73,5 @@ if TYPE_CHECKING:
 else:
     OptimizerLike = Any
     Verbose = ValidationData = ClassTable = ClassWeight = Seed = Any
-    Mode = SaveFreq = UpdateFreq = Any
+    Mode = SaveFreq = UpdateFreq = Ensemble = Any
     MeshLike = ShardingRule = DTypeLike = LossScale = Any

@@ -25,7 +25,7 @@ from .._steps._model_like import M, ModelLike
 from .._steps._run_step import predict, test, train
 from .._terms._logs import StepLogs
 from .._types import PyTree
-from ._traced_step import NAMES, StepFunction, TracedStep, predict_step, test_step, traced_step, train_step
+from ._traced_step import StepFunction, TracedStep, predict_step, test_step, traced_step, train_step
 
 Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike, ArrayLike], tuple[Any, PyTree]]
 """Many steps: of a model, the results so far, batches, which of these is the first, which step the one at 0 is, and how
@@ -155,6 +155,8 @@ class Kind(NamedTuple):
     chunk: Chunked
     chunk_with_values: Chunked
     """That, and the metric values after each step; of predictions, which have none, the same."""
+    name: str
+    """`train`, `test` or `pred`."""
     step: StepFunction
     eager: Callable[[ModelLike, Batch, ArrayLike], tuple[ModelLike, PyTree]]
     """The same step without being compiled."""
@@ -162,22 +164,24 @@ class Kind(NamedTuple):
     """Whether the model is what is wanted, so that its buffers can be used for the next one."""
     predicts: bool = False
 
-    @property
-    def name(self) -> str:
-        return NAMES[self.step]
-
     def traced(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> TracedStep:
         """Return what a trace of the step tells."""
         return traced_step(self.step, frozen, arrays, examples)
 
 
 TRAIN = Kind(
-    train_chunk, train_chunk_with_values, train_step, lambda model, batch, index: train(model, batch), trains=True
+    train_chunk,
+    train_chunk_with_values,
+    "train",
+    train_step,
+    lambda model, batch, index: train(model, batch),
+    trains=True,
 )
-TEST = Kind(test_chunk, test_chunk_with_values, test_step, test)
+TEST = Kind(test_chunk, test_chunk_with_values, "test", test_step, test)
 PREDICT = Kind(
     predict_chunk,
     predict_chunk,
+    "pred",
     predict_step,
     lambda model, batch, index: predict(model, batch.x, index),
     predicts=True,

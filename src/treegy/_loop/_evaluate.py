@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from .._data._chunk import Chunk
 from .._data._mistaken_batches import dicts_explained
@@ -16,13 +17,14 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._runtime_errors import as_written
-from .._types import KeyPath, PyTree, Values, Verbose
+from .._steps._stacks import size_of_stack
+from .._types import Ensemble, KeyPath, PyTree, Values, Verbose
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import MOST_STEPS, ChunkLength, steps_in_chunk
 from ._chunks import PREDICT, TEST
 from ._engine import Engine
-from ._joined_predictions import Pieces
+from ._joined_predictions import Pieces, combined_predictions
 from ._label_check import check_labels
 from ._make_engine import make_engine
 from ._metric_values import metric_values
@@ -57,12 +59,17 @@ def evaluate_alone(
 
 
 def predict_alone(
-    model: ModelLike, source: Source, steps: int | None, callbacks: Callbacks, verbose: Verbose
+    model: ModelLike,
+    source: Source,
+    steps: int | None,
+    callbacks: Callbacks,
+    verbose: Verbose,
+    ensemble: Ensemble = "all",
 ) -> PyTree:
     """What [`treegy.Model.predict`][] does once its arguments are understood."""
     ready = prepared(model, "pred", source.first())
     with _alone(model, callbacks, verbose, "predict") as (callback_list, progress):
-        return predict(ready, source, steps, callback_list, progress)
+        return predict(ready, source, steps, callback_list, progress, ensemble)
 
 
 def evaluate(
@@ -132,19 +139,24 @@ def predict(
     steps: int | None,
     callback_list: CallbackList,
     progress: Progress,
+    ensemble: Ensemble = "all",
 ) -> PyTree:
     """What `model` predicts for the data, or for the first `steps` batches of it, put together."""
+    stacked_models = size_of_stack(model) is not None
     engine = make_engine(evaluated(model, "pred"), PREDICT, source.first())
     every_batch = callback_list.listens("on_predict_batch_begin", "on_predict_batch_end")
     callback_list.call("on_predict_begin", {})
     progress.begin_epoch(0, source.batches if steps is None else steps)
     done, pieces = 0, Pieces()
+    flattened = _flattened_of_stack if stacked_models else _flattened
     for chunk in _chunks(engine, source, steps, every_batch or callback_list.stopped is not None):
         if every_batch:
             callback_list.call("on_predict_batch_begin", done, {})
         stacked, marker = engine.run(chunk.data, chunk.n)
         chunk.done(marker)
-        y_pred = jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: _flattened(p, y, c), stacked)
+        y_pred = jax.tree_util.tree_map_with_path(lambda p, y, c=chunk: flattened(p, y, c), stacked)
+        if ensemble != "all":
+            y_pred = combined_predictions(y_pred, ensemble)
         pieces.append(y_pred)
         done += chunk.n
         if every_batch:
@@ -154,7 +166,10 @@ def predict(
             break
     progress.end_epoch({})
     callback_list.call("on_predict_end", {})
-    return pieces.joined()
+    joined = pieces.joined()
+    # Put together along the first axis.
+    of_all = stacked_models and ensemble == "all"
+    return jax.tree.map(lambda y: jnp.moveaxis(y, 1, 0), joined) if of_all else joined
 
 
 def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool) -> Iterator[Chunk]:
@@ -170,6 +185,11 @@ def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool)
         raise DataError(f"`steps` is {steps}, and the data ended after {done} batches.")
     if steps is None:
         tell_if_short(source, done)
+
+
+def _flattened_of_stack(path: KeyPath, y_pred: PyTree, chunk: Chunk) -> PyTree:
+    """Predictions `(models, steps, batch, ...)` as `(steps * batch, models, ...)`."""
+    return jax.vmap(lambda one: _flattened(path, one, chunk), out_axes=1)(y_pred)
 
 
 def _flattened(path: KeyPath, y_pred: PyTree, chunk: Chunk) -> PyTree:

@@ -26,6 +26,7 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import first_states, needs_batch, prepared
 from .._steps._runtime_errors import as_written
+from .._steps._stacks import one_of, size_of_stack, step_of
 from .._terms._logs import StepLogs
 from .._types import Values, Verbose
 from .._warn import warn
@@ -42,7 +43,7 @@ from ._history import Fitted, History
 from ._interrupt import Interrupt
 from ._label_check import check_labels
 from ._make_engine import make_engine
-from ._metric_values import metric_values
+from ._metric_values import metric_values, shown
 from ._position import Position
 from ._progress import Progress
 from ._rescue import forget, rescue
@@ -76,7 +77,7 @@ class Run(TrainingRun):
     """Whether no further epoch begins."""
     held: weakref.ref[ModelLike]
     """A weak reference to the model that the user holds."""
-    built: dict[str, float]
+    built: dict[str, Any]
     """The learning rates and the like with which that was built."""
 
     def __init__(self, model: ModelLike, arguments: FitArguments):
@@ -97,9 +98,11 @@ class Run(TrainingRun):
         self._when_seen: list[Callable[[], None]] = []
         states = first_states(model) if needs_batch(model, "train") else carried_by(self.engine.model)
         self._validation_frequency = arguments.validation_freq.checked(self.steps_per_epoch)
-        self.position = Position.at_start(self.initial_epoch, int(states.get("step", 0)))
+        self.position = Position.at_start(self.initial_epoch, step_of(states))
         self.process_start = self.step
-        self.key_data = key_data_of(states.rng) if arguments.shuffle else None
+        # One order for all models of a stack: that of the first.
+        first = states if size_of_stack(model) is None else one_of(states, 0)
+        self.key_data = key_data_of(first.rng) if arguments.shuffle else None
         self.validated = {}
         self.history = History()
         self.ended = False
@@ -209,7 +212,7 @@ class Run(TrainingRun):
             carried = carried_by(model)
             self._has_hyperparameters = has_hyperparameters(carried)
             free = free_hyperparameters(carried) if self._has_hyperparameters else {}
-            self.built = {n: float(np.asarray(v)) for n, v in free.items()}
+            self.built = {n: shown(np.asarray(v)) for n, v in free.items()}
             before = carried.get("optimizer_states")
             moved = at_epoch(before, self.initial_epoch, self.steps_per_epoch)
             if moved is not before:

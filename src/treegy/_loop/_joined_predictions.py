@@ -6,11 +6,17 @@ from jaxtyping import Array
 
 from .._describe import array_name, path_name
 from .._errors import DataError
-from .._types import KeyPath, PyTree
+from .._types import Ensemble, KeyPath, PyTree
 
 # So many arrays are put together at once. XLA compiles a program for each number of arrays and their shapes, which
 # takes longer the more there are: there are few such programs if most have this number.
 _WIDTH = 32
+
+
+def combined_predictions(y_pred: PyTree, ensemble: Ensemble) -> PyTree:
+    """Return the mean of predictions `(batch, models, ...)` over the models, or the pair of it and their deviation."""
+    mean = jax.tree.map(lambda y: jnp.mean(y, axis=1), y_pred)
+    return mean if ensemble == "mean" else (mean, jax.tree.map(lambda y: jnp.std(y, axis=1), y_pred))
 
 
 class Pieces:

@@ -5,6 +5,7 @@ from .._data._source import Source
 from .._describe import is_traced
 from .._steps._hashable import hashable_partition
 from .._steps._model_like import ModelLike
+from .._steps._stacks import first_of
 from .._terms._class_weight import Labelled, label_check
 from ._chunks import Kind
 
@@ -32,7 +33,7 @@ def check_labels(kind: Kind, model: ModelLike, first: Batch, source: Source | No
 
 
 def _labelled(kind: Kind, model: ModelLike, first: Batch) -> list[Labelled]:
-    arrays, frozen = hashable_partition(model)
+    arrays, frozen = hashable_partition(first_of(model))
     try:
         return kind.traced(frozen, arrays, first).labelled
     except Exception:  # The step itself will raise it, and say where.

@@ -12,6 +12,7 @@ from .._types import PyTree
 from ._chunks import Kind, merged
 from ._compiled_engine import CompiledEngine
 from ._engine import Engine, copied
+from ._stack_kinds import kind_for
 
 
 def make_engine(model: ModelLike, kind: Kind, first: Batch | None = None, held: ModelLike | None = None) -> Engine:
@@ -22,6 +23,7 @@ def make_engine(model: ModelLike, kind: Kind, first: Batch | None = None, held: 
     - `model`, `kind`, `held`: as in [`Engine`][].
     - `first`: a batch, of which only shapes are looked at; without it `see` is called before the first chunk.
     """
+    kind = kind_for(model, kind)
     if model.run_eagerly:
         engine: Engine = EagerEngine(model, kind, held)
     elif is_default_jit(model):

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from .._steps._model_like import ModelLike
+from .._steps._stacks import step_of
 from ._history import History
 
 # The last run that failed, until another one begins.
@@ -80,7 +81,7 @@ def rescue(error: BaseException, current: Callable[[], ModelLike], history: Hist
         if any(leaf.is_deleted() for leaf in leaves):
             return
         jax.block_until_ready(leaves)
-        step = int(model.states.step)
+        step = step_of(model.states)
     except Exception:  # whatever computing them has raised: there is nothing to rescue
         return
     forget()

@@ -49,9 +49,6 @@ def predict_step(
     return hashable_partition(model)[0], y_pred
 
 
-NAMES: dict[StepFunction, str] = {train_step: "train", test_step: "test", predict_step: "pred"}
-
-
 class TracedStep:
     """What a trace of a step tells. It holds shapes only, and keeps no arrays alive."""
 
@@ -65,7 +62,7 @@ class TracedStep:
     def __init__(self, step: StepFunction, frozen: Static, shapes: Shapes):
         self._step, self._frozen, self._shapes = step, frozen, shapes
         arrays, _ = shapes.structs
-        note_model(NAMES[step], frozen, arrays, shapes.key)
+        note_model(getattr(step, "__name__", "step").partition("_")[0], frozen, arrays, shapes.key)
         with noted_labels() as self.labelled:
             traced = self._traced()
         before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars

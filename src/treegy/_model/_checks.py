@@ -108,6 +108,14 @@ def root_key(seed: Seed) -> Array:
     raise TypeError(f"`seed` is {describe(seed)}; an integer or a PRNG key is expected.")
 
 
+def check_ensemble(ensemble: object, models: int | None) -> None:
+    """**Raises:** `ValueError` for what is no `ensemble`, and for one of a single model."""
+    if not isinstance(ensemble, str) or ensemble not in ("all", "mean", "mean_and_std"):
+        raise ValueError(f'`ensemble` is {describe(ensemble)}; "all", "mean" or "mean_and_std" is expected.')
+    if ensemble != "all" and models is None:
+        raise ValueError(f"`ensemble` is {ensemble!r}, and this is one model: `tg.stack` makes one of several.")
+
+
 def check_can_train(model: ModelLike) -> None:
     """Say before compiling, and without tracing, what the default `train_step` would miss."""
     if model.optimizer is None and is_default(model, "call_train_step", "train_step"):

@@ -41,14 +41,25 @@ from .._steps._homes import distributed
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
 from .._steps._single_steps import call_step, is_compiled_by_treegy
+from .._steps._stacks import first_of, over_models, size_of_stack
 from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
-from .._types import ClassWeight, Function, PyTree, Seed, ValidationData, Verbose
+from .._types import ClassWeight, Ensemble, Function, PyTree, Seed, ValidationData, Verbose
 from ..optimizers._with_ema import averaged_states
 from ._bound_method import BoundMethod
-from ._checks import as_given, can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
+from ._checks import (
+    as_given,
+    can_test,
+    check_can_train,
+    check_ensemble,
+    check_module,
+    check_optimizer,
+    refuse_traced,
+    root_key,
+    trains,
+)
 from ._dataclass_replace import keep_trained
 from ._discarded import keeps_model, tell_if_discarded
 from ._replace import replaced
@@ -305,10 +316,14 @@ class Model(eqx.Module, Generic[N]):
         steps: int | None = None,
         verbose: Verbose = 0,
         callbacks: Callbacks = None,
+        ensemble: Ensemble = "all",
     ) -> PyTree:
         """Return what the model predicts.
 
         **Arguments:** those of [`treegy.Model.fit`][]; `steps` is how many batches are predicted, all by default.
+
+        - `ensemble`: of a stack of models ([`treegy.stack`][]), `"all"` is what each predicts, `(models, batch, ...)`;
+            `"mean"` their mean, and `"mean_and_std"` the pair of it and of how far they differ, each `(batch, ...)`.
 
         **Returns:**
 
@@ -319,7 +334,8 @@ class Model(eqx.Module, Generic[N]):
         source = as_source(x, batch_size=batch)
         refuse_traced("predict", self, "`predict_on_batch`")
         check_steps("steps", steps, source)
-        return predict_alone(self, source, steps, callbacks, verbose)
+        check_ensemble(ensemble, size_of_stack(self))
+        return predict_alone(self, source, steps, callbacks, verbose, ensemble)
 
     @own_transfers
     def scan_fit(
@@ -522,7 +538,7 @@ class Model(eqx.Module, Generic[N]):
         - `x`, `y`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s. Without `x` there are no output shapes.
         - `depth`: how deep in the module rows go.
         """
-        return summarize(self, x, y, _checks.positive("depth", depth))
+        return summarize(first_of(self), x, y, _checks.positive("depth", depth))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and all other states into a directory of this machine, atomically.
@@ -582,6 +598,8 @@ class Model(eqx.Module, Generic[N]):
         tell_if_discarded(self, "model.distributed(...)", "model = model.distributed(...)")
         if strategy is not None and not isinstance(strategy, Strategy):
             raise TypeError(f"`strategy` is {describe(strategy)}; one of `tg.parallel` is expected, or `None`.")
+        if strategy is not None and size_of_stack(self) is not None:
+            raise ValueError("a stack of models can't be distributed: `tg.unstack` gives its models.")
         return distributed(self, strategy)
 
     def averaged(self: M) -> M:
@@ -592,6 +610,8 @@ class Model(eqx.Module, Generic[N]):
 
         **Raises:** `ValueError` if the optimizer keeps no average; a model that isn't initialized has none yet.
         """
+        if size_of_stack(self) is not None:
+            return over_models(lambda one: one.averaged(), self)
         return with_states(self, averaged_states(self.states))
 
     # Steps: every one of them can be overridden, asking for its arguments by name

@@ -14,6 +14,7 @@ import jax
 from .._describe import differences, listed, path_name
 from .._types import PyTree
 from ._model_like import M, ModelLike
+from ._stacks import over_models, size_of_stack
 from ._states import States
 
 # What `states` holds besides what the model carries: the module, which has its own fields.
@@ -91,7 +92,8 @@ def states_of(model: ModelLike) -> States:
     if bound is not None:
         return bound
     if not model.initialized:
-        return model.states_step()
+        single = size_of_stack(model) is None
+        return model.states_step() if single else over_models(lambda one: one.states_step(), model)
     carried = carried_by(model)
     if model.module is None:
         return carried

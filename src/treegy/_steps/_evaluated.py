@@ -10,6 +10,7 @@ from ._assembly import carried_by, carrying, with_states
 from ._dispatch import is_default
 from ._hashable import Static, hashable_partition, without_arrays
 from ._model_like import M, ModelLike
+from ._stacks import over_models, size_of_stack
 from ._states import States
 
 _STEPS = {
@@ -26,7 +27,10 @@ def evaluated(model: M, kind: str) -> M:
     if not is_default(model, *_STEPS[kind]) or _reads_states(model, kind):
         return model
     if has_evaluation_parameters(carried_by(model).get("optimizer_states")):
-        model = with_states(model, states_to_evaluate(model.states))
+        if size_of_stack(model) is None:
+            model = with_states(model, states_to_evaluate(model.states))
+        else:
+            model = over_models(lambda one: with_states(one, states_to_evaluate(one.states)), model)
     unread = ("optimizer",) if kind == "test" else ("optimizer", "loss", "metrics")
     return carrying(model, carried_by(model).update(optimizer_states=None), **dict.fromkeys(unread))
 

@@ -17,6 +17,7 @@ from ._hashable import Shapes, Static, hashable_combine, hashable_partition
 from ._homes import Homes, homes_of
 from ._model_like import M, ModelLike
 from ._run_step import Seen, initialize, test_logs
+from ._stacks import over_models, size_of_stack
 from ._states import States
 from ._structure import arrays_from
 
@@ -39,6 +40,8 @@ def init_of(frozen: Static, homes: Homes | None, arrays: list[PyTree]) -> PyTree
 
 def init_optimizer(model: ModelLike, net_params: PyTree) -> PyTree:
     """Return the states of a model's optimizer before its first step."""
+    if size_of_stack(model) is not None:
+        return over_models(lambda one: init_optimizer(*one), (model, net_params))
     arrays, frozen = hashable_partition((model.optimizer, net_params))
     return init_of(frozen, homes_of(model), arrays)
 
@@ -48,6 +51,8 @@ def first_states(model: ModelLike) -> States:
 
     **Raises:** `TypeError` if its `states_step` returns something else.
     """
+    if size_of_stack(model) is not None:
+        return over_models(first_states, model)
     states = model.states_step()
     if not isinstance(states, States):
         raise TypeError(f"`states_step` must return `tg.States`, and returned {describe(states)}.")
@@ -73,6 +78,8 @@ def prepared(model: M, kind: Kind, batch: Batch | None, *, keep_metrics: bool = 
     - `keep_metrics`: whether it keeps what `test_on_batch` has accumulated. Without it, every run of the model is the
         same program.
     """
+    if size_of_stack(model) is not None and not _is_ready(model, kind, keep_metrics):
+        return over_models(lambda one: prepared(one, kind, batch, keep_metrics=keep_metrics), model)
     states = None
     if not model.initialized:
         states = first_states(model)
@@ -96,6 +103,14 @@ def prepared(model: M, kind: Kind, batch: Batch | None, *, keep_metrics: bool = 
     if states is not None:
         model = with_states(model, states)
     return model if keep_metrics else without_metrics(model)
+
+
+def _is_ready(model: ModelLike, kind: Kind, keep_metrics: bool) -> bool:
+    if not model.initialized:
+        return False
+    carried = carried_by(model)
+    has_optimizer_states = kind != "train" or model.optimizer is None or carried.get("optimizer_states") is not None
+    return has_optimizer_states and (keep_metrics or carried.get("metrics_states") is None)
 
 
 def _with_optimizer_states(model: ModelLike, states: States) -> States:
@@ -132,6 +147,8 @@ def with_metrics(model: M, batch: Batch, *, as_numpy: bool = False) -> M:
     """
     if model.initialized and carried_by(model).get("metrics_states") is not None:
         return model
+    if size_of_stack(model) is not None:
+        return over_models(with_metrics, model, jax.tree.map(jnp.asarray, batch))
     nothing = _seen_nothing(model, batch)
     return _with_metrics_states(model, nothing if as_numpy else jax.tree.map(jnp.asarray, nothing))
 

@@ -1,5 +1,6 @@
 """What is logged, in the form in which it is carried from step to step."""
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -30,6 +31,8 @@ class StepLogs(Accumulator):
     """The accumulators that differ, each of which is merged as a whole."""
     metric_values: OrderedDict[str, Any]
     """What is made of them, by name: accumulators that have places for their parts, and so no arrays."""
+    stacked: bool = eqx.field(default=False, static=True)
+    """Whether all arrays have an axis of models in front: those of a stack of models."""
 
     @staticmethod
     def of(accumulators: Mapping[str, Accumulator]) -> "StepLogs":
@@ -54,8 +57,21 @@ class StepLogs(Accumulator):
         """The accumulators by name."""
         return jax.tree.map(lambda place: self.parts[place.index], self.metric_values, is_leaf=_is_place)
 
+    def of_stack(self) -> "StepLogs":
+        """Return these logs, whose arrays are those of a stack of models."""
+        return StepLogs(self.parts, self.metric_values, stacked=True)
+
+    def of_one(self) -> "StepLogs":
+        """Return the logs of a stack as those of one model, for whoever maps over the models."""
+        return StepLogs(self.parts, self.metric_values)
+
+    def _of_each(self, function: Function) -> Function:
+        """Return a function of accumulators, for all models of a stack."""
+        return jax.vmap(function) if self.stacked else function
+
     def empty(self) -> "StepLogs":
-        return StepLogs(tuple(part.empty() for part in self.parts), self.metric_values)
+        parts = self._of_each(lambda parts: tuple(part.empty() for part in parts))(self.parts)
+        return dataclasses.replace(self, parts=parts)
 
     def merge(self, other: "StepLogs") -> "StepLogs":
         mine, structure = jax.tree.flatten(self.metric_values, is_leaf=_is_place)
@@ -67,11 +83,14 @@ class StepLogs(Accumulator):
                 f"what is logged is made otherwise than before: {listed(other.metric_values)}, and before "
                 f"{listed(self.metric_values)}. Steps log the same from batch to batch."
             )
-        parts = tuple(self.parts[i].merge(other.parts[j]) for i, j in sorted(pairs))
-        return StepLogs(parts, self.metric_values)
+
+        def merge(mine: PyTree, theirs: PyTree) -> PyTree:
+            return tuple(mine[i].merge(theirs[j]) for i, j in sorted(pairs))
+
+        return dataclasses.replace(self, parts=self._of_each(merge)(self.parts, other.parts))
 
     def compute(self) -> PyTree:
-        return compute_all(self.each)
+        return self._of_each(compute_all)(self.each)
 
 
 def _is_whole(value: PyTree) -> bool:

@@ -3,6 +3,8 @@
 import os
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .._checks import flag
 from .._errors import CheckpointError
 from .._loop._backup import check_began_alike, document, resume
@@ -155,7 +157,8 @@ class BackupAndRestore(Callback):
         then, now = backup.get("built"), self._of_fit().built
         if not isinstance(then, dict):
             return
-        if differ := [f"`{n}` {then[n]!r:.30}, and now {b:.6g}" for n, b in now.items() if n in then and then[n] != b]:
+        changed = {n: b for n, b in now.items() if n in then and not np.array_equal(then[n], b)}
+        if differ := [f"`{n}` {then[n]!r:.30}, and now {b!r:.30}" for n, b in changed.items()]:
             warn(
                 f"the run of the backup in '{self._directory}' began with {', '.join(differ)}: it resumes with what "
                 "the backup holds. For another value, remove the backup, or have a callback such as "

@@ -10,6 +10,7 @@ import numpy as np
 from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple, steps_of
 from .._loop._training_run import TrainingRun
+from .._steps._stacks import step_of
 from .._terms._naming import named_terms
 from .._terms._term import Term
 from .._types import PyTree, UpdateFreq, Values
@@ -164,7 +165,7 @@ class MetricLogger(Callback, abc.ABC):
     def on_test_end(self, logs: Logs) -> None:
         run = self._run
         if run is None:
-            self._write(logs, "step", int(self.model.states.step), "evaluate_")
+            self._write(logs, "step", step_of(self.model.states), "evaluate_")
             if not self._in_fit:
                 self._outcome = "finished"
         elif run.validates_within_epochs:

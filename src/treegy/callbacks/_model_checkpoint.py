@@ -14,6 +14,7 @@ from .._paths import anywhere
 from .._saving._checkpoints import Checkpoints, named_arrays
 from .._saving._documents import MODEL, VERSIONS
 from .._steps._evaluated import evaluated_parameters
+from .._steps._stacks import step_of
 from .._steps._states import States
 from .._types import Mode, PyTree, SaveFreq, Values
 from ._failures import forgiven
@@ -159,7 +160,7 @@ class ModelCheckpoint(Callback):
             # What the module alone is evaluated with, where its optimizer would say so.
             "evaluated": named_arrays(States(net_params=evaluated_parameters(shown.states))),
         }
-        step = int(model.states.step)
+        step = step_of(model.states)
         with forgiven(self.training_run.over):
             self._checkpoints.save(step, document, value)
         if value is not None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,8 @@ def _holders(states: PyTree) -> list[PyTree]:
 
 
 def _named(states: Mapping[str, PyTree]) -> list[tuple[str, Array]]:
-    holders = _holders(states.get("optimizer_states"))
-    return [(n, v) for h in holders for n, v in h.hyperparams.items() if is_arraylike(v) and v.ndim == 0]
+    holders, axes = _holders(states.get("optimizer_states")), _axes(states)
+    return [(n, v) for h in holders for n, v in h.hyperparams.items() if is_arraylike(v) and v.ndim == axes]
 
 
 def has_hyperparameters(states: Mapping[str, PyTree]) -> bool:
@@ -37,9 +38,18 @@ def has_hyperparameters(states: Mapping[str, PyTree]) -> bool:
     return bool(_named(states))
 
 
-def hyperparameters(states: Mapping[str, PyTree]) -> dict[str, float]:
-    """Return the numbers in the states of a model by their names; those that occur again have a number behind."""
-    return {name: float(np.asarray(value)) for name, value in hyperparameter_arrays(states).items()}
+def _axes(states: Mapping[str, PyTree]) -> int:
+    """Return how many axes a number has in the states of a model: one in a stack of models."""
+    return getattr(states.get("step"), "ndim", 0)
+
+
+def hyperparameters(states: Mapping[str, PyTree]) -> dict[str, Any]:
+    """Return the numbers in the states of a model by their names; those that occur again have a number behind.
+
+    Those of a stack are arrays `(models,)`.
+    """
+    arrays = {name: np.asarray(value) for name, value in hyperparameter_arrays(states).items()}
+    return {name: array if array.ndim else float(array) for name, array in arrays.items()}
 
 
 def hyperparameter_arrays(states: Mapping[str, PyTree]) -> dict[str, Array]:
@@ -63,7 +73,7 @@ def free_hyperparameters(states: Mapping[str, PyTree]) -> dict[str, Array]:
     for holder in _holders(states.get("optimizer_states")):
         scheduled = getattr(holder, "hyperparams_states", None) or {}
         for name, value in holder.hyperparams.items():
-            if name not in scheduled and is_arraylike(value) and value.ndim == 0:
+            if name not in scheduled and is_arraylike(value) and value.ndim == _axes(states):
                 found[name if name not in found else f"{name}_{len(found)}"] = value
     return found
 
@@ -89,7 +99,10 @@ def with_hyperparameter(states: Mapping[str, PyTree], name: str, value: float) -
             if name in (getattr(node, "hyperparams_states", None) or {}):
                 raise ValueError(f"`{name}` follows a schedule, which would set it back in the next step.")
             old = node.hyperparams[name]
-            updates["hyperparams"] = {**node.hyperparams, name: jnp.asarray(value, old.dtype)}
+            updates["hyperparams"] = {
+                **node.hyperparams,
+                name: jnp.broadcast_to(jnp.asarray(value, old.dtype), old.shape),
+            }
         if getattr(node, "inner_state", None) is not None:
             updates["inner_state"] = jax.tree.map(changed, node.inner_state, is_leaf=_is_holder)
         return node._replace(**updates)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int
@@ -139,14 +140,15 @@ def at_epoch(optimizer_states: PyTree, epoch: int, steps: int | None) -> PyTree:
     """
     found = nodes(optimizer_states, _is_epoch_state)
     for state in found:
-        told = int(state.steps_per_epoch)
+        # Those of a stack of models are all the same.
+        told = int(np.asarray(state.steps_per_epoch).flat[0])
         if steps is not None and told != steps:
             raise ValueError(
                 f"the optimizer was made with `steps_per_epoch={told}`, and an epoch of this run has {steps} steps: "
                 "its learning rate would follow other epochs. Make it with "
                 f"`tg.Optimizer(..., steps_per_epoch={steps})`."
             )
-    if not epoch or all(int(state.step) == epoch * int(state.steps_per_epoch) for state in found):
+    if not epoch or all(np.all(np.asarray(state.step == epoch * state.steps_per_epoch)) for state in found):
         return optimizer_states
 
     def moved(node: PyTree) -> PyTree:
