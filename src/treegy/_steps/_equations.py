@@ -16,3 +16,15 @@ def equations(jaxpr: jex.Jaxpr) -> Iterator[jex.JaxprEqn]:
 def calls_back(jaxpr: jex.Jaxpr) -> bool:
     """Whether a program calls Python while it runs, as those with `eqx.error_if` or `jax.debug.print` do."""
     return bool(jaxpr.effects) or any("callback" in eqn.primitive.name for eqn in equations(jaxpr))
+
+
+def inputs_read(jaxpr: jex.Jaxpr) -> list[bool]:
+    """Return of each input of a jaxpr whether its outputs or effects depend on it.
+
+    What equations have inside isn't looked at: one that is needed needs all that it takes.
+    """
+    needed = {var for var in jaxpr.outvars if isinstance(var, jex.Var)}
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or not needed.isdisjoint(eqn.outvars):
+            needed.update(var for var in eqn.invars if isinstance(var, jex.Var))
+    return [var in needed for var in jaxpr.invars]
