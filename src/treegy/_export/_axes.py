@@ -47,13 +47,12 @@ def open_shapes(model: ModelLike, x: PyTree, varying: Collection[str]) -> PyTree
         raise ValueError(_unknown(unknown[0], set(names.values())))
     symbols = _symbols(leaves, varying)
 
+    def length(place: Place, known: PyTree) -> PyTree:
+        return symbols.get(names.get(place, ""), known) if _is_known(known) else known
+
     def opened(i: int, leaf: PyTree) -> jax.ShapeDtypeStruct:
-        named = (names.get((i, axis)) for axis in range(len(leaf.shape)))
-        shape = [
-            symbols[name] if name in symbols and _is_known(length) else length
-            for name, length in zip(named, leaf.shape, strict=True)
-        ]
-        return jax.ShapeDtypeStruct(tuple(shape), leaf.dtype)
+        shape = tuple(length((i, axis), known) for axis, known in enumerate(leaf.shape))
+        return jax.ShapeDtypeStruct(shape, leaf.dtype)
 
     return jax.tree.unflatten(tree, [opened(i, leaf) for i, leaf in enumerate(leaves)])
 
@@ -108,4 +107,3 @@ def _unknown(name: str, there: set[str]) -> str:
         'Float[Array, "time d"]`. Of an axis without one, pass a shape in which it is a symbol: '
         f'`jax.ShapeDtypeStruct(jax.export.symbolic_shape("batch, {name}, 8"), "float32")`.'
     )
-

@@ -41,7 +41,9 @@ def export(model: ModelLike, path: object, x: PyTree, varying: object, platforms
     prediction = Prediction(ready, inputs)
     shapes = _data_shapes(open_shapes(ready, inputs, names))
     traced = _traced(prediction, ready, inputs, names)
-    check_containers("y_pred", traced.out_info, "Let the module, or `pred_step`, return a dict or a tuple of its parts.")
+    check_containers(
+        "y_pred", traced.out_info, "Let the module, or `pred_step`, return a dict or a tuple of its parts."
+    )
     _refuse_callbacks(traced)
     prediction = prediction.of_what_is_read(traced)
     program = _program(prediction, shapes, targets)
@@ -53,7 +55,9 @@ def export(model: ModelLike, path: object, x: PyTree, varying: object, platforms
         "platforms": list(program.platforms),
         "calling_convention_version": program.calling_convention_version,
     }
-    save_arrays(arrays, directory, EXPORTED, about, {"load.py": Path(__file__).with_name("_standalone.py").read_bytes()})
+    save_arrays(
+        arrays, directory, EXPORTED, about, {"load.py": Path(__file__).with_name("_standalone.py").read_bytes()}
+    )
 
 
 def require_flatbuffers(who: str) -> None:
@@ -61,7 +65,9 @@ def require_flatbuffers(who: str) -> None:
     try:
         importlib.import_module("flatbuffers")
     except ImportError as error:
-        raise ImportError(f'{who} needs flatbuffers, which JAX doesn\'t install: pip install "treegy[export]"') from error
+        raise ImportError(
+            f'{who} needs flatbuffers, which JAX doesn\'t install: pip install "treegy[export]"'
+        ) from error
 
 
 def _checked_platforms(platforms: object) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
-from .._types import ClassWeight, Function, PyTree, Seed, ValidationData, Verbose
+from .._types import AxisNames, ClassWeight, Function, Platforms, PyTree, Seed, ValidationData, Verbose
 from ..optimizers._with_ema import averaged_states
 from ._bound_method import BoundMethod
 from ._checks import as_given, can_test, check_can_train, check_module, check_optimizer, refuse_traced, root_key, trains
@@ -570,8 +570,8 @@ class Model(eqx.Module, Generic[N]):
         path: str | os.PathLike[str],
         x: PyTree,
         *,
-        varying: Iterable[str] = ("batch",),
-        platforms: Iterable[str] = ("cpu", "cuda", "tpu"),
+        varying: AxisNames = ("batch",),
+        platforms: Platforms = ("cpu", "cuda", "tpu"),
     ) -> None:
         """Write what the model predicts into a directory, as a program that runs without the model.
 

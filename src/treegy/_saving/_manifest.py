@@ -97,7 +97,7 @@ def save_arrays(
     """
     directory = local("path", path)
     try:
-        with _alone(directory, kind) as alone:
+        with _alone(directory) as alone:
             _save(directory, arrays, kind, about, beside or {}, alone)
     except OSError as error:
         raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
@@ -158,12 +158,12 @@ def _save(
 
 
 @contextlib.contextmanager
-def _alone(directory: Path, kind: Kind) -> Generator[bool]:
+def _alone(directory: Path) -> Generator[bool]:
     """Wait until no other thread or process saves into a directory, and keep them out. No file is needed for it.
 
     Yields whether that can be done here.
     """
-    _make(directory, kind)
+    _make(directory)
     try:
         import fcntl
     except ImportError:  # Windows
@@ -182,12 +182,12 @@ def _alone(directory: Path, kind: Kind) -> Generator[bool]:
         os.close(descriptor)
 
 
-def _make(directory: Path, kind: Kind) -> None:
+def _make(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise CheckpointError(
-            f"'{directory}' can't hold {"an" if kind is EXPORTED else "a"} {kind.what}: it must be a directory, and there is a file of that name."
+            f"'{directory}' can't hold a saved model: it must be a directory, and there is a file of that name."
         ) from None
 
 

@@ -141,7 +141,8 @@ def open_data(directory: Path, kind: Kind = TREE) -> tuple[Manifest, IO[bytes]]:
             newer = read_manifest(directory, kind)
             if newer.data == manifest.data:
                 raise CheckpointError(
-                    f"'{directory / manifest.data}' is missing: '{kind.manifest}' beside it says that the arrays are there."
+                    f"'{directory / manifest.data}' is missing: '{kind.manifest}' beside it says that the arrays are "
+                    "there."
                 ) from None
             manifest = newer
 

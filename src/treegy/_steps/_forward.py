@@ -14,7 +14,7 @@ from .._injection._hints import Axis, first_axis
 from .._injection._inject import Request, annotations, call, function_name, missing_argument, request
 from .._sharding._mesh import Axes
 from .._terms._term import Available
-from .._types import PyTree, Values
+from .._types import Length, PyTree, Values
 
 # What treegy provides by name; everything else that a module requires must come from `x`.
 PROVIDED = ("training", "inference", "initializing", "parameters", "states", "key", "state")
@@ -138,7 +138,7 @@ def forward(
     x: PyTree,
     provided: Available,
     *,
-    size: int | None,
+    size: Length | None,
     batched: bool | None = None,
     axes: Axes | None = None,
 ) -> tuple[PyTree, PyTree]:
@@ -260,7 +260,7 @@ def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool) -> tupl
 
 
 def vocabulary(
-    module: PyTree, x: PyTree, y_pred: PyTree, size: int | None, batched: bool | None, stateful: bool
+    module: PyTree, x: PyTree, y_pred: PyTree, size: Length | None, batched: bool | None, stateful: bool
 ) -> dict[str, Axis]:
     """Return the lengths of the axes that the module's annotations name, found from shapes alone."""
     axes: dict[str, Axis] = {}
@@ -280,7 +280,7 @@ def vocabulary(
     return axes
 
 
-def size_of_batch(*trees: PyTree) -> int | None:
+def size_of_batch(*trees: PyTree) -> Length | None:
     """Return how many examples a batch has: the length of the first axis of its arrays.
 
     **Raises:** [`treegy.ContractError`][] if there are arrays without axes.
