@@ -16,15 +16,13 @@ from .._errors import DataError
 from .._paths import local
 from .._saving._manifest import EXPORTED, save_arrays
 from .._steps._assembly import rebuilt
-from .._steps._equations import calls_back
 from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import needs_batch, prepared
 from .._types import PyTree
 from ._axes import checked_varying, is_open, open_shapes
 from ._containers import check_containers
-from ._key_data import data_shape
-from ._prediction import Prediction
+from ._prediction import Prediction, TracedPrediction
 
 PROGRAM = "program"
 """Under which name a directory has the program, beside the parameters."""
@@ -38,20 +36,16 @@ def export(model: ModelLike, path: object, x: PyTree, varying: object, platforms
     inputs = _inputs(x)
     check_containers("x", inputs, "Pass a dict or a tuple of its parts, which the module then takes as arguments.")
     ready = _ready(model, inputs)
-    prediction = Prediction(ready, inputs)
-    shapes = _data_shapes(open_shapes(ready, inputs, names))
-    traced = _traced(prediction, ready, inputs, names)
-    check_containers(
-        "y_pred", traced.out_info, "Let the module, or `pred_step`, return a dict or a tuple of its parts."
-    )
+    traced = _traced(Prediction(ready, inputs), ready, inputs, names)
+    mend = "Let the module, or `pred_step`, return a dict or a tuple of its parts."
+    check_containers("y_pred", traced.y_pred, mend)
     _refuse_callbacks(traced)
-    prediction = prediction.of_what_is_read(traced)
-    program = _program(prediction, shapes, targets)
-    arrays = {PROGRAM: np.frombuffer(program.serialize(), np.uint8), **prediction.parameters}
+    program = _program(traced, targets)
+    arrays = {PROGRAM: np.frombuffer(program.serialize(), np.uint8), **traced.parameters}
     about = {
         "skeleton": None,
-        "x": describe(shapes),
-        "y_pred": describe(traced.out_info),
+        "x": describe(traced.x),
+        "y_pred": describe(traced.y_pred),
         "platforms": list(program.platforms),
         "calling_convention_version": program.calling_convention_version,
     }
@@ -104,18 +98,14 @@ def _ready(model: ModelLike, x: PyTree) -> ModelLike:
     return rebuilt(ready, {"strategy": None})
 
 
-def _data_shapes(shapes: PyTree) -> PyTree:
-    return jax.tree.map(data_shape, shapes)
-
-
-def _traced(prediction: Prediction, model: ModelLike, x: PyTree, varying: Collection[str]) -> PyTree:
+def _traced(prediction: Prediction, model: ModelLike, x: PyTree, varying: Collection[str]) -> TracedPrediction:
     """Return the trace of a prediction for inputs of any lengths along some axes.
 
     **Raises:** `ValueError` if it is these that it can't be traced for.
     """
 
-    def trace(names: Collection[str]) -> PyTree:
-        return prediction.traced(_data_shapes(open_shapes(model, x, names)))
+    def trace(names: Collection[str]) -> TracedPrediction:
+        return prediction.traced(open_shapes(model, x, names))
 
     def fails(names: Collection[str]) -> bool:
         try:
@@ -142,8 +132,8 @@ def _traced(prediction: Prediction, model: ModelLike, x: PyTree, varying: Collec
         ) from error
 
 
-def _refuse_callbacks(traced: PyTree) -> None:
-    if calls_back(traced.jaxpr.jaxpr):
+def _refuse_callbacks(traced: TracedPrediction) -> None:
+    if traced.calls_back:
         raise ValueError(
             "what the model predicts calls Python while it runs, as `eqx.error_if`, `jax.debug.print` and "
             "`jax.pure_callback` do, and an exported program has no Python to call. Leave that out of predictions; "
@@ -151,15 +141,15 @@ def _refuse_callbacks(traced: PyTree) -> None:
         )
 
 
-def _program(prediction: Prediction, shapes: PyTree, platforms: tuple[str, ...]) -> jax.export.Exported:
+def _program(traced: TracedPrediction, platforms: tuple[str, ...]) -> jax.export.Exported:
     """Return the program of a prediction that can be traced.
 
     **Raises:** `ValueError` if it can't be exported, with the platforms for which it can.
     """
     try:
-        program = prediction.program(shapes, platforms)
+        program = traced.program(platforms)
     except Exception as error:
-        able = tuple(name for name in platforms if _can_be_exported(prediction, shapes, name))
+        able = tuple(name for name in platforms if _can_be_exported(traced, name))
         mend = f"Export it for others alone: `platforms={able!r}`." if 0 < len(able) < len(platforms) else ""
         unable = [name for name in platforms if name not in able]
         raise ValueError(
@@ -174,9 +164,9 @@ def _program(prediction: Prediction, shapes: PyTree, platforms: tuple[str, ...])
     return program
 
 
-def _can_be_exported(prediction: Prediction, shapes: PyTree, platform: str) -> bool:
+def _can_be_exported(traced: TracedPrediction, platform: str) -> bool:
     try:
-        prediction.program(shapes, (platform,))
+        traced.program((platform,))
     except Exception:
         return False
     return True

@@ -1,12 +1,14 @@
-"""What a model predicts, as a function of the model's arrays and of a batch, which can be traced."""
+"""What a model predicts as a function of arrays alone, and the program that is made of a trace of it."""
+
+import itertools
 
 import jax
 import jax.export
-import jax.numpy as jnp
+import jax.extend.core as jex
 from jax.tree_util import tree_leaves_with_path
 
 from .._saving._leaves import names_of
-from .._steps._equations import inputs_read
+from .._steps._equations import calls_back, live
 from .._steps._hashable import hashable_combine, hashable_partition
 from .._steps._model_like import ModelLike
 from .._steps._run_step import predict
@@ -17,57 +19,60 @@ from ._key_data import as_keys, data_of, data_shape
 class Prediction:
     """What `predict_on_batch` computes, as a function of arrays of numbers alone.
 
-    The model's arrays are arguments of it: as constants they would be copied into every program.
+    The model's arrays are arguments of it: as constants they would be copied into the program.
     """
 
-    def __init__(self, model: ModelLike, x: PyTree, read: frozenset[str] | None = None):
+    def __init__(self, model: ModelLike, x: PyTree):
         """**Arguments:**
 
         - `model`: one that is ready to predict.
-        - `x`: the inputs, or their shapes: which of them are keys.
-        - `read`: the paths of those arrays of the model that are arguments; all by default. The others are zeros.
+        - `x`: the inputs, or their shapes.
         """
-        self._model, self._x = model, x
         self._arrays, self._frozen = hashable_partition(model)
         paths = [path for path, leaf in tree_leaves_with_path(model) if isinstance(leaf, AnyArray)]
         self._names = names_of(paths)
-        self._read = frozenset(self._names) if read is None else read
+        self._x = x
 
-    def predict(self, parameters: dict[str, PyTree], x: PyTree) -> PyTree:
-        """Return what the model predicts."""
-        arrays = [
-            as_keys(parameters[name] if name in parameters else jnp.zeros(data.shape, data.dtype), array)
-            for name, array in zip(self._names, self._arrays, strict=True)
-            for data in [data_shape(array)]
-        ]
+    @property
+    def arrays(self) -> dict[str, AnyArray]:
+        """The arrays of the model, by their paths."""
+        return dict(zip(self._names, self._arrays, strict=True))
+
+    def traced(self, shapes: PyTree) -> "TracedPrediction":
+        """Return a trace for inputs of some shapes, and of the dtypes that they have."""
+        arrays, x = jax.tree.map(data_shape, (self.arrays, shapes))
+        traced = jax.jit(self._predict).trace(arrays, x)
+        return TracedPrediction(self.arrays, x, traced.jaxpr, traced.out_info)
+
+    def _predict(self, arrays: dict[str, PyTree], x: PyTree) -> PyTree:
+        known = [as_keys(arrays[name], like) for name, like in self.arrays.items()]
         x = jax.tree.map(as_keys, x, self._x)
-        y_pred = predict(hashable_combine(arrays, self._frozen), x, 0)[1]
-        return jax.tree.map(data_of, y_pred)
+        return jax.tree.map(data_of, predict(hashable_combine(known, self._frozen), x, 0)[1])
 
-    @property
-    def parameters(self) -> dict[str, AnyArray]:
-        """The arrays of the model that are arguments, by their paths."""
-        named = zip(self._names, self._arrays, strict=True)
-        return {name: data_of(array) for name, array in named if name in self._read}
 
-    @property
-    def shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Their shapes."""
-        named = zip(self._names, self._arrays, strict=True)
-        return {name: data_shape(array) for name, array in named if name in self._read}
+class TracedPrediction:
+    """The trace of a prediction for inputs of some shapes, without what its results don't depend on.
 
-    def traced(self, x: PyTree) -> PyTree:
-        """Return a trace for inputs of these shapes."""
-        return jax.jit(self.predict).trace(self.shapes, x)
+    In inference that is all that makes keys for `eqx.nn.Dropout`, among others.
+    """
 
-    def program(self, x: PyTree, platforms: tuple[str, ...]) -> jax.export.Exported:
-        """Return the program for inputs of these shapes."""
-        return jax.export.export(jax.jit(self.predict), platforms=platforms)(self.shapes, x)
-
-    def of_what_is_read(self, traced: PyTree) -> "Prediction":
-        """Return the same without the arrays of the model that it doesn't read, by a trace of this one."""
-        shapes = self.shapes
+    def __init__(self, arrays: dict[str, AnyArray], x: PyTree, closed: jex.ClosedJaxpr, y_pred: PyTree):
+        self.x, self.y_pred = x, y_pred
+        self.calls_back = calls_back(closed.jaxpr)
+        """Whether it calls Python while it runs."""
+        self._closed, read = live(closed)
         # The order of a dict's arrays in a trace is that of its sorted keys.
-        read = inputs_read(traced.jaxpr.jaxpr)[: len(shapes)]
-        names = [name for name, is_read in zip(sorted(shapes), read, strict=True) if is_read]
-        return Prediction(self._model, self._x, frozenset(names))
+        names = sorted(arrays)
+        self.parameters = {name: data_of(arrays[name]) for name in itertools.compress(names, read)}
+        """The arrays of the model that it reads, by their paths."""
+        self._reads_x = read[len(names) :]
+
+    def program(self, platforms: tuple[str, ...]) -> jax.export.Exported:
+        """Return the program."""
+        shapes = {name: jax.ShapeDtypeStruct(array.shape, array.dtype) for name, array in self.parameters.items()}
+        return jax.export.export(jax.jit(self._predict), platforms=platforms)(shapes, self.x)
+
+    def _predict(self, parameters: dict[str, PyTree], x: PyTree) -> PyTree:
+        inputs = itertools.compress(jax.tree.leaves(x), self._reads_x)
+        results = jex.jaxpr_as_fun(self._closed)(*(parameters[name] for name in self.parameters), *inputs)
+        return jax.tree.unflatten(jax.tree.structure(self.y_pred), results)
