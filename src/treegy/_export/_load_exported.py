@@ -96,10 +96,11 @@ def _program(content: AnyArray, where: str, version: object) -> jax.export.Expor
     told = f"was exported with JAX {version}, and this is JAX {jax.__version__}"
     try:
         program = jax.export.deserialize(bytearray(content.tobytes()))
+        program.mlir_module()  # else an older JAX would find out in the first call
     except Exception as error:
         raise CheckpointError(
-            f"{where} {told}, which can't read its program: {type(error).__name__}: {error}. Load it with the JAX that "
-            "it was exported with, or export the model again."
+            f"{where} {told}, which can't read its program: {type(error).__name__}: {error}. Load it with that "
+            "JAX, or a newer one; or export the model again."
         ) from error
     least = jax.export.minimum_supported_calling_convention_version
     most = jax.export.maximum_supported_calling_convention_version
