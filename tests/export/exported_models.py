@@ -139,6 +139,22 @@ def own() -> tuple[tg.Model[Any], Any]:
     return Own(), ROWS
 
 
+class Odd(eqx.Module):
+    """Arrays of kinds that NumPy lacks, without axes, and without elements."""
+
+    small: Array
+    one: Array
+    none: Array
+
+    def __call__(self, x: Any) -> Any:
+        return x * self.small.astype(x.dtype) + self.one + jnp.sum(self.none)
+
+
+def odd() -> tuple[tg.Model[Any], Any]:
+    eight = jnp.asarray(ROWS[0], jnp.float8_e4m3fn)
+    return tg.Model(Odd(eight, jnp.asarray(2.0), jnp.zeros((0, 3)))), ROWS
+
+
 class Scaled(tg.Model[Any]):
     """What the module returns isn't what is predicted."""
 
@@ -189,6 +205,7 @@ MODELS: dict[str, Callable[[], tuple[tg.Model[Any], Any]]] = {
         whole,
         noisy,
         own,
+        odd,
         scaled,
         schedule_free,
         shared,

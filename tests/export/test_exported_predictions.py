@@ -15,7 +15,18 @@ import pytest
 from jaxtyping import Array, Float
 
 import treegy as tg
-from export.exported_models import MODELS, ROWS, TARGETS, TOKENS, attention, half_parameters, noisy, recurrent, rows
+from export.exported_models import (
+    MODELS,
+    ROWS,
+    TARGETS,
+    TOKENS,
+    attention,
+    half_parameters,
+    noisy,
+    odd,
+    recurrent,
+    rows,
+)
 
 pytestmark = pytest.mark.standard_promotion
 
@@ -94,6 +105,17 @@ def test_annotations_of_an_own_step_name_axes(tmp_path):
 
     loaded = exported(tmp_path, Sums(), np.ones((2, 3, 4), "f4"), varying=("batch", "time"))
     np.testing.assert_allclose(loaded(np.ones((1, 5, 4), "f4")), [20.0])
+
+    class Doubled(tg.Model[Any]):
+        def pred_step(self, **kw: Any):
+            y_pred, states = super().pred_step(**kw)
+            return y_pred * 2, states
+
+    def total(x: Float[Array, "time d"]) -> Float[Array, ""]:
+        return jnp.sum(x)
+
+    loaded = exported(tmp_path, Doubled(total), np.ones((2, 3, 4), "f4"), varying=("batch", "time"))
+    np.testing.assert_allclose(loaded(np.ones((1, 5, 4), "f4")), [40.0])
 
 
 def test_no_axis_varies(tmp_path):
@@ -220,7 +242,11 @@ else:
 def test_where_there_is_no_treegy_its_own_load_loads_it(tmp_path):
     model, _ = half_parameters()
     # The parameters are in bfloat16; NumPy's own files have no inputs of that kind.
-    model = tg.Model(eqx.nn.Sequential([eqx.nn.Lambda(lambda x: x.astype(jnp.bfloat16)), model.module]))
+    model = tg.Model(
+        eqx.nn.Sequential(
+            [eqx.nn.Lambda(odd()[0].module), eqx.nn.Lambda(lambda x: x.astype(jnp.bfloat16)), model.module]
+        )
+    )
     model.export(tmp_path / "exported", ROWS)
     np.save(tmp_path / "x.npy", ROWS)
     files = [str(tmp_path / "exported"), str(tmp_path / "x.npy"), str(tmp_path / "y.npz")]

@@ -72,6 +72,11 @@ def test_a_module_that_fails_anyway_fails_as_it_does(tmp_path):
     refused(tmp_path, rows()[0].module, "dot_general requires contracting dimensions", ROWS[:, :3], TypeError)
 
 
+def test_a_model_that_can_not_predict(tmp_path):
+    refused(tmp_path, None, "module", error=tg.MissingModule)
+    refused(tmp_path, {"a": rows()[0].module}, "can't be called: override `pred_step`", error=tg.MissingMethod)
+
+
 def test_a_module_that_has_to_run_eagerly(tmp_path):
     model = tg.Model(lambda x: x if x[0] > 0 else -x, run_eagerly=True)
     with pytest.raises(jax.errors.TracerBoolConversionError) as raised:

@@ -7,12 +7,12 @@ import jax.export
 import numpy as np
 
 from .._describe import did_you_mean, listed
+from .._errors import InjectionError, MissingMethod
 from .._injection._hints import axes_in
 from .._injection._inject import annotations
-from .._steps._dispatch import is_default
 from .._steps._forward import inputs_of, takes_batch
 from .._steps._model_like import ModelLike
-from .._types import PyTree
+from .._types import Length, PyTree
 
 BATCH = "batch"
 
@@ -74,12 +74,16 @@ def axis_names(model: ModelLike, x: PyTree) -> dict[Place, str]:
     return {**found, **{(i, 0): BATCH for i in range(len(leaves))}}
 
 
-def _named_lengths(model: ModelLike, x: PyTree) -> list[tuple[str, int]]:
-    """Return the axes that the module's annotations of its inputs name, or that of `x` in a `pred_step`."""
-    if not is_default(model, "pred_step"):
-        return axes_in(annotations(type(model).pred_step).get("x"), x)
+def _named_lengths(model: ModelLike, x: PyTree) -> list[tuple[str, Length]]:
+    """Return the axes that are named by the annotation of `x` in a `pred_step`, or of the module's inputs."""
+    hint = annotations(type(model).pred_step).get("x")
+    if hint is not None:
+        return axes_in(hint, x)
+    try:
+        inputs = inputs_of(model.module, x, model.state is not None)
+    except (InjectionError, MissingMethod):
+        return []  # a step may call the module with something else, and else it is told when it is called
     hints = annotations(model.module)
-    inputs = inputs_of(model.module, x, model.state is not None)
     leading = 0 if takes_batch(model.module, inputs, model.batched) else 1
     return [pair for name, value in inputs.by_name.items() for pair in axes_in(hints.get(name), value, leading)]
 

@@ -22,7 +22,7 @@ def check_containers(name: str, tree: PyTree, mend: str, place: str = "") -> Non
         return
     found = type(tree)
     if found not in (tuple, list, dict) or (found is dict and not all(isinstance(key, str) for key in tree)):
-        what = f"a dict with the keys {list(tree)!r:.60}" if found is dict else f"{_article(found.__name__)}"
+        what = f"a dict with the keys {list(tree)!r:.60}" if found is dict else f"an instance of {found.__name__}"
         raise ContractError(
             f"`{name}{place}` is {what}, and the inputs and results of an exported model are arrays in tuples, lists "
             f"and dicts with strings as keys: whoever loads it knows of no other classes. {mend}\n"
@@ -30,7 +30,3 @@ def check_containers(name: str, tree: PyTree, mend: str, place: str = "") -> Non
         )
     for path, child in below:
         check_containers(name, child, mend, place + path_name(path))
-
-
-def _article(name: str) -> str:
-    return f"an instance of {name}"

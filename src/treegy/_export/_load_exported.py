@@ -1,5 +1,7 @@
 """`load_exported`: an exported model, with what it expects told in words."""
 
+import os
+
 import jax
 import jax.export
 
@@ -57,7 +59,7 @@ class ExportedModel:
         return f"ExportedModel({describe(self.x)} -> {describe(self.y_pred)}, {'/'.join(self.platforms)})"
 
 
-def load_exported(path: object) -> ExportedModel:
+def load_exported(path: str | os.PathLike[str]) -> ExportedModel:
     """Return what [`treegy.Model.export`][] has written: a function of a batch, which needs nothing of the model.
 
     Every byte is compared with what was written. Nothing that is read is executed, besides the program.

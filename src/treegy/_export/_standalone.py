@@ -31,7 +31,7 @@ def load(directory: Path = Path(__file__).parent) -> Callable[[Any], Any]:
             content = file.read(leaf["length"])
             if hashlib.sha256(content).hexdigest() != leaf["sha256"]:
                 raise ValueError(f"'{file.name}' is damaged: the bytes of `{leaf['path']}` are not those written.")
-            arrays[leaf["path"]] = np.frombuffer(content, jnp.dtype(leaf["dtype"])).reshape(leaf["shape"])
+            arrays[leaf["path"]] = np.ndarray(leaf["shape"], jnp.dtype(leaf["dtype"]), content)
     program = jax.export.deserialize(bytearray(arrays.pop("program")))
     parameters, call = jax.device_put(arrays), jax.jit(program.call)
     return lambda x: call(parameters, x)
