@@ -26,6 +26,8 @@ from .optimizers import with_ema as with_ema
 from ._model._model import Model as Model
 from ._model._stack import stack as stack
 from ._model._stack import unstack as unstack
+from ._export._load_exported import ExportedModel as ExportedModel
+from ._export._load_exported import load_exported as load_exported
 from ._loop._every import Every as Every
 from ._loop._caches import clear_caches as clear_caches
 from ._loop._history import History as History

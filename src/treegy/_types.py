@@ -51,6 +51,12 @@ if TYPE_CHECKING:
     UpdateFreq: TypeAlias = Literal["epoch", "batch"] | int
     """After each epoch, each batch, or every so many steps."""
 
+    Length: TypeAlias = int
+    """How long an axis is: a number, or a symbol where a program for any length is being traced."""
+    AxisNames: TypeAlias = Iterable[str]
+    """Axes by the names that annotations give them."""
+    Platforms: TypeAlias = Iterable[Literal["cpu", "cuda", "rocm", "tpu"]]
+    """On which kinds of devices a program runs."""
     DTypeLike: TypeAlias = jax.typing.DTypeLike
     """A dtype, by whatever name NumPy and JAX know it."""
     LossScale: TypeAlias = float | Literal["dynamic"] | None
@@ -75,3 +81,4 @@ else:
     Verbose = ValidationData = ClassTable = ClassWeight = Seed = Any
     Mode = SaveFreq = UpdateFreq = Ensemble = Any
     MeshLike = ShardingRule = DTypeLike = LossScale = Any
+    Length = AxisNames = Platforms = Any

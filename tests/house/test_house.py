@@ -26,6 +26,7 @@ ROOMS = [
     "_steps",
     "_inspect",
     "_saving",
+    "_export",
     "_loop",
     "_model",
     "parallel",

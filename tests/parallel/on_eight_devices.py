@@ -535,3 +535,24 @@ def test_another_strategy_in_mid_run():
 
     with pytest.raises(ValueError, match="strategy"):
         large().distributed(tg.parallel.FSDP()).fit(*DATA, callbacks=Moves(), epochs=2, verbose=0)
+
+
+@pytest.mark.parametrize("strategy", [tg.parallel.DataParallel(), tg.parallel.FSDP()], ids=lambda s: type(s).__name__)
+def test_an_export_is_for_one_device(strategy: tg.parallel.Strategy, tmp_path):
+    model = tg.Model(Perceptron(jax.random.key(0)), loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = model.distributed(strategy)
+    model.export(tmp_path, X)
+    loaded = tg.load_exported(tmp_path)
+    assert loaded.program.nr_devices == 1
+    for n in (3, 8):
+        found = loaded(X[:n])
+        assert len(found.devices()) == 1
+        np.testing.assert_allclose(found, np.asarray(model.predict(X[:n])), rtol=1e-12, atol=1e-12)
+
+
+def test_a_module_that_says_itself_where_arrays_are_is_not_exported(tmp_path):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    split = NamedSharding(mesh, P("data"))
+    model = tg.Model(lambda x: jax.lax.with_sharding_constraint(x, split))
+    with pytest.raises(ValueError, match="is for 8 devices, and an exported model for one"):
+        model.export(tmp_path, X)

@@ -1,6 +1,8 @@
 """Models as users write them: steps name only what they want, fields are declared with `kw_only=True`."""
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, assert_type
 
 import equinox as eqx
@@ -90,6 +92,12 @@ def main() -> None:
     clipped, history = clipped.fit(x, x[:, :2], epochs=2, verbose=0)
     assert_type(clipped.module, eqx.nn.MLP)
     assert history.history["depth"] == [1.0, 1.0]
+
+    with TemporaryDirectory() as directory:
+        clipped.export(Path(directory), x, platforms=["cpu"])
+        exported = tg.load_exported(directory)
+        assert_type(exported, tg.ExportedModel)
+        assert exported(x[:3]).shape == (3, 2) and exported.platforms == ("cpu",)
 
 
 if __name__ == "__main__":

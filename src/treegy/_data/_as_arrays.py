@@ -11,7 +11,7 @@ import numpy as np
 
 from .._describe import array_name, describe, is_iterator, is_traced, listed, path_name
 from .._errors import DataError
-from .._types import PyTree
+from .._types import Length, PyTree
 from ._batch import Batch
 from ._explicit_mesh import refuse_explicit
 from ._frames import numbers_in
@@ -174,7 +174,7 @@ def _checked(array: Any, name: str) -> Any:
 _SHOWN = 6
 
 
-def lengths(named: Mapping[str, PyTree]) -> dict[str, int]:
+def lengths(named: Mapping[str, PyTree]) -> dict[str, Length]:
     """Return the number of examples of every array, by its name."""
     return {
         name + path_name(path): leaf.shape[0]
@@ -183,7 +183,7 @@ def lengths(named: Mapping[str, PyTree]) -> dict[str, int]:
     }
 
 
-def common_length(named: Mapping[str, PyTree]) -> int:
+def common_length(named: Mapping[str, PyTree]) -> Length:
     """Return the number of examples that all arrays have.
 
     **Raises:** [`treegy.DataError`][] if they differ, or if there are none.

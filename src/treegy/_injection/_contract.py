@@ -17,7 +17,7 @@ from jaxtyping import AnnotationError, Shaped, jaxtyped
 
 from .._describe import path_name
 from .._errors import ContractError
-from .._types import Function, Hint, Values
+from .._types import Function, Hint, Length, Values
 from ._annotations import is_alias
 from ._contract_report import report
 from ._hints import Axis, Fault, Vocabulary, axes_in, bearable, fits, is_pytree, mentions_arrays
@@ -115,7 +115,7 @@ def _in_scope(run: Callable[[], Any], arguments: Values) -> Any:
     return jaxtyped(called, typechecker=None)(**{name: arguments[name] for name in names})
 
 
-def axes_of(hint: Hint, value: object, leading: int = 0) -> dict[str, int]:
+def axes_of(hint: Hint, value: object, leading: int = 0) -> dict[str, Length]:
     """Return the lengths of the named axes of `hint` in a value, whose first `leading` axes the hint doesn't speak of.
 
     Only of axes that stand for themselves: not of `*several`, `#broadcast`, `a+1` or `_`.

@@ -8,7 +8,7 @@ import jax
 from jaxtyping import AbstractArray, PyTree
 
 from .._describe import is_arraylike
-from .._types import Hint
+from .._types import Hint, Length
 from ._annotations import is_alias
 
 
@@ -95,7 +95,7 @@ def bearable(value: object, hint: Hint) -> bool:
 class Axis(NamedTuple):
     """The length of a named axis, and what fixed it."""
 
-    length: int
+    length: Length
     by: str
 
 
@@ -105,7 +105,7 @@ class Fault(NamedTuple):
     value: object
 
 
-def axes_in(hint: Hint, value: Any, leading: int = 0) -> list[tuple[str, int]]:
+def axes_in(hint: Hint, value: Any, leading: int = 0) -> list[tuple[str, Length]]:
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         if not is_arraylike(value):
             return []

@@ -1,7 +1,7 @@
 """What training, evaluating and predicting are for a stack of models: the same chunks, for each of them.
 
-All see the same batches, in the same order. Where networks are small, or on an accelerator, they are run at once; else a
-chunk is run for one model after the other.
+All see the same batches, in the same order. Where networks are small, or on an accelerator, they are run at once;
+else a chunk is run for one model after the other.
 """
 
 import functools

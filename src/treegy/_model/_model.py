@@ -18,6 +18,7 @@ from .._data._batch import Batch
 from .._data._source import check_steps
 from .._describe import describe, is_iterator
 from .._errors import DataError
+from .._export._export import export
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
 from .._loop._callback_list import Callbacks
@@ -46,7 +47,17 @@ from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
 from .._transfers import own_transfers
-from .._types import ClassWeight, Ensemble, Function, PyTree, Seed, ValidationData, Verbose
+from .._types import (
+    AxisNames,
+    ClassWeight,
+    Ensemble,
+    Function,
+    Platforms,
+    PyTree,
+    Seed,
+    ValidationData,
+    Verbose,
+)
 from ..optimizers._with_ema import averaged_states
 from ._bound_method import BoundMethod
 from ._checks import (
@@ -582,6 +593,56 @@ class Model(eqx.Module, Generic[N]):
         tell_if_discarded(self, "model.load(...)", "model = model.load(...)")
         step = None if step is None else _checks.positive("step", step, zero=True)
         return _load.loaded(self, path, step, only, _checks.flag("averaged", averaged))
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        x: PyTree,
+        *,
+        varying: AxisNames = ("batch",),
+        platforms: Platforms = ("cpu", "cuda", "tpu"),
+    ) -> None:
+        """Write what the model predicts into a directory, as a program that runs without the model.
+
+        [`treegy.load_exported`][] reads it. Where there is no treegy, the `load.py` in the directory does, with jax,
+        numpy and flatbuffers alone. The program is that of `predict_on_batch`, in inference mode, for one device; the
+        parameters are beside it. An export that is there already is replaced. Needs flatbuffers:
+        `pip install "treegy[export]"`.
+
+        **Arguments:**
+
+        - `path`: the directory.
+        - `x`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s, in tuples, lists and dicts. Their structure and
+            dtypes are those that the program takes, and so are all lengths but those that vary.
+        - `varying`: along which axes arrays may have any length from 1: `batch` is the first of every input, others are
+            called as in the annotations of the module's inputs. An axis of a `jax.ShapeDtypeStruct` that is a symbol
+            (`jax.export.symbolic_shape`) varies, too.
+        - `platforms`: on which it can run, whatever this machine has: of `"cpu"`, `"cuda"`, `"rocm"` and `"tpu"`.
+
+        **Raises:** `ValueError` if the program can't be for all these lengths or platforms, with those for which it
+        can; [`treegy.ContractError`][] for inputs or predictions in other containers;
+        [`treegy.CheckpointError`][] where the directory holds other files, or can't be written into.
+
+        !!! example
+
+            ```python
+            import equinox as eqx
+            import jax
+            import numpy as np
+            import treegy as tg
+            from tempfile import mkdtemp
+
+            model = tg.Model(eqx.nn.MLP(8, 2, 16, 1, key=jax.random.key(0)))
+            x = np.ones((4, 8), "float32")
+            path = mkdtemp() + "/exported"
+            model.export(path, x)
+
+            exported = tg.load_exported(path)
+            assert exported(x[:3]).shape == (3, 2)
+            ```
+        """
+        refuse_traced("export", self, "it outside")
+        export(self, path, x, varying, platforms)
 
     def distributed(self: M, strategy: AnyStrategy) -> M:
         """Return the model on several devices: all that is done with it is done by all of them, with the same results.

@@ -19,7 +19,6 @@ from ._leaves import Leaf, as_leaf, names_of, write_leaves
 from ._skeleton import Skeleton, skeleton_of
 from ._sync import sync_directory, sync_file
 
-_FORMAT = "treegy tree"
 _VERSION = 1
 MANIFEST = "manifest.json"
 DATA = re.compile(r"data-[0-9a-f]{32}\.bin")
@@ -27,8 +26,24 @@ _OURS = re.compile(r"data-[0-9a-f]{32}\.bin|manifest-[0-9a-f]{32}\.tmp")
 
 
 @dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a directory holds. Each kind has a manifest of another name, so that none is taken for another."""
+
+    format: str
+    manifest: str
+    what: str
+    """What it is called in errors."""
+    reader: str
+    """What reads it."""
+
+
+TREE = Kind("treegy tree", MANIFEST, "saved model", "`model.load`")
+EXPORTED = Kind("treegy exported model", "exported.json", "exported model", "`tg.load_exported`")
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What `save_tree` writes about the arrays beside them."""
+    """What is written about the arrays beside them."""
 
     data: str
     """The name of the file that they are in."""
@@ -36,6 +51,8 @@ class Manifest:
     leaves: tuple[Leaf, ...]
     skeleton: Skeleton
     initialized: bool
+    written_with: Mapping[str, object]
+    """The versions of the packages that it was written with."""
 
 
 def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
@@ -53,20 +70,49 @@ def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
 
     **Raises:** [`treegy.CheckpointError`][] if something else than a saved tree is there, or if it can't be written.
     """
-    directory = local("path", path)
     leaves: list[tuple[KeyPath, AnyArray]] = []
     skeleton = skeleton_of(tree, (), leaves)
     named = dict(zip(names_of([path for path, _ in leaves]), (leaf for _, leaf in leaves), strict=True))
+    save_arrays(named, path, TREE, {"skeleton": skeleton, "initialized": initialized})
+
+
+def save_arrays(
+    arrays: Mapping[str, AnyArray],
+    path: object,
+    kind: Kind,
+    about: Mapping[str, object],
+    beside: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write arrays into a directory, as `save_tree` does.
+
+    **Arguments:**
+
+    - `arrays`: by their names.
+    - `path`: the directory; it is made where it doesn't exist.
+    - `kind`: of what they are the arrays. What the directory holds must be of the same kind.
+    - `about`: what the manifest says besides, of the types of JSON.
+    - `beside`: other files of the directory, by their names, which every directory of this kind has.
+
+    **Raises:** as `save_tree`.
+    """
+    directory = local("path", path)
     try:
         with _alone(directory) as alone:
-            _save(directory, named, skeleton, initialized, alone)
+            _save(directory, arrays, kind, about, beside or {}, alone)
     except OSError as error:
         raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
 
 
-def _save(directory: Path, leaves: Mapping[str, AnyArray], skeleton: Skeleton, initialized: bool, alone: bool) -> None:
-    _claim(directory)
-    replaced = data_named_in(directory)
+def _save(
+    directory: Path,
+    leaves: Mapping[str, AnyArray],
+    kind: Kind,
+    about: Mapping[str, object],
+    beside: Mapping[str, bytes],
+    alone: bool,
+) -> None:
+    _claim(directory, kind)
+    replaced = data_named_in(directory, kind)
     token = secrets.token_hex(16)
     data = directory / f"data-{token}.bin"
     temporary = directory / f"manifest-{token}.tmp"
@@ -76,27 +122,32 @@ def _save(directory: Path, leaves: Mapping[str, AnyArray], skeleton: Skeleton, i
             length = file.tell()
             sync_file(file)
         content = {
-            "format": _FORMAT,
+            "format": kind.format,
             "version": _VERSION,
             "written_with": {name: _version(name) for name in ("treegy", "jax", "equinox")},
             "byteorder": sys.byteorder,
             "data": {"file": data.name, "bytes": length},
             "leaves": [dataclasses.asdict(leaf) for leaf in written],
-            "skeleton": skeleton,
-            "initialized": initialized,
+            **about,
         }
         with temporary.open("xb") as file:
             file.write(json.dumps({**content, "checksum": _checksum(content)}, indent=1).encode())
             sync_file(file)
         sync_directory(directory)
-        os.replace(temporary, directory / MANIFEST)
+        os.replace(temporary, directory / kind.manifest)
     except BaseException:
         # An interrupt may come when the new manifest is in place already; then the data is its data.
-        if data_named_in(directory) != data.name:
+        if data_named_in(directory, kind) != data.name:
             for file in (data, temporary):
                 file.unlink(missing_ok=True)
         raise
     sync_directory(directory)
+    # After the manifest, by which a directory is known for ours: what is beside it is then ours as well.
+    for name, content in beside.items():
+        with temporary.open("xb") as file:
+            file.write(content)
+            sync_file(file)
+        os.replace(temporary, directory / name)
     # What killed processes have left goes, too, where it is known that nobody else is writing.
     left = (f.name for f in directory.iterdir() if _OURS.fullmatch(f.name)) if alone else (replaced,)
     for name in left:
@@ -140,7 +191,7 @@ def _make(directory: Path) -> None:
         ) from None
 
 
-def _claim(directory: Path) -> None:
+def _claim(directory: Path, kind: Kind) -> None:
     """Raise if something is in the directory that isn't ours to replace."""
     names = {file.name for file in directory.iterdir()}
     if numbers := sorted((n for n in names if is_checkpoint(directory / n)), key=int):
@@ -148,23 +199,23 @@ def _claim(directory: Path) -> None:
             f"'{directory}' holds checkpoints, the last of step {numbers[-1]}: save into a directory of its own, so "
             "that it is known which of them `load` reads."
         )
-    if MANIFEST in names:
-        if data_named_in(directory) is None:
+    if kind.manifest in names:
+        if data_named_in(directory, kind) is None:
             raise CheckpointError(
-                f"'{directory / MANIFEST}' is not a manifest of treegy's, or damaged, and is not replaced. "
+                f"'{directory / kind.manifest}' is not a manifest of treegy's, or damaged, and is not replaced. "
                 "Remove the directory, or choose another one."
             )
     elif others := sorted(name for name in names if not _OURS.fullmatch(name)):
         raise CheckpointError(
-            f"'{directory}' is not empty and holds no saved model, but {others[0]!r}. Choose another directory."
+            f"'{directory}' is not empty and holds no {kind.what}, but {others[0]!r}. Choose another directory."
         )
 
 
-def data_named_in(directory: AnyPath) -> str | None:
+def data_named_in(directory: AnyPath, kind: Kind = TREE) -> str | None:
     """Return the name of the data that a manifest of ours refers to, without checking anything else about it."""
     try:
-        content = json.loads((directory / MANIFEST).read_bytes())
-        return str(content["data"]["file"]) if content["format"] == _FORMAT else None
+        content = json.loads((directory / kind.manifest).read_bytes())
+        return str(content["data"]["file"]) if content["format"] == kind.format else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
@@ -182,23 +233,25 @@ def _checksum(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, kind: Kind = TREE) -> Manifest:
     """Return the manifest of a directory.
 
     **Raises:** [`treegy.CheckpointError`][] if there is none, or it isn't what treegy writes.
     """
-    file = directory / MANIFEST
+    file = directory / kind.manifest
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise CheckpointError(f"There is no saved model in '{directory}': '{file}' does not exist.") from None
+        others = [other for other in (TREE, EXPORTED) if data_named_in(directory, other) is not None]
+        known = "".join(f" It holds a model that {other.reader} reads." for other in others)
+        raise CheckpointError(f"There is no {kind.what} in '{directory}': '{file}' does not exist.{known}") from None
     except OSError as error:
         raise CheckpointError(f"'{file}' can't be read: {error}") from error
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"'{file}' is damaged: it can't be read as JSON ({error}).") from None
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+    if not isinstance(content, dict) or content.get("format") != kind.format:
         raise CheckpointError(f"'{file}' was not written by treegy.")
     number = content.get("version")
     if type(number) is int and number > _VERSION:
@@ -219,6 +272,7 @@ def read_manifest(directory: Path) -> Manifest:
         if not _OURS.fullmatch(data) or any(leaf.offset + leaf.length > length for leaf in leaves):
             raise ValueError("the data")
         # What was written before there was this note is of an initialized model.
-        return Manifest(data, length, leaves, content["skeleton"], content.get("initialized") is not False)
+        initialized = content.get("initialized") is not False
+        return Manifest(data, length, leaves, content["skeleton"], initialized, content["written_with"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{file}' is not a manifest that treegy writes: {error!s:.500}.") from None

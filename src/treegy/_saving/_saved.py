@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 import jax
+import numpy as np
 from jax.tree_util import tree_flatten_with_path
 
 from .._describe import array_name, dtype_name, is_arraylike, is_key
@@ -16,7 +17,7 @@ from .._types import AnyArray, KeyPath, PyTree
 from ._differences import told_differences
 from ._layout import AnyPath
 from ._leaves import names_of, read_leaf
-from ._manifest import DATA, MANIFEST, Manifest, data_named_in, read_manifest
+from ._manifest import DATA, MANIFEST, TREE, Kind, Manifest, data_named_in, read_manifest
 from ._skeleton import ABSENT, UNKNOWN, Skeleton, children, find, indices, rebuild
 
 
@@ -57,6 +58,8 @@ class Saved:
         self._directory, self._manifest, self._file = directory, manifest, file
         self.initialized = manifest.initialized
         """Whether it is of a model that had everything that its steps need."""
+        self.written_with = manifest.written_with
+        """The versions of the packages that it was written with."""
 
     def has(self, name: str) -> bool:
         """Whether there is anything under a key of the tree, which is a dict."""
@@ -71,13 +74,7 @@ class Saved:
         """
         expected, structure = tree_flatten_with_path(like)
         with _whole(self._directory):
-            size = os.fstat(self._file.fileno()).st_size
-            if size != self._manifest.length:
-                what = "truncated" if size < self._manifest.length else "damaged"
-                raise CheckpointError(
-                    f"'{self._directory / self._manifest.data}' is {what}: it has {size} bytes where "
-                    f"{self._manifest.length} were saved."
-                )
+            self._check_length()
             sources = _sources(expected, self._manifest, self._directory, rename)
 
             def read(index: int, like: PyTree) -> AnyArray:
@@ -89,16 +86,32 @@ class Saved:
             ]
         return jax.tree.unflatten(structure, leaves)
 
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return all arrays by their names, as NumPy's."""
+        with _whole(self._directory):
+            self._check_length()
+            as_numpy = np.empty(0)
+            return {leaf.path: read_leaf(leaf, as_numpy, self._file) for leaf in self._manifest.leaves}
+
+    def _check_length(self) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        if size != self._manifest.length:
+            what = "truncated" if size < self._manifest.length else "damaged"
+            raise CheckpointError(
+                f"'{self._directory / self._manifest.data}' is {what}: it has {size} bytes where "
+                f"{self._manifest.length} were saved."
+            )
+
 
 @contextlib.contextmanager
-def opened(path: object) -> Generator[Saved]:
+def opened(path: object, kind: Kind = TREE) -> Generator[Saved]:
     """Open what is saved in a directory.
 
     **Raises:** [`treegy.CheckpointError`][] if there is no saved tree, or if its manifest is damaged.
     """
     directory = local("path", path)
     with _whole(directory):
-        manifest, file = open_data(directory)
+        manifest, file = open_data(directory, kind)
     with file:
         yield Saved(directory, manifest, file)
 
@@ -117,18 +130,19 @@ def _whole(directory: Path) -> Generator[None]:
         raise CheckpointError(f"What is saved in '{directory}' is damaged: {what}") from error
 
 
-def open_data(directory: Path) -> tuple[Manifest, IO[bytes]]:
+def open_data(directory: Path, kind: Kind = TREE) -> tuple[Manifest, IO[bytes]]:
     """Return the manifest and its data, opened: from then on a save at the same time doesn't matter."""
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, kind)
     while True:
         try:
             return manifest, (directory / manifest.data).open("rb")
         except FileNotFoundError:
             # A save may have replaced both in between.
-            newer = read_manifest(directory)
+            newer = read_manifest(directory, kind)
             if newer.data == manifest.data:
                 raise CheckpointError(
-                    f"'{directory / manifest.data}' is missing: '{MANIFEST}' beside it says that the arrays are there."
+                    f"'{directory / manifest.data}' is missing: '{kind.manifest}' beside it says that the arrays are "
+                    "there."
                 ) from None
             manifest = newer
 

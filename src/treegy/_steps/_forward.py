@@ -14,7 +14,7 @@ from .._injection._hints import Axis, first_axis
 from .._injection._inject import Request, annotations, call, function_name, missing_argument, request
 from .._sharding._mesh import Axes
 from .._terms._term import Available
-from .._types import PyTree, Values
+from .._types import Length, PyTree, Values
 from ._keys import of_examples, of_part
 
 # What treegy provides by name; everything else that a module requires must come from `x`.
@@ -139,7 +139,7 @@ def forward(
     x: PyTree,
     provided: Available,
     *,
-    size: int | None,
+    size: Length | None,
     batched: bool | None = None,
     axes: Axes | None = None,
 ) -> tuple[PyTree, PyTree]:
@@ -263,7 +263,7 @@ def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool) -> tupl
 
 
 def vocabulary(
-    module: PyTree, x: PyTree, y_pred: PyTree, size: int | None, batched: bool | None, stateful: bool
+    module: PyTree, x: PyTree, y_pred: PyTree, size: Length | None, batched: bool | None, stateful: bool
 ) -> dict[str, Axis]:
     """Return the lengths of the axes that the module's annotations name, found from shapes alone."""
     axes: dict[str, Axis] = {}
@@ -283,7 +283,7 @@ def vocabulary(
     return axes
 
 
-def size_of_batch(*trees: PyTree) -> int | None:
+def size_of_batch(*trees: PyTree) -> Length | None:
     """Return how many examples a batch has: the length of the first axis of its arrays.
 
     **Raises:** [`treegy.ContractError`][] if there are arrays without axes.

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._terms._part_of_batch import part_of_batch
+from .._types import Length
 from ._states import States
 
 # Of one step: for the module, and for losses and metrics.
@@ -32,7 +33,7 @@ def of_part(key: Array) -> Array:
     return key if part is None else jax.random.fold_in(key, part.positions[0])
 
 
-def of_examples(key: Array, n: int) -> Array:
+def of_examples(key: Array, n: Length) -> Array:
     """Return the keys of `n` examples, which are the same where these are a part of a batch."""
     part = part_of_batch()
     if part is None or len(part.positions) != n:
