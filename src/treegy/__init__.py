@@ -24,6 +24,8 @@ from ._terms._metric import Metric as Metric
 from .optimizers import Optimizer as Optimizer
 from .optimizers import with_ema as with_ema
 from ._model._model import Model as Model
+from ._model._cross_validate import CrossValidated as CrossValidated
+from ._model._cross_validate import cross_validate as cross_validate
 from ._model._stack import stack as stack
 from ._model._stack import unstack as unstack
 from ._export._load_exported import ExportedModel as ExportedModel

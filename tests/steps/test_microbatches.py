@@ -31,7 +31,7 @@ class Shifted(eqx.Module):
         self.factor, self.shift = jnp.asarray(0.9), jnp.asarray(0.05)
 
     def __call__(self, *x: Any) -> Any:
-        found = tuple(leaf * self.factor + self.shift for leaf in x)
+        found: Any = tuple(leaf * self.factor + self.shift for leaf in x)
         return found if len(found) > 1 else found[0]
 
 

@@ -151,7 +151,7 @@ class ArrayFeed(Feed):
             leaf if isinstance(leaf, Rows) or (isinstance(leaf, jax.Array) and is_key(leaf)) else np.asarray(leaf)
             for leaf in leaves
         ]
-        self._rings: dict[int, Ring] = {}
+        self._rings: dict[tuple[int, int], Ring] = {}
 
     def chunks(self, within: Pass) -> Iterator[Chunk]:
         length = self._source.batches
@@ -217,14 +217,15 @@ class ArrayFeed(Feed):
         return Chunk(data, n, size, slot.used)
 
     def _ring(self, steps: int, size: int) -> Ring:
-        if size not in self._rings:
-            self._rings[size] = Ring(
+        # Rooms of two sizes of batches may be the same, where devices have equal parts.
+        if (steps, size) not in self._rings:
+            self._rings[steps, size] = Ring(
                 [
                     None if isinstance(leaf, jax.Array) else ((steps * size, *leaf.shape[1:]), leaf.dtype)
                     for leaf in self._leaves
                 ]
             )
-        return self._rings[size]
+        return self._rings[steps, size]
 
 
 def fits_on_device(arrays: Arrays) -> bool:

@@ -6,7 +6,7 @@ Long, since a run is one thing: its epochs, in the order in which they happen, a
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import first_states, needs_batch, prepared
 from .._steps._runtime_errors import as_written
-from .._steps._stacks import one_of, size_of_stack, step_of
+from .._steps._stacks import root_of, step_of, where_models
 from .._terms._logs import StepLogs
 from .._types import Values, Verbose
 from .._warn import warn
@@ -60,6 +60,22 @@ def fit(model: ModelLike, arguments: FitArguments) -> Fitted[Any]:
         for source in (arguments.source, arguments.validation):
             if source is not None:
                 source.close()
+
+
+class _StoppedModels(NamedTuple):
+    """Those models of a stack that train no more."""
+
+    which: np.ndarray
+    """Which these are: `(models,)`, true for them."""
+    model: ModelLike
+    """The stack in which they are as they were when they stopped."""
+
+
+def _without(which: np.ndarray, value: Any) -> Any:
+    """Return a metric value that is NaN for some models of a stack."""
+    if not np.issubdtype(value.dtype, np.floating):
+        return value
+    return np.where(which.reshape(-1, *[1] * (value.ndim - 1)), np.nan, value)
 
 
 def _within(position: Position) -> str:
@@ -100,12 +116,12 @@ class Run(TrainingRun):
         self._validation_frequency = arguments.validation_freq.checked(self.steps_per_epoch)
         self.position = Position.at_start(self.initial_epoch, step_of(states))
         self.process_start = self.step
-        # One order for all models of a stack: that of the first.
-        first = states if size_of_stack(model) is None else one_of(states, 0)
-        self.key_data = key_data_of(first.rng) if arguments.shuffle else None
+        # One order for all models of a stack.
+        self.key_data = key_data_of(root_of(states)) if arguments.shuffle else None
         self.validated = {}
         self.history = History()
         self.ended = False
+        self._stopped_models: _StoppedModels | None = None
         self._chunk: Chunk | None = None
         self._of_chunk = 0
         self._logs: dict[str, Any] = {}
@@ -118,7 +134,7 @@ class Run(TrainingRun):
                 error.add_note(_within(self.position))
                 raise
         self.callback_list = CallbackList(
-            arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self
+            arguments.callbacks, self._copy_of_model, lambda model: self.engine.replace(model), self
         )
         try:
             self._has_batch_hooks = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
@@ -185,6 +201,7 @@ class Run(TrainingRun):
 
     @property
     def model(self) -> ModelLike:
+        self.put_back_stopped()
         return self.engine.model
 
     def to_validate(self, model: M) -> M:
@@ -195,6 +212,25 @@ class Run(TrainingRun):
             call()
         else:
             self._when_seen.append(call)
+
+    def stop_models(self, which: np.ndarray) -> None:
+        self.put_back_stopped()
+        self._stopped_models = _StoppedModels(which, self.engine.copy())
+
+    def restored(self) -> None:
+        """Say that the engine's model is that of a backup now: models that have stopped are as they are in it."""
+        if self._stopped_models is not None:
+            self._stopped_models = _StoppedModels(self._stopped_models.which, self.engine.copy())
+
+    def put_back_stopped(self) -> None:
+        """Have those models of a stack that have stopped as they were then, whatever steps have been made since."""
+        if self._stopped_models is not None:
+            which, model = self._stopped_models
+            self.engine.replace(where_models(which, model, self.engine.model))
+
+    def _copy_of_model(self) -> ModelLike:
+        self.put_back_stopped()
+        return self.engine.copy()
 
     def show(self, verbose: Verbose, names: Sequence[str] | None = None) -> None:
         self._progress = Progress(verbose, epochs=self.epochs, initial_epoch=self.initial_epoch, names=names)
@@ -309,6 +345,7 @@ class Run(TrainingRun):
         if self.position.between_epochs:
             self._end_without_steps()
             return
+        self.put_back_stopped()
         # Waits for the steps, whose time is told.
         self._logs = metric_values(self.engine.logs)
         self._progress.end_steps(self.position.done)
@@ -351,6 +388,8 @@ class Run(TrainingRun):
     def _record(self) -> None:
         """Write the metric values of the epoch, and of its validation, into the history."""
         logs = {**self._logs, **self.validated}
+        if self._stopped_models is not None:
+            logs = {name: _without(self._stopped_models.which, value) for name, value in logs.items()}
         if self._has_hyperparameters:
             logs = {**hyperparameters(self.engine.model.states), **logs}
         self._logs = logs
@@ -487,7 +526,7 @@ class Run(TrainingRun):
         validation = self.validation
         if validation is None:
             return True
-        model = evaluated(self.callback_list.validated(self.engine.model), "test")
+        model = evaluated(self.callback_list.validated(self.model), "test")
         steps = self.arguments.validation_steps
         try:
             found = self._unless_interrupted(lambda: evaluate(model, validation, steps, self.callback_list))

@@ -66,13 +66,25 @@ class Monitor:
 
         **Raises:** `KeyError` where there never will be one.
         """
+        value = self._read(logs, run, who)
+        if value is not None and value.ndim:
+            mend = " Of a stack of models, `EarlyStopping` alone takes it." if value.ndim == 1 else ""
+            raise ValueError(
+                f"`{who}(monitor={self.name!r})`: the metric value is no scalar, but has shape {value.shape}.{mend}"
+            )
+        return None if value is None else float(value)
+
+    def read_each(self, logs: Logs, run: TrainingRun, who: str, stacked: bool) -> np.ndarray | None:
+        """Return the metric value of each model of a stack, or that of one model as the only one."""
+        value = self._read(logs, run, who)
+        if value is not None and value.ndim != int(stacked):
+            shape = value.shape[1:] if stacked else value.shape
+            raise ValueError(f"`{who}(monitor={self.name!r})`: the metric value is no scalar, but has shape {shape}.")
+        return None if value is None else np.atleast_1d(value).astype(float)
+
+    def _read(self, logs: Logs, run: TrainingRun, who: str) -> np.ndarray | None:
         if self.name in logs:
-            value = np.asarray(logs[self.name])
-            if value.ndim:
-                raise ValueError(
-                    f"`{who}(monitor={self.name!r})`: the metric value is no scalar, but has shape {value.shape}."
-                )
-            return float(value)
+            return np.asarray(logs[self.name])
         if self.name.startswith("val_") and run.has_validation and not run.validated:
             return None
         raise KeyError(self._missing(logs, run, who))

@@ -4,6 +4,8 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .._data._batch import Batch
 from .._steps._model_like import M, ModelLike
 from .._types import Verbose
@@ -92,6 +94,10 @@ class TrainingRun(abc.ABC):
     @abc.abstractmethod
     def to_validate(self, model: M) -> M:
         """Return the model that is validated where this one is trained."""
+
+    @abc.abstractmethod
+    def stop_models(self, which: np.ndarray) -> None:
+        """Have some models of a stack, `(models,)`, stay as they are now. Their later metric values are NaN."""
 
     @abc.abstractmethod
     def when_seen(self, call: Callable[[], None]) -> None:

@@ -100,7 +100,8 @@ def _differing(first: Any, other: Any, i: int) -> str:
         {path_name(path): leaf_name(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(model)}
         for model in (first, other)
     ]
-    differ = [f"`{n}` is {a or 'not there'} and {b or 'not there'}" for n, a, b in differences(*shown)][:3]
+    found = differences(shown[0], shown[1])[:3]
+    differ = [f"`{name}` is {here or 'not there'} and {there or 'not there'}" for name, here, there in found]
     what = ", ".join(differ) or (
         "what differs is no array: a function, an option, or an optimizer that was made for each. Make the optimizer "
         "once, or with `tg.Optimizer(optax.adam, rate)`"

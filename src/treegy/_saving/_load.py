@@ -4,14 +4,13 @@ import functools
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
 from .._steps._assembly import carrying, rebuilt, with_states
-from .._steps._hashable import Static, hashable_combine, hashable_partition
 from .._steps._model_like import M, ModelLike
+from .._steps._prepare import init_optimizer
 from .._steps._states import States
 from .._types import PyTree
 from .._warn import warn
@@ -66,7 +65,7 @@ def _from_saved(model: M, place: AnyPath, only: str | None, averaged: bool) -> M
         if only is not None:
             evaluated = averaged and saved.has(EVALUATED)
             return _with_module(model, saved.read(_module_of(model), functools.partial(_renamed, model, evaluated)))
-        base = _loadable(model) if saved.initialized else model.states_step()
+        base = _loadable(model) if saved.initialized else model.states
         like = {n: v for n, v in base.items() if n != "metrics_states"}
         if not saved.has("optimizer_states"):
             like["optimizer_states"] = None  # begun when it is trained
@@ -132,8 +131,7 @@ def _renamed(model: ModelLike, evaluated: bool, name: str) -> str | None:
 def _with_module(model: M, found: dict[str, PyTree]) -> M:
     if model.module is not None:
         return rebuilt(model, found)
-    states = model.states if model.initialized else model.states_step()
-    return with_states(model, states.update(**found))
+    return with_states(model, model.states.update(**found))
 
 
 def _listed(steps: list[int]) -> str:
@@ -146,10 +144,10 @@ def _compare_hyperparameters(model: ModelLike, new: ModelLike) -> None:
     there = free_hyperparameters(new.states)
     if not there or model.optimizer is None or not jax.tree.leaves(new.parameters):
         return
-    arrays, frozen = hashable_partition((model.optimizer, new.parameters))
-    here = _built(frozen, arrays)
+    built = new.states.update(optimizer_states=init_optimizer(model, new.parameters))
+    here = free_hyperparameters(built)
     differ = [
-        f"`{name}` is {float(np.asarray(value)):.6g}, and the model was built with {float(np.asarray(here[name])):.6g}"
+        f"`{name}` is {_shown(value)}, and the model was built with {_shown(here[name])}"
         for name, value in there.items()
         if name in here and not np.array_equal(np.asarray(value), np.asarray(here[name]), equal_nan=True)
     ]
@@ -160,14 +158,8 @@ def _compare_hyperparameters(model: ModelLike, new: ModelLike) -> None:
         )
 
 
-def _built(frozen: Static, arrays: list[jax.Array | np.ndarray]) -> dict[str, jax.Array]:
-    return jax.jit(_initial, static_argnums=0)(frozen, arrays)
-
-
-def _initial(frozen: Static, arrays: list[jax.Array]) -> dict[str, jax.Array]:
-    optimizer, net_params = hashable_combine(arrays, frozen)
-    states = States(optimizer_states=optimizer.init(net_params))
-    return {name: jnp.asarray(value) for name, value in free_hyperparameters(states).items()}
+def _shown(value: jax.Array) -> str:
+    return " ".join(f"{each:.6g}" for each in np.asarray(value).flat)
 
 
 def _loadable(model: ModelLike) -> States:
@@ -178,6 +170,6 @@ def _loadable(model: ModelLike) -> States:
     if model.module is None:
         return States(**{n: UNKNOWN if v is None else v for n, v in states.items()})
     if model.optimizer is not None and jax.tree.leaves(states.net_params):
-        shapes = eqx.filter_eval_shape(model.optimizer.init, states.net_params)
+        shapes = eqx.filter_eval_shape(lambda params: init_optimizer(model, params), states.net_params)
         states = states.update(optimizer_states=shapes)
     return states

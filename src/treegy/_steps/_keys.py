@@ -18,12 +18,12 @@ _MODULE, _LOSS = 1, 2
 
 def keys(states: States) -> tuple[Array | None, Array | None]:
     """Return the key for the module and the key for losses and metrics, if there is an `rng`."""
-    rng = states.get("rng")
-    if rng is None:
-        return None, None
+    rng: Array | None = states.get("rng")
     part = part_of_batch()
     if part is not None and rng is part.rng:
         rng = part.whole_rng
+    if rng is None:
+        return None, None
     return jax.random.fold_in(rng, _MODULE), of_part(jax.random.fold_in(rng, _LOSS))
 
 

@@ -42,9 +42,32 @@ def one_of(stack: M, i: int) -> M:
 
 
 def step_of(states: States) -> int:
-    """Return how many steps a model has made; those of a stack have made as many."""
-    step = np.asarray(states.get("step", 0))
-    return int(step.flat[0])
+    """Return how many steps a model has made; of a stack, those models that have made the most."""
+    return int(np.max(np.asarray(states.get("step", 0))))
+
+
+def root_of(states: States) -> Array:
+    """Return the root key of a model; of a stack, that of the first one."""
+    return states.rng if states.rng.ndim == 0 else states.rng[0]
+
+
+def where_models(which: np.ndarray, chosen: M, others: M) -> M:
+    """Return the stack that has some models of one, and all others of another of the same structure.
+
+    **Arguments:**
+
+    - `which`: `(models,)`, true for those of `chosen`.
+    """
+    arrays, frozen = hashable_partition(chosen)
+    return hashable_combine(_where(jnp.asarray(which), arrays, hashable_partition(others)[0]), frozen)
+
+
+@jax.jit
+def _where(which: Array, chosen: list[PyTree], others: list[PyTree]) -> list[PyTree]:
+    def one(a: Array, b: Array) -> Array:
+        return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return list(map(one, chosen, others))
 
 
 def over_models(function: Callable[..., Any], stack: PyTree, *given: PyTree) -> Any:
