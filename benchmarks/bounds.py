@@ -28,6 +28,10 @@ BOUNDS: dict[str, dict[str, float]] = {
     "predict-one": {"hand-written": 2.30},
     "network-first": {"hand-written": 1.00},
     "network": {"hand-written": 0.95},
+    "stack-tiny": {"hand-written": 0.60},
+    "stack-small": {"hand-written": 0.60},
+    "stack-middle": {"hand-written": 1.05},
+    "stack-mlp": {"hand-written": 1.05},
     "hook": {"hand-written": 0.55},
     "hook-reads": {"hand-written": 0.75},
 }

@@ -16,6 +16,7 @@ import loaders  # noqa: E402
 import other_networks  # noqa: E402
 import report  # noqa: E402
 import single_calls  # noqa: E402
+import stacks  # noqa: E402
 from bounds import BOUNDS  # noqa: E402
 from contenders import OTHERS, OURS, Contender, present  # noqa: E402
 from timing import Differ, Result, measure, prepare  # noqa: E402
@@ -23,7 +24,7 @@ from workloads import FIRST_EPOCHS, MEMORY, PLANS, Plan, Work  # noqa: E402
 
 _CALLS = single_calls.CALLS
 _NETWORKS, _LOADERS = other_networks.NETWORKS, loaders.LOADERS
-_NAMES = [row.name for row in [*PLANS, *_CALLS, *_LOADERS, *FIRST_EPOCHS, *_NETWORKS]] + [
+_NAMES = [row.name for row in [*PLANS, *_CALLS, *stacks.STACKS, *_LOADERS, *FIRST_EPOCHS, *_NETWORKS]] + [
     "import",
     MEMORY.name,
     "counts",
@@ -45,6 +46,9 @@ def main() -> int:
         for calls in _CALLS:
             if calls.name in options.only:
                 results.append(_said(single_calls.measured(calls, options.rounds, options.quick)))
+        for stack in stacks.STACKS:
+            if stack.name in options.only:
+                results.append(_said(stacks.measured(stack, options.rounds, options.quick)))
         for loader in _LOADERS:
             if loader.name in options.only and loaders.is_there(loader):
                 results.append(_said(loaders.measured(loader, min(options.rounds, 5), options.quick)))

@@ -1,16 +1,13 @@
 """`PerModel`: data of which every model of a stack has its own."""
 
-import dataclasses
-
+import equinox as eqx
 import jax
 from jax.typing import ArrayLike
 
 from .._types import AnyArray, PyTree
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class PerModel:
+class PerModel(eqx.Module):
     """Weights, labels or inputs of which every model of a stack has its own: `(batch, ..., models)`.
 
     !!! example

@@ -1,6 +1,9 @@
 """`LearningRateScheduler`: a learning rate for each epoch."""
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from .._describe import describe
 from .._injection._inject import request
@@ -16,11 +19,11 @@ class LearningRateScheduler(Callback):
     the step alone is better said to optax, as a schedule.
     """
 
-    def __init__(self, schedule: Callable[..., float], name: str | None = None):
+    def __init__(self, schedule: Callable[..., Any], name: str | None = None):
         """**Arguments:**
 
         - `schedule`: a function of the epoch, counted from 0, and of the rate so far if it takes two arguments, which
-            returns the rate of the epoch.
+            returns the rate of the epoch; of a stack of models one for all of them, or an array of those of each.
         - `name`: of the rate among the hyperparameters; `lr` or `learning_rate` by default.
         """
         if not callable(schedule):
@@ -35,4 +38,5 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         model: ModelLike = self.model
         rate = self._schedule(epoch, self._rate.read(model)) if self._takes_rate else self._schedule(epoch)
-        self.model = self._rate.replaced(model, float(rate))
+        # Of a stack, each model may have a rate of its own.
+        self.model = self._rate.replaced(model, rate if np.ndim(rate) else float(rate))

@@ -1,5 +1,7 @@
 """The learning rate in the state of an optimizer, for callbacks that change it."""
 
+from typing import Any
+
 from .._steps._model_like import M, ModelLike
 from ..optimizers._hyperparameters import hyperparameters, with_hyperparameter
 
@@ -20,10 +22,11 @@ class Hyperparameter:
         """**Raises:** `ValueError` unless it can be changed."""
         with_hyperparameter(model.states, self._found(model), self.read(model))
 
-    def read(self, model: ModelLike) -> float:
+    def read(self, model: ModelLike) -> Any:
+        """Return its value; of a stack of models an array of those of each."""
         return hyperparameters(model.states).get(self._found(model), 0.0)
 
-    def replaced(self, model: M, value: float) -> M:
+    def replaced(self, model: M, value: Any) -> M:
         states = model.states
         optimizer_states = with_hyperparameter(states, self._found(model), value)
         return model.replace(states=states.update(optimizer_states=optimizer_states))

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._describe import is_arraylike, listed
@@ -78,7 +79,7 @@ def free_hyperparameters(states: Mapping[str, PyTree]) -> dict[str, Array]:
     return found
 
 
-def with_hyperparameter(states: Mapping[str, PyTree], name: str, value: float) -> PyTree:
+def with_hyperparameter(states: Mapping[str, PyTree], name: str, value: ArrayLike) -> PyTree:
     """Return the `optimizer_states` among the states of a model, with another value of a hyperparameter.
 
     **Raises:** `ValueError` if there is none of that name, or if it follows a schedule, which would set it back.
