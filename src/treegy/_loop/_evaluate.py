@@ -12,11 +12,14 @@ from .._data._pass import Pass
 from .._data._source import Source, tell_if_short
 from .._describe import array_name, path_name
 from .._errors import DataError
+from .._sharding._placing import readable
+from .._sharding._processes import is_first, is_shared
 from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._runtime_errors import as_written
 from .._types import KeyPath, PyTree, Values, Verbose
+from ._alike_runs import share_data
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import MOST_STEPS, ChunkLength, steps_in_chunk
@@ -34,8 +37,8 @@ def _alone(
     model: ModelLike, callbacks: Callbacks, verbose: Verbose, title: str
 ) -> Generator[tuple[CallbackList, Progress]]:
     """Callbacks and progress of a pass outside of `fit`."""
-    callback_list = CallbackList(callbacks, lambda: model)
-    progress = Progress(verbose, epochs=1, title=title)
+    callback_list = CallbackList(callbacks, lambda: model, strategy=model.strategy)
+    progress = Progress(verbose, epochs=1, title=title, muted=not is_first(model.strategy))
     try:
         with as_written():
             yield callback_list, progress
@@ -48,6 +51,7 @@ def evaluate_alone(
     model: ModelLike, source: Source, steps: int | None, callbacks: Callbacks, verbose: Verbose
 ) -> dict[str, Any]:
     """What [`treegy.Model.evaluate`][] does once its arguments are understood."""
+    share_data(model.strategy, "`evaluate`", x=source)
     first = source.first()
     ready = evaluated(prepared(model, "test", first), "test")
     if first.class_weight is not None:
@@ -60,6 +64,7 @@ def predict_alone(
     model: ModelLike, source: Source, steps: int | None, callbacks: Callbacks, verbose: Verbose
 ) -> PyTree:
     """What [`treegy.Model.predict`][] does once its arguments are understood."""
+    share_data(model.strategy, "`predict`", x=source)
     ready = prepared(model, "pred", source.first())
     with _alone(model, callbacks, verbose, "predict") as (callback_list, progress):
         return predict(ready, source, steps, callback_list, progress)
@@ -98,9 +103,12 @@ def evaluate(
         callback_list.call("on_test_batch_end", done - 1, dict(values))
 
     def is_over() -> bool:
+        if alone:
+            callback_list.agree()
         return alone and callback_list.stopped is not None
 
-    length = ChunkLength(MOST_STEPS, watched=True)
+    # Several processes can't go by what their clocks say.
+    length = ChunkLength(MOST_STEPS, watched=not is_shared(model.strategy))
     one_by_one = callback_list.wants_every_step or (has_batch_hooks and not engine.can_run_ahead)
     # Who has stopped already gets one batch, of which there are metric values.
     for chunk in _chunks(engine, source, steps, one_by_one or is_over()):
@@ -150,11 +158,12 @@ def predict(
         if every_batch:
             callback_list.call("on_predict_batch_end", done - 1, {"outputs": y_pred})
         progress.update(done, dict)
+        callback_list.agree()
         if callback_list.stopped is not None:
             break
     progress.end_epoch({})
     callback_list.call("on_predict_end", {})
-    return pieces.joined()
+    return readable(pieces.joined(), model.strategy)
 
 
 def _chunks(engine: Engine, source: Source, steps: int | None, one_by_one: bool) -> Iterator[Chunk]:

@@ -21,6 +21,8 @@ from .._data._mistaken_batches import dicts_explained
 from .._data._pass import Pass
 from .._data._shuffle import key_data_of
 from .._data._source import Feed, tell_if_short
+from .._sharding._exchange import begun
+from .._sharding._processes import is_first, is_shared
 from .._steps._assembly import carried_by, carrying
 from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
@@ -31,6 +33,7 @@ from .._types import Values, Verbose
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from ..optimizers._optimizer import at_epoch
+from ._alike_runs import check_calls_alike, refuse_alone, share_data
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList
 from ._chunk_length import ChunkLength, steps_in_chunk
@@ -87,6 +90,9 @@ class Run(TrainingRun):
         self.arguments = arguments
         self.source, self.validation = arguments.source, arguments.validation
         self.epochs, self.initial_epoch = arguments.epochs, arguments.initial_epoch
+        self._strategy = model.strategy
+        refuse_alone(self._strategy)
+        share_data(self._strategy, "`fit`", x=self.source, validation_data=self.validation)
         self.steps_per_epoch = self.source.batches if arguments.steps_per_epoch is None else arguments.steps_per_epoch
         self._given: ModelLike | None = model
         self.held = weakref.ref(model)
@@ -94,8 +100,11 @@ class Run(TrainingRun):
         self._first: Batch | None = None
         self._feed: Feed | None = None
         self._chunk_length: ChunkLength | None = None
+        self._steps_agreed: int | None = None
+        self._waiting: Callable[[], list[Any]] | None = None
         self._when_seen: list[Callable[[], None]] = []
         states = first_states(model) if needs_batch(model, "train") else carried_by(self.engine.model)
+        check_calls_alike(self._strategy, arguments, states.get("rng"))
         self._validation_frequency = arguments.validation_freq.checked(self.steps_per_epoch)
         self.position = Position.at_start(self.initial_epoch, int(states.get("step", 0)))
         self.process_start = self.step
@@ -115,12 +124,12 @@ class Run(TrainingRun):
                 error.add_note(_within(self.position))
                 raise
         self.callback_list = CallbackList(
-            arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self
+            arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self, self._strategy
         )
         try:
             self._has_batch_hooks = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
             self.show(arguments.verbose)
-            self._interrupt = Interrupt()
+            self._interrupt = Interrupt(is_shared(self._strategy))
         except BaseException:
             self.callback_list.close()
             raise
@@ -194,7 +203,13 @@ class Run(TrainingRun):
             self._when_seen.append(call)
 
     def show(self, verbose: Verbose, names: Sequence[str] | None = None) -> None:
-        self._progress = Progress(verbose, epochs=self.epochs, initial_epoch=self.initial_epoch, names=names)
+        self._progress = Progress(
+            verbose,
+            epochs=self.epochs,
+            initial_epoch=self.initial_epoch,
+            names=names,
+            muted=not is_first(self._strategy),
+        )
 
     # Getting ready
 
@@ -252,8 +267,35 @@ class Run(TrainingRun):
         self._feed = self.source.feed(self._steps_in_chunk(), self.engine.strategy)
         # Hooks that are called for steps ahead of them aren't to be called much later.
         self._chunk_length = ChunkLength(self._feed.steps, self._progress.live or self._has_batch_hooks)
+        self._agree()
         for call in self._when_seen:
             call()
+
+    def _agree(self, ahead: bool = False) -> None:
+        """Tell the other processes whether to stop, and how long chunks are to be, and do what all of them say.
+
+        **Arguments:**
+
+        - `ahead`: whether only what was said before is heard, and what is said now the next time: the device needn't
+            have finished then what it was given in between.
+        """
+        if not is_shared(self._strategy):
+            return
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._hear(waiting())
+        steps = None if self._chunk_length is None else self._chunk_length.steps()
+        said = [self.callback_list.take_wishes(), self._interrupt.noted, steps]
+        self._waiting = begun(self._strategy, f"step {self.step} of `fit`", said)
+        if not ahead:
+            waiting, self._waiting = self._waiting, None
+            self._hear(waiting())
+
+    def _hear(self, told: list[Any]) -> None:
+        for wishes, interrupted, _ in told:
+            self.callback_list.heed(wishes)
+            self._interrupt.requested = self._interrupt.requested or interrupted
+        self._steps_agreed = told[0][2]
 
     def _steps_in_chunk(self) -> int:
         wanted = self.arguments.steps_per_execution
@@ -278,6 +320,8 @@ class Run(TrainingRun):
             except BaseException as error:
                 between = self.position.between_epochs and self.epoch > self.initial_epoch
                 error.add_note(f"This happened after epoch {self.epoch}." if between else _within(self.position))
+                for told in callback_list.after_failure():
+                    error.add_note(told)
                 if self._engine is not None:
                     rescue(error, lambda: self.engine.model, self.history, self.step > self.process_start)
                 raise
@@ -363,6 +407,7 @@ class Run(TrainingRun):
         self.position = self.position.next_epoch()
         self.source.next_pass()
         self.callback_list.call("on_epoch_end", epoch, self._logs)
+        self._agree()
         if data_has_ended and self.callback_list.stopped is None:
             self.callback_list.stop(self._over(epoch))
 
@@ -392,6 +437,7 @@ class Run(TrainingRun):
             run = self._run_with_hooks if self._has_batch_hooks else self._run_chunk
             if not run(chunk):
                 break
+        self._agree()
 
     def _run_chunk(self, chunk: Chunk) -> bool:
         """Run the steps of a chunk. Returns whether others may follow."""
@@ -425,6 +471,7 @@ class Run(TrainingRun):
             # Somebody may want this step by now who didn't when the chunk began.
             assert self.position.pending is not None
             wanted = callback_list.next_step(self.position.pending)
+            self._agree()
             return self._stops_now() or (wanted is not None and wanted <= self.step)
 
         while self._of_chunk < chunk.n:
@@ -451,8 +498,11 @@ class Run(TrainingRun):
             if not self._validate():
                 return False
         self.position = self.position.settled()
-        self.callback_list.step_end(before, self.step, self._metric_values)
+        looked = self.callback_list.step_end(before, self.step, self._metric_values)
         self.callback_list.chunk_end(self.step)
+        if looked:
+            # They have waited for the device anyway, and stop at the step that they have seen.
+            self._agree()
         return True
 
     def _unless_interrupted(self, call: Callable[[], T]) -> T | None:
@@ -470,11 +520,13 @@ class Run(TrainingRun):
     def _room(self) -> int:
         """Return how many steps the next chunk can have before somebody wants to do something."""
         assert self._chunk_length is not None
+        self._agree(ahead=True)
+        steps = self._chunk_length.steps() if self._steps_agreed is None else self._steps_agreed
         until = [
             self._validation_frequency.next_step(self.step, self.position.done, self.steps_per_epoch),
             self.callback_list.next_step(self.step),
         ]
-        return max(1, min([self._chunk_length.steps(), *(step - self.step for step in until if step is not None)]))
+        return max(1, min([steps, *(step - self.step for step in until if step is not None)]))
 
     def _metric_values(self) -> dict[str, Any]:
         return metric_values(self.engine.logs)
