@@ -21,8 +21,10 @@ from .._data._mistaken_batches import dicts_explained
 from .._data._pass import Pass
 from .._data._shuffle import key_data_of
 from .._data._source import Feed, tell_if_short
+from .._errors import ProcessError
 from .._sharding._exchange import begun
 from .._sharding._processes import is_first, is_shared
+from .._sharding._strategy import Strategy
 from .._steps._assembly import carried_by, carrying
 from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
@@ -79,6 +81,8 @@ class Run(TrainingRun):
     """Whether no further epoch begins."""
     held: weakref.ref[ModelLike]
     """A weak reference to the model that the user holds."""
+    strategy: Strategy | None
+    """That of the model: over which devices, and so processes, it is distributed."""
     built: dict[str, float]
     """The learning rates and the like with which that was built."""
 
@@ -90,9 +94,9 @@ class Run(TrainingRun):
         self.arguments = arguments
         self.source, self.validation = arguments.source, arguments.validation
         self.epochs, self.initial_epoch = arguments.epochs, arguments.initial_epoch
-        self._strategy = model.strategy
-        refuse_alone(self._strategy)
-        share_data(self._strategy, "`fit`", x=self.source, validation_data=self.validation)
+        self.strategy = model.strategy
+        refuse_alone(self.strategy)
+        share_data(self.strategy, "`fit`", x=self.source, validation_data=self.validation)
         self.steps_per_epoch = self.source.batches if arguments.steps_per_epoch is None else arguments.steps_per_epoch
         self._given: ModelLike | None = model
         self.held = weakref.ref(model)
@@ -104,7 +108,7 @@ class Run(TrainingRun):
         self._waiting: Callable[[], list[Any]] | None = None
         self._when_seen: list[Callable[[], None]] = []
         states = first_states(model) if needs_batch(model, "train") else carried_by(self.engine.model)
-        check_calls_alike(self._strategy, arguments, states.get("rng"))
+        check_calls_alike(self.strategy, arguments, states.get("rng"))
         self._validation_frequency = arguments.validation_freq.checked(self.steps_per_epoch)
         self.position = Position.at_start(self.initial_epoch, int(states.get("step", 0)))
         self.process_start = self.step
@@ -124,12 +128,12 @@ class Run(TrainingRun):
                 error.add_note(_within(self.position))
                 raise
         self.callback_list = CallbackList(
-            arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self, self._strategy
+            arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self, self.strategy
         )
         try:
             self._has_batch_hooks = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
             self.show(arguments.verbose)
-            self._interrupt = Interrupt(is_shared(self._strategy))
+            self._interrupt = Interrupt(is_shared(self.strategy))
         except BaseException:
             self.callback_list.close()
             raise
@@ -208,7 +212,7 @@ class Run(TrainingRun):
             epochs=self.epochs,
             initial_epoch=self.initial_epoch,
             names=names,
-            muted=not is_first(self._strategy),
+            muted=not is_first(self.strategy),
         )
 
     # Getting ready
@@ -279,14 +283,14 @@ class Run(TrainingRun):
         - `ahead`: whether only what was said before is heard, and what is said now the next time: the device needn't
             have finished then what it was given in between.
         """
-        if not is_shared(self._strategy):
+        if not is_shared(self.strategy):
             return
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self._hear(waiting())
         steps = None if self._chunk_length is None else self._chunk_length.steps()
         said = [self.callback_list.take_wishes(), self._interrupt.noted, steps]
-        self._waiting = begun(self._strategy, f"step {self.step} of `fit`", said)
+        self._waiting = begun(self.strategy, f"step {self.step} of `fit`", said)
         if not ahead:
             waiting, self._waiting = self._waiting, None
             self._hear(waiting())
@@ -320,7 +324,7 @@ class Run(TrainingRun):
             except BaseException as error:
                 between = self.position.between_epochs and self.epoch > self.initial_epoch
                 error.add_note(f"This happened after epoch {self.epoch}." if between else _within(self.position))
-                for told in callback_list.after_failure():
+                for told in callback_list.after_failure() if isinstance(error, ProcessError) else ():
                     error.add_note(told)
                 if self._engine is not None:
                     rescue(error, lambda: self.engine.model, self.history, self.step > self.process_start)

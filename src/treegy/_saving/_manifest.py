@@ -12,7 +12,11 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from .._errors import CheckpointError
-from .._paths import local
+from .._paths import local as local_path
+from .._sharding._exchange import exchanged, first_does
+from .._sharding._placing import local
+from .._sharding._processes import is_first
+from .._sharding._strategy import Strategy
 from .._types import AnyArray, KeyPath, PyTree
 from ._layout import AnyPath, is_checkpoint
 from ._leaves import Leaf, as_leaf, names_of, write_leaves
@@ -38,7 +42,7 @@ class Manifest:
     initialized: bool
 
 
-def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
+def save_tree(tree: PyTree, path: object, initialized: bool = True, strategy: Strategy | None = None) -> None:
     """Write the arrays of a PyTree into a directory, replacing what was saved there before.
 
     At every moment there is either the old or the new one: a crash, a full disk or a reader in between don't see a
@@ -50,18 +54,30 @@ def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
         isn't written.
     - `path`: the directory; it is made where it doesn't exist.
     - `initialized`: whether this is of a model that has everything that its steps need, which is noted.
+    - `strategy`: that of the model. Of several processes, all of which call this, the first one writes.
 
     **Raises:** [`treegy.CheckpointError`][] if something else than a saved tree is there, or if it can't be written.
     """
-    directory = local("path", path)
+    directory = local_path("path", path)
     leaves: list[tuple[KeyPath, AnyArray]] = []
     skeleton = skeleton_of(tree, (), leaves)
-    named = dict(zip(names_of([path for path, _ in leaves]), (leaf for _, leaf in leaves), strict=True))
-    try:
-        with _alone(directory) as alone:
-            _save(directory, named, skeleton, initialized, alone)
-    except OSError as error:
-        raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
+    keep = is_first(strategy)
+    exchanged(strategy, f"`save` into '{directory}'", None)
+    # One by one: what the others bring together for the first they needn't keep.
+    whole: list[AnyArray] = []
+    for _, leaf in leaves:
+        there = local(leaf, strategy)
+        whole += [there] if keep else []
+    named = dict(zip(names_of([path for path, _ in leaves]), whole, strict=keep))
+
+    def write() -> None:
+        try:
+            with _alone(directory) as alone:
+                _save(directory, named, skeleton, initialized, alone)
+        except OSError as error:
+            raise CheckpointError(f"'{directory}' can't be written into: {error}") from error
+
+    first_does(strategy, "`save`", write)
 
 
 def _save(directory: Path, leaves: Mapping[str, AnyArray], skeleton: Skeleton, initialized: bool, alone: bool) -> None:
