@@ -1,10 +1,11 @@
-"""Trains in one of several processes, or alone: `processes.py OUT PORT RANK PROCESSES`. `OUT` gets what there is to compare.
+"""Trains in one of several processes, or alone: `processes.py OUT PORT RANK PROCESSES CHECKS`. `OUT` gets the results.
 
 With one process there is one device, and no strategy. The script is the same but for that.
 """
 
-import contextlib
+import json
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -45,7 +46,9 @@ class Net(eqx.Module):
 
     def __init__(self, key: jax.Array):
         a, b = jax.random.split(key)
-        self.first = eqx.nn.Linear(6, 16, use_bias=False, key=a)  # its gradient behind BatchNorm would be rounding alone
+        self.first = eqx.nn.Linear(
+            6, 16, use_bias=False, key=a
+        )  # its gradient behind BatchNorm would be rounding alone
         self.norm = eqx.nn.BatchNorm(16, axis_name="batch", mode="ema")
         self.last = eqx.nn.Linear(16, 3, key=b)
         self.dropout = eqx.nn.Dropout(0.2)
@@ -71,7 +74,23 @@ def model_of(strategy: str, seed: int = 0, **fields: Any) -> tg.Model:
         optimizer=tg.with_ema(optax.adam(1e-2, eps=1e-3), 0.9),
         **fields,
     )
+    return distributed(model, strategy)
+
+
+ADAM = optax.adam(1e-2, eps=1e-3)
+
+
+def linear_alone(seed: int = 0) -> tg.Model:
+    loss = tg.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return tg.Model(eqx.nn.Linear(6, 4, key=jax.random.key(seed)), loss=loss, optimizer=ADAM)
+
+
+def distributed(model: tg.Model, strategy: str) -> tg.Model:
     return model.distributed(STRATEGIES[strategy]()) if TOGETHER else model
+
+
+def linear(strategy: str = "fsdp", seed: int = 0) -> tg.Model:
+    return distributed(linear_alone(seed), strategy)
 
 
 class Batches:
@@ -82,6 +101,20 @@ class Batches:
             rows = np.array_split(np.arange(start, min(start + BATCH, EXAMPLES)), PROCESSES)[RANK]
             if len(rows):
                 yield X[rows], Y[rows], WEIGHT[rows]
+
+
+class Pairs(Batches):
+    """Gives their inputs and labels."""
+
+    def __iter__(self) -> Any:
+        return ((x, y) for x, y, _ in super().__iter__())
+
+
+class Inputs(Batches):
+    """Gives their inputs alone."""
+
+    def __iter__(self) -> Any:
+        return (x for x, *_ in super().__iter__())
 
 
 FOUND: dict[str, Any] = {}
@@ -107,14 +140,14 @@ def arrays(strategy: str) -> None:
     )
     keep("history", history.history)
     keep_model("model", model)
-    keep("evaluate", model.evaluate(X, Y, batch_size=BATCH, sample_weight=WEIGHT, verbose=0))
+    keep("evaluate", model.evaluate(X, Y, batch_size=EXAMPLES, sample_weight=WEIGHT, verbose=0))
     keep("predict", model.predict(X, batch_size=BATCH))
-    for n in (16, 5):
-        model, logs = model.train_on_batch(X[:n], Y[:n], WEIGHT[:n])
-        keep(f"train on {n}", logs)
-        model, logs = model.test_on_batch(X[:n], Y[:n], WEIGHT[:n])
-        keep(f"test on {n}", logs)
-        keep(f"predict {n}", model.predict_on_batch(X[:n]))
+    n = 5
+    model, logs = model.train_on_batch(X[:n], Y[:n], WEIGHT[:n])
+    keep("train on batch", logs)
+    model, logs = model.test_on_batch(X[:n], Y[:n], WEIGHT[:n])
+    keep("test on batch", logs)
+    keep("predict on batch", model.predict_on_batch(X[:n]))
     keep_model("after batches", model)
 
 
@@ -124,37 +157,176 @@ def batches(strategy: str) -> None:
     )
     keep("history", history.history)
     keep_model("model", model)
-    keep("evaluate", model.evaluate(Batches(), verbose=0))
+    keep("predict", model.predict(Inputs()))
 
 
 def saving(strategy: str) -> None:
-    """Saves together; what was saved is loaded together and alone."""
-    place = OUT / f"saved-{strategy}-{PROCESSES}"
-    checkpoints = OUT / f"checkpoints-{strategy}-{PROCESSES}"
+    """Saves together; what was saved is loaded by as many processes, and by the test."""
+    place, checkpoints = OUT / f"saved-{PROCESSES}", OUT / f"checkpoints-{PROCESSES}"
     callbacks = [
         tg.callbacks.ModelCheckpoint(checkpoints),
-        tg.callbacks.CSVLogger(OUT / f"log-{strategy}-{PROCESSES}-{RANK}.csv"),
+        tg.callbacks.CSVLogger(OUT / f"log-{PROCESSES}-{RANK}.csv"),
         tg.callbacks.EarlyStopping("loss", patience=9, restore_best_weights=True),
     ]
-    model, _ = model_of(strategy).fit(X, Y, batch_size=BATCH, epochs=2, verbose=2, callbacks=callbacks)
+    model, _ = linear(strategy).fit(X, Y, batch_size=BATCH, epochs=2, verbose=2, callbacks=callbacks)
     model.save(place)
-    keep_model("saved", model_of(strategy, 1).load(place))
-    keep_model("checkpoint", model_of(strategy, 1).load(checkpoints))
-    if PROCESSES == 1:
-        # They are written by the pair of processes meanwhile.
-        pass
-    continued = model_of(strategy, 1).load(place).fit(X, Y, batch_size=BATCH, verbose=0).model
-    keep_model("continued", continued)
+    keep_model("saved", linear(strategy, 1).load(place))
+    keep_model("checkpoint", linear(strategy, 1).load(checkpoints))
+    keep_model("continued", linear(strategy, 1).load(place).fit(X, Y, batch_size=BATCH, verbose=0).model)
+    if TOGETHER:
+        other = OUT / f"saved-{PROCESSES}-by-one"
+        if RANK == 0:
+            linear_alone().save(other)
+        keep_model("of one", linear(strategy, 1).load(other))
+    else:
+        keep_model("of one", linear_alone())
 
 
-CHECKS = {"arrays": arrays, "batches": batches, "saving": saving}
+def scanned(strategy: str) -> None:
+    """A run as one function."""
+    model, logs = linear(strategy).scan_fit(X, Y, epochs=2, batch_size=BATCH, validation_data=(X, Y))
+    keep("scan", logs)
+    keep_model("model", model)
+
+
+def made(strategy: str) -> None:
+    """A model that needs a batch to be initialized."""
+    model, history = distributed(Initializing(optimizer=optax.sgd(0.1)), strategy).fit(Pairs(), verbose=0)
+    keep("history", history.history)
+    keep_model("model", model)
+
+
+class Initializing(tg.Model[Any]):
+    """Creates its parameters from the first batch: from its numbers, too."""
+
+    def test_step(self, x: Any, y_true: Any, states: Any, initializing: Any) -> Any:
+        w = jax.numpy.tile(jax.numpy.mean(x), (6, 3)) if initializing else states.net_params
+        y_pred = x @ w
+        loss = jax.numpy.mean((jax.nn.one_hot(y_true, 3, dtype=x.dtype) - y_pred) ** 2)
+        return loss, {"loss": loss}, states.update(net_params=w)
+
+
+class Killed(tg.callbacks.Callback):
+    """Ends this process at once, after so many epochs."""
+
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if epoch == self.epoch and PROCESSES - 1 == RANK:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def backed_up(data: Any, *callbacks: Any, place: str) -> Any:
+    kwargs: dict[str, Any] = {"y": Y, "batch_size": 8, "validation_data": (X, Y)} if data is X else {}
+    backup = tg.callbacks.BackupAndRestore(OUT / place, save_freq=4)
+    return linear().fit(data, epochs=5, callbacks=[*callbacks, backup], verbose=0, **kwargs)
+
+
+def killed(_: str) -> None:
+    """The last process is killed when there is a backup of the middle of an epoch."""
+    try:
+        backed_up(X, Killed(2), place="backup")
+    except tg.ProcessError as error:
+        (OUT / f"told-{RANK}.txt").write_text("\n".join([str(error), *error.__notes__]))
+        # JAX waits for the others when a process ends, and ends this one with an error of its own.
+        os._exit(3)
+
+
+def resumed(place: str) -> None:
+    model, history = backed_up(X, place=place)
+    keep("history", history.history)
+    keep_model("model", model)
+
+
+class Numbered:
+    """Gives some batches, of which one may fail."""
+
+    def __init__(self, batches: int, failing: int | None = None, inputs: int = 6):
+        self.batches, self.failing, self.inputs = batches, failing, inputs
+
+    def __iter__(self) -> Any:
+        for i in range(self.batches):
+            if i == self.failing:
+                raise OSError("the disk is gone")
+            yield X[4 * i : 4 * i + 4, : self.inputs], Y[4 * i : 4 * i + 4]
+
+
+class Known(Numbered):
+    def __len__(self) -> int:
+        return self.batches
+
+
+class LastProcess(tg.callbacks.Callback):
+    """Does something in the last process alone, when a hook is called."""
+
+    def __init__(self, hook: str, act: Any):
+        if RANK == PROCESSES - 1:
+            setattr(self, hook, lambda *_: act(self))
+        else:
+            setattr(self, hook, lambda *_: None)
+
+
+class Stopping(tg.callbacks.Callback):
+    """Stops after a step, in the last process alone."""
+
+    def next_step(self, step: int) -> int | None:
+        return 3 if step < 3 else None
+
+    def on_step_end(self, step: int, logs: Any) -> None:
+        if RANK == PROCESSES - 1:
+            self.stop("enough")
+
+
+def fails(_: Any) -> None:
+    raise ZeroDivisionError("my callback is wrong")
+
+
+def interrupts(_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def mistakes(_: str) -> None:
+    """What each process is told."""
+    last = RANK == PROCESSES - 1
+    run: dict[str, Any] = {"batch_size": 8, "verbose": 0}
+    cases: dict[str, Any] = {
+        "no strategy": lambda: linear_alone().fit(X, Y, **run),
+        "alone": lambda: linear_alone().evaluate(X, Y, verbose=0),
+        "lengths": lambda: linear().fit(X[: 30 + last], Y[: 30 + last], **run),
+        "numbers": lambda: linear().fit(X + last, Y, **run),
+        "epochs": lambda: linear().fit(X, Y, epochs=1 + last, **run),
+        "keys": lambda: linear(seed=int(last)),
+        "other calls": lambda: linear().predict(X) if last else linear().save(OUT / "never"),
+        "other shapes": lambda: linear().fit(Numbered(4, inputs=6 - last), verbose=0),
+        "no batches": lambda: linear().fit(Numbered(0 if last else 3), verbose=0),
+        "a failing iterable": lambda: linear().fit(Numbered(4, 2 if last else None), verbose=0),
+        "known lengths": lambda: linear().fit(Known(3 + 3 * last), verbose=0).history.history,
+        "unknown lengths": lambda: linear().fit(Numbered(3 + 3 * last), verbose=0).history.history,
+        "a failing callback": lambda: linear().fit(X, Y, callbacks=LastProcess("on_epoch_end", fails), **run),
+        "a directory": lambda: linear().save("/dev/null/place"),
+        "stop": lambda: linear().fit(X, Y, epochs=3, callbacks=Stopping(), **run).history,
+        "Ctrl-C": lambda: (
+            linear().fit(X, Y, epochs=90, callbacks=LastProcess("on_epoch_end", interrupts), **run).history
+        ),
+    }
+    told: dict[str, list[str]] = {}
+    for name, case in cases.items():
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.filterwarnings("ignore", message=r"`model\.\w+\(.*\)` returns what it has made")
+            try:
+                found = case()
+                said = [getattr(found, "stopped", None) or "nothing"]
+            except Exception as error:
+                said = [f"{type(error).__name__}: {error}"]
+        told[name] = [*said, *(str(each.message) for each in warned)]
+    (OUT / f"mistakes-{RANK}.json").write_text(json.dumps(told))
+
+
+CHECKS = {check.__name__: check for check in (arrays, batches, saving, made, scanned, mistakes, killed, resumed)}
 
 if __name__ == "__main__":
-    import time
-    for strategy in STRATEGIES:
-        for name, check in CHECKS.items():
-            FOUND.clear()
-            t = time.time()
-            check(strategy)
-            print(name, strategy, time.time() - t, flush=True)
-            np.savez(OUT / f"{name}-{strategy}-{PROCESSES}-{RANK}.npz", **FOUND)
+    for name, each in (check.split(":") for check in sys.argv[5:]):
+        FOUND.clear()
+        CHECKS[name](each)
+        np.savez(OUT / f"{name}-{each}-{PROCESSES}-{RANK}.npz", **FOUND)

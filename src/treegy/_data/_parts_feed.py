@@ -13,14 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._describe import dtype_name, is_key, path_name
+from .._describe import dtype_name, is_key
 from .._errors import DataError, ProcessError
-from .._sharding._exchange import each_does, exchanged, raise_failures
+from .._sharding._exchange import each_does, exchanged, known, raise_failures
 from .._sharding._mesh import parts
 from .._sharding._placing import everywhere, local, split_batches
 from .._sharding._processes import own_rows, processes_of, rows_of_processes
 from .._sharding._strategy import Strategy
-from .._types import PyTree
 from .._warn import warn
 from ._as_arrays import named_leaves
 from ._batch import Batch
@@ -49,6 +48,7 @@ class PartsFeed(Feed):
         taken: list[Batch] = []
         over = False
         failure: Exception | None = None
+        counts = [0] * len(processes_of(self._strategy))
         while True:
             limit = self.steps if within.room is None else min(self.steps, within.room())
             until = time.perf_counter() + PATIENCE
@@ -72,15 +72,16 @@ class PartsFeed(Feed):
                 },
             )
             if failure is not None and not taken:
-                raise failure
+                raise known(failure)
             raise_failures(self._strategy, "the data", [each["failed"] for each in told])
             _check_alike(self._strategy, told)
             n = min((each["steps"] for each in told if each["steps"]), default=0)
             if not n:
+                _tell_of_lengths(self._strategy, "the data", counts)
                 return
             sizes = [each["size"] for each in told]
-            if sizes != (self._usual or sizes):
-                n = 1
+            n = n if sizes == (self._usual or sizes) else 1
+            counts = [count + n * (size > 0) for count, size in zip(counts, sizes, strict=True)]
             given, taken = (taken[:n], taken[n:]) if taken else ([], [])
             # Who makes a backup meanwhile must not miss those that were read and aren't given yet.
             for batch in reversed(taken):
@@ -114,19 +115,25 @@ def whole_batch(source: Any, strategy: Strategy) -> Batch:
 def shared_lengths(strategy: Strategy | None, name: str, length: int | None) -> list[int | None]:
     """Return how many batches each process has, where it knows. Warns if some have many more than others."""
     found = exchanged(strategy, f"the length of `{name}`", length)
-    known = [n for n in found if n is not None]
-    if known and max(known) > min(known) + 1:
-        counts = ", ".join(f"process {p} {n}" for p, n in zip(processes_of(strategy), found, strict=True))
-        warn(
-            f"`{name}` gives other numbers of batches in some processes than in others ({counts}): the last batches of "
-            "an epoch have examples of some of them alone. `tg.parallel.local_part` gives each process an equal part."
-        )
+    lengths = [n for n in found if n is not None]
+    if strategy is not None and len(lengths) == len(found):
+        _tell_of_lengths(strategy, f"`{name}`", lengths)
     return found
 
 
-def _joined(
-    given: Sequence[Batch], like: Batch, steps: int, sizes: Sequence[int], strategy: Strategy
-) -> Stacked:
+def _tell_of_lengths(strategy: Strategy, what: str, lengths: Sequence[int]) -> bool:
+    """Warn if some processes have many more batches than others. One more is what equal parts may have."""
+    if max(lengths) <= min(lengths) + 1:
+        return False
+    counts = ", ".join(f"process {p} {n}" for p, n in zip(processes_of(strategy), lengths, strict=True))
+    warn(
+        f"{what} gives other numbers of batches in some processes than in others ({counts}): the last batches of an "
+        "epoch have examples of some of them alone. `tg.parallel.local_part` gives each process an equal part."
+    )
+    return True
+
+
+def _joined(given: Sequence[Batch], like: Batch, steps: int, sizes: Sequence[int], strategy: Strategy) -> Stacked:
     """Return batches that consist of what all processes give, one part behind the other.
 
     **Arguments:**
@@ -198,8 +205,7 @@ def _size(batch: Batch) -> int:
 
 def _shapes(batch: Batch) -> list[Any]:
     """Return what has to be the same in all processes."""
-    leaves = jax.tree_util.tree_leaves_with_path(batch)
-    return [[path_name(path), list(a.shape[1:]), str(a.dtype)] for path, a in leaves]
+    return [[name, list(a.shape[1:]), str(a.dtype)] for name, a in named_leaves(batch)]
 
 
 def _check_alike(strategy: Strategy, told: Sequence[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from .._data._pass import Pass
 from .._data._source import Source, tell_if_short
 from .._describe import array_name, path_name
 from .._errors import DataError
+from .._sharding._exchange import take_leave
 from .._sharding._placing import readable
 from .._sharding._processes import is_first, is_shared
 from .._steps._evaluated import evaluated
@@ -42,6 +43,9 @@ def _alone(
     try:
         with as_written():
             yield callback_list, progress
+    except BaseException as error:
+        take_leave(model.strategy, error)
+        raise
     finally:
         progress.close()
         callback_list.close()

@@ -22,7 +22,7 @@ from .._data._pass import Pass
 from .._data._shuffle import key_data_of
 from .._data._source import Feed, tell_if_short
 from .._errors import ProcessError
-from .._sharding._exchange import begun
+from .._sharding._exchange import begun, take_leave
 from .._sharding._processes import is_first, is_shared
 from .._sharding._strategy import Strategy
 from .._steps._assembly import carried_by, carrying
@@ -128,7 +128,11 @@ class Run(TrainingRun):
                 error.add_note(_within(self.position))
                 raise
         self.callback_list = CallbackList(
-            arguments.callbacks, lambda: self.engine.copy(), lambda model: self.engine.replace(model), self, self.strategy
+            arguments.callbacks,
+            lambda: self.engine.copy(),
+            lambda model: self.engine.replace(model),
+            self,
+            self.strategy,
         )
         try:
             self._has_batch_hooks = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
@@ -322,11 +326,13 @@ class Run(TrainingRun):
                     self._progress.close()
                     callback_list.close()
             except BaseException as error:
+                take_leave(self.strategy, error)
                 between = self.position.between_epochs and self.epoch > self.initial_epoch
                 error.add_note(f"This happened after epoch {self.epoch}." if between else _within(self.position))
                 for told in callback_list.after_failure() if isinstance(error, ProcessError) else ():
                     error.add_note(told)
-                if self._engine is not None:
+                # Of a step that others don't take part in, there will be no results to wait for.
+                if self._engine is not None and not isinstance(error, ProcessError):
                     rescue(error, lambda: self.engine.model, self.history, self.step > self.process_start)
                 raise
         return Fitted(self.engine.model, self.history)

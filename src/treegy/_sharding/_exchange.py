@@ -4,6 +4,7 @@ Processes that share a model have to do the same things in the same order. Each 
 those which don't are told, and nobody waits for what never comes.
 """
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from ._strategy import Strategy
 
 # What fits into so many bytes goes in one message; all are of one length, so that any two of them meet.
 _FRAME, _HEAD = 1024, 8
+_KNOWN = "_treegy_known"
 
 
 def exchanged(strategy: Strategy | None, about: str, said: Any) -> list[Any]:
@@ -34,8 +36,13 @@ def exchanged(strategy: Strategy | None, about: str, said: Any) -> list[Any]:
     return begun(strategy, about, said)()
 
 
-def begun(strategy: Strategy | None, about: str, said: Any) -> Callable[[], list[Any]]:
-    """Say something, and return a function that waits for what the others say: as `exchanged` in two halves."""
+def begun(strategy: Strategy | None, about: str | None, said: Any) -> Callable[[], list[Any]]:
+    """Say something, and return a function that waits for what the others say: as `exchanged` in two halves.
+
+    **Arguments:**
+
+    - `about`: as there; `None` if this process does nothing any more.
+    """
     if strategy is None or not is_shared(strategy):
         return lambda: [said]
     text = json.dumps([about, said]).encode()
@@ -73,7 +80,7 @@ def first_does(strategy: Strategy | None, about: str, work: Callable[[], Any]) -
             failure = error
     found = exchanged(strategy, about, [result, _told(failure)])[0]
     if failure is not None:
-        raise failure
+        raise known(failure)
     if found[1] is not None:
         raise ProcessError(f"{about}: process {processes_of(strategy)[0]} failed: {found[1]}")
     return found[0]
@@ -94,9 +101,28 @@ def each_does(strategy: Strategy | None, about: str, work: Callable[[], Any]) ->
         failure = error
     told = exchanged(strategy, about, _told(failure))
     if failure is not None:
-        raise failure
+        raise known(failure)
     raise_failures(strategy, about, told)
     return result
+
+
+def known(error: BaseException) -> BaseException:
+    """Return an error of this process of which the others have been told."""
+    with contextlib.suppress(AttributeError):  # an error with slots
+        setattr(error, _KNOWN, True)
+    return error
+
+
+def take_leave(strategy: Strategy | None, error: BaseException) -> None:
+    """Tell the other processes that this one fails, if they don't know: whatever they wait for, it doesn't come.
+
+    Nothing is waited for here. Processes that compute a step meanwhile, and no message, don't hear of it.
+    """
+    if strategy is None or not is_shared(strategy) or isinstance(error, ProcessError) or hasattr(error, _KNOWN):
+        return
+    with contextlib.suppress(Exception):  # what has failed first is what is raised
+        begun(strategy, None, _told(error))
+        known(error)
 
 
 def raise_failures(strategy: Strategy | None, about: str, told: list[str | None]) -> None:
@@ -107,10 +133,13 @@ def raise_failures(strategy: Strategy | None, about: str, told: list[str | None]
 
 
 def _told(error: BaseException | None) -> str | None:
-    return None if error is None else f"{type(error).__name__}: {error!s:.2000}"
+    return None if error is None else f"{type(error).__name__}: {error!s:.500}"
 
 
 def _checked(strategy: Strategy, messages: list[Any]) -> list[Any]:
+    for process, (about, said) in zip(processes_of(strategy), messages, strict=True):
+        if about is None:
+            raise ProcessError(f"process {process} failed: {said}")
     first = messages[0][0]
     for process, (about, _) in zip(processes_of(strategy), messages, strict=True):
         if about != first:

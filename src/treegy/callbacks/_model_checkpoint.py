@@ -106,7 +106,9 @@ class ModelCheckpoint(Callback):
         if self._monitor is not None:
             self._monitor.expect(self.training_run, type(self).__name__)
         best = None if self._monitor is None else self._monitor.mode
-        self._checkpoints = open_checkpoints(self.training_run.model.strategy, self._path, keep=self._keep, best=best, kind=MODEL)
+        self._checkpoints = open_checkpoints(
+            self.training_run.model.strategy, self._path, keep=self._keep, best=best, kind=MODEL
+        )
         self._values = self._checkpoints.values
         self._looked = False
 
