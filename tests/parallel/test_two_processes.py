@@ -1,4 +1,4 @@
-"""Two processes of two devices each give what one process with one device gives: `scripts/processes.py`, in all three."""
+"""Two processes of two devices each give what one process with one device gives: `scripts/processes.py`, run by all."""
 
 import contextlib
 import json
@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest

@@ -313,6 +313,7 @@ def mistakes(_: str) -> None:
     told: dict[str, list[str]] = {}
     for name, case in cases.items():
         with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             warnings.filterwarnings("ignore", message=r"`model\.\w+\(.*\)` returns what it has made")
             try:
                 found = case()

@@ -171,12 +171,12 @@ def _stacked(found: Sequence[Any], like: Any, steps: int, width: int, name: str)
 
 
 def _layout(strategy: Strategy, sizes: Sequence[int]) -> tuple[int, Ranges | None]:
-    """Return for how many examples a batch needs room, so that each process has room for its own, and where they are."""
+    """Return for how many examples there is room in a batch, where each process has room for its own, and their places."""
     shards = parts(strategy.mesh, strategy.batch)
     owned = rows_of_processes(strategy, shards)
     if sum(map(len, owned)) != shards:
         raise DataError(
-            "what gives batches gives each process its own part, and the strategy has several processes share examples: "
+            "what gives batches gives each process a part of its own, and with this strategy several have the same: "
             f"its batches are split over {strategy.batch!r}, along which some processes have the same place. Pass "
             "arrays, which every process has as a whole."
         )
@@ -209,7 +209,7 @@ def _shapes(batch: Batch) -> list[Any]:
 
 
 def _check_alike(strategy: Strategy, told: Sequence[dict[str, Any]]) -> None:
-    """**Raises:** [`treegy.ProcessError`][] if the examples of some process are of other shapes than those of the first."""
+    """**Raises:** [`treegy.ProcessError`][] if the examples of a process are of other shapes than the first's."""
     processes = processes_of(strategy)
     for process, each in zip(processes, told, strict=True):
         for (name, shape, dtype), (other, wanted, kind) in zip(each["shapes"], told[0]["shapes"], strict=False):

@@ -134,7 +134,7 @@ class Callback:
     def close(self) -> None:
         """Called last, whatever has happened, also after an exception: let go of files and the like."""
 
-    def after_failure(self) -> str | None:
+    def _after_failure(self) -> str | None:
         """Return what to tell whoever sees that the run has failed, if there is anything."""
 
     def on_train_begin(self, logs: Logs) -> None: ...

@@ -194,7 +194,8 @@ class CallbackList:
 
     def after_failure(self) -> list[str]:
         """Return what callbacks have to tell whoever sees that the run has failed."""
-        return [told for callback in self._heard if (told := callback.after_failure())]
+        found = [c._after_failure() for c in self._heard]  # pyright: ignore[reportPrivateUsage]
+        return [told for told in found if told is not None]
 
     @staticmethod
     def _release(callback: Callback, outer: Values) -> None:

@@ -52,7 +52,7 @@ def own_state(state: Values, source: Source, strategy: Strategy | None, at_start
     were, are = (f"{n} process{'es' * (n > 1)}" for n in (len(then), len(processes)))
     if not at_start or source.continues:
         raise CheckpointError(
-            f"The backup in '{directory}' was made in the middle of the data, which {were} had a part of, and now there "
+            f"The backup in '{directory}' was made in the middle of the data, of which {were} had parts, and now there "
             f"{'are' if len(processes) > 1 else 'is'} {are}: what gives batches resumes there with as many as before. "
             "At the end of an epoch the number doesn't matter, nor does it with arrays."
         )

@@ -18,8 +18,8 @@ from ._read_checkpoints import read_checkpoint, steps_in
 class SharedCheckpoints:
     """As `Checkpoints`, for several processes, all of which call its methods, except `close`.
 
-    The first process has the directory: it alone locks, writes and removes. What is spread over the processes is brought
-    together there for it. The others know what it knows.
+    The first process has the directory: it alone locks, writes and removes. What is spread over the processes is
+    brought together there for it. The others know what it knows.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ def open_checkpoints(
     best: str | None = None,
     kind: str | None = None,
 ) -> AnyCheckpoints:
-    """Return the checkpoints in a directory, for a model with this strategy. The arguments are those of `Checkpoints`."""
+    """Return the checkpoints in a directory, of a model with this strategy. The others are as in `Checkpoints`."""
     if strategy is not None and is_shared(strategy):
         return SharedCheckpoints(strategy, directory, keep, best, kind)
     return Checkpoints(directory, keep, best, kind)

@@ -35,7 +35,7 @@ def _started() -> tuple[str, str, int] | None:
 @functools.cache
 def _tell(name: str, who: str, count: int) -> None:
     warn(
-        f"{who} has started {count} processes ({name}={count}), and JAX knows of this one alone: each trains a model of "
-        "its own, on its own devices. To train one model together, call `jax.distributed.initialize()` before anything "
-        "else of JAX."
+        f"{who} has started {count} processes ({name}={count}), and JAX knows of this one alone: each trains a model "
+        "of its own, on its own devices. To train one model together, call `jax.distributed.initialize()` before "
+        "anything else of JAX."
     )

@@ -27,8 +27,9 @@ _SHOWN = 200
 
 def _lost(text: str) -> str:
     return (
-        "another process of this run is gone: it has ended, was killed, or its machine doesn't answer, and this one can't "
-        f"go on without it. What it printed last says why. JAX told it so: {text.strip().partition(chr(10))[0]:.{_SHOWN}}"
+        "another process of this run is gone: it has ended, was killed, or its machine doesn't answer, and this one "
+        "can't go on without it. What it printed last says why. JAX says: "
+        f"{text.strip().partition(chr(10))[0]:.{_SHOWN}}"
     )
 
 

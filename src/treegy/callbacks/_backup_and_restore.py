@@ -190,7 +190,7 @@ class BackupAndRestore(Callback):
                 with forgiven(run.over):
                     self._checkpoints.delete_all()
 
-    def after_failure(self) -> str | None:
+    def _after_failure(self) -> str | None:
         with contextlib.suppress(CheckpointError):
             # What is there is whole: it gets its name last.
             for step in reversed(steps_in(self._directory)):

@@ -1,11 +1,12 @@
 """`local_part`: of data that every process can open, the part of one."""
 
+import importlib
 from collections.abc import Sequence
 from typing import Any, TypeVar, overload
 
 import jax
 
-from .._describe import describe, is_arraylike
+from .._describe import describe, is_arraylike, is_iterator
 from .._errors import DataError
 from .._types import PyTree
 
@@ -26,8 +27,8 @@ def local_part(dataset: T) -> T:
 
     The same kind of thing: a slice, PyTorch's `Subset`, a data set of Grain's or Hugging Face's.
 
-    **Raises:** [`treegy.DataError`][] for what has no items by position, such as a loader: its data set is what is split,
-    before batches are made of it.
+    **Raises:** [`treegy.DataError`][] for what has no items by position, such as a loader: its data set is what is
+    split, before batches are made of it.
 
     !!! example
 
@@ -81,16 +82,14 @@ class _Part(Sequence[Any]):
 
 
 def _is_arrays(value: PyTree) -> bool:
-    leaves = jax.tree.leaves(value)
+    leaves = jax.tree.leaves(value, is_leaf=is_iterator)
     return bool(leaves) and all(is_arraylike(leaf) and len(leaf.shape) > 0 for leaf in leaves)
 
 
 def _of_hugging_face(dataset: Any, index: int, count: int) -> Any:
     if hasattr(dataset, "__len__"):
         return dataset.shard(num_shards=count, index=index, contiguous=False)
-    from datasets.distributed import split_dataset_by_node  # pyright: ignore[reportMissingImports]
-
-    return split_dataset_by_node(dataset, rank=index, world_size=count)
+    return importlib.import_module("datasets.distributed").split_dataset_by_node(dataset, rank=index, world_size=count)
 
 
 def _of_torch(dataset: Any, index: int, count: int) -> Any:
@@ -99,9 +98,7 @@ def _of_torch(dataset: Any, index: int, count: int) -> Any:
             dataset,
             "it gives its items one by one, or in batches. Split the data set that it is made of, with a length",
         )
-    from torch.utils.data import Subset  # pyright: ignore[reportMissingImports]
-
-    return Subset(dataset, range(index, len(dataset), count))
+    return importlib.import_module("torch.utils.data").Subset(dataset, range(index, len(dataset), count))
 
 
 def _of_grain(dataset: Any, index: int, count: int) -> Any:
