@@ -136,3 +136,22 @@ def test_a_process_that_is_killed(tmp_path: Path):
     for found in (results(tmp_path, "resumed-backup", 2, rank) for rank in (0, 1)):
         assert_same(found, unbroken)
     assert_same(results(tmp_path, "resumed-backup-for-one", 1), unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["middle", "end"])
+def test_what_gives_batches_resumes(where: str, tmp_path: Path):
+    with started(tmp_path, 2, f"interrupted:{where}") as two, started(tmp_path, 1, "continued:nothing") as one:
+        ended(two)
+        ended(one)
+    shutil.copytree(tmp_path / where, tmp_path / "alone")
+    with started(tmp_path, 2, f"continued:{where}") as two, started(tmp_path, 1, "continued:alone") as one:
+        ended(two)
+        ended(one)
+    unbroken = results(tmp_path, "continued-nothing", 1)
+    assert_same(results(tmp_path, f"continued-{where}", 2, 1), unbroken)
+    if where == "end":
+        assert_same(results(tmp_path, "continued-alone", 1), unbroken)
+    else:
+        told = (tmp_path / "refused-alone.txt").read_text()
+        assert "in the middle of the data, of which 2 processes had parts, and now there is 1 process" in told

@@ -324,7 +324,47 @@ def mistakes(_: str) -> None:
     (OUT / f"mistakes-{RANK}.json").write_text(json.dumps(told))
 
 
-CHECKS = {check.__name__: check for check in (arrays, batches, saving, made, scanned, mistakes, killed, resumed)}
+class InterruptedIn(tg.callbacks.Callback):
+    """Interrupts the run in the middle of its second epoch, or at its end."""
+
+    def __init__(self, middle: bool):
+        self.middle = middle
+
+    def next_step(self, step: int) -> int | None:
+        return 7 if self.middle and step < 7 else None
+
+    def on_step_end(self, step: int, logs: Any) -> None:
+        self.stop("interrupted", interrupt=True)
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if not self.middle and epoch == 1:
+            self.stop("interrupted", interrupt=True)
+
+
+def parts(*callbacks: Any, place: str) -> Any:
+    warnings.filterwarnings("ignore", message=".*which can't be told where to resume")
+    backup = tg.callbacks.BackupAndRestore(OUT / place)
+    return linear("data").fit(Batches(), epochs=4, callbacks=[*callbacks, backup], verbose=0)
+
+
+def interrupted(place: str) -> None:
+    parts(InterruptedIn(place == "middle"), place=place)
+
+
+def continued(place: str) -> None:
+    try:
+        model, history = parts(place=place)
+    except tg.CheckpointError as error:
+        (OUT / f"refused-{place}.txt").write_text(str(error))
+        return
+    keep("history", history.history)
+    keep_model("model", model)
+
+
+CHECKS = {
+    check.__name__: check
+    for check in (arrays, batches, saving, made, scanned, mistakes, killed, resumed, interrupted, continued)
+}
 
 if __name__ == "__main__":
     for name, each in (check.split(":") for check in sys.argv[5:]):

@@ -171,7 +171,7 @@ def _stacked(found: Sequence[Any], like: Any, steps: int, width: int, name: str)
 
 
 def _layout(strategy: Strategy, sizes: Sequence[int]) -> tuple[int, Ranges | None]:
-    """Return for how many examples there is room in a batch, where each process has room for its own, and their places."""
+    """Return the room in a batch, in which each process has some for its own examples, and where these are."""
     shards = parts(strategy.mesh, strategy.batch)
     owned = rows_of_processes(strategy, shards)
     if sum(map(len, owned)) != shards:
