@@ -98,6 +98,8 @@ def test_what_processes_are_told(tmp_path: Path):
         "epochs": "`epochs` is 2 in process 1, and 1 in process 0",
         "keys": "`.module.weight` holds other numbers in process 1 than in process 0. Build the model from the same",
         "other calls": "the processes do different things: process 0 is at `save` into",
+        "spread": "DataError: `x` is f64[50,6], which is spread over several processes",
+        "spread batches": "`x: batch 0: x` is f64[50,6], which is spread over several processes",
         "other shapes": "an example of `x` is f64[5], and there `x` is f64[6]",
         "no batches": ("the first batch: process 1 failed: DataError", "DataError: `x` is an instance of Numbered"),
         "a failing iterable": ("the data: process 1 failed: OSError: the disk is gone", "OSError: the disk is gone"),

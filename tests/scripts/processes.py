@@ -20,6 +20,7 @@ import equinox as eqx  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
+from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 
 import treegy as tg  # noqa: E402
 
@@ -286,6 +287,11 @@ def interrupts(_: Any) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def spread(array: np.ndarray) -> jax.Array:
+    everywhere = NamedSharding(tg.parallel.DataParallel().mesh, PartitionSpec())
+    return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
+
+
 def mistakes(_: str) -> None:
     """What each process is told."""
     last = RANK == PROCESSES - 1
@@ -298,6 +304,8 @@ def mistakes(_: str) -> None:
         "epochs": lambda: linear().fit(X, Y, epochs=1 + last, **run),
         "keys": lambda: linear(seed=int(last)),
         "other calls": lambda: linear().predict(X) if last else linear().save(OUT / "never"),
+        "spread": lambda: linear().fit(spread(X), spread(Y), **run),
+        "spread batches": lambda: linear().fit(iter([(spread(X), spread(Y))]), verbose=0),
         "other shapes": lambda: linear().fit(Numbered(4, inputs=6 - last), verbose=0),
         "no batches": lambda: linear().fit(Numbered(0 if last else 3), verbose=0),
         "a failing iterable": lambda: linear().fit(Numbered(4, 2 if last else None), verbose=0),

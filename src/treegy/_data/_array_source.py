@@ -29,6 +29,7 @@ from ._pass import Pass
 from ._ring_buffer import Ring
 from ._shuffle import order
 from ._source import Feed, LabelCheck, Source
+from ._spread_data import refuse_spread
 from ._table_rows import Rows
 
 # Those of `size` examples from the `start`-th of a pass on.
@@ -61,6 +62,9 @@ class ArraySource(Source):
                 f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
                 "would be trained on."
             )
+
+    def share(self, strategy: Strategy | None) -> None:
+        refuse_spread(dict(named_leaves(self.arrays.examples)))
 
     @property
     def batches(self) -> int:

@@ -27,6 +27,7 @@ from ._loader_order import order_of, set_epoch, set_order, unresumable_order, wa
 from ._mappings import is_mapping
 from ._parts_feed import PartsFeed, shared_lengths, whole_batch
 from ._source import Feed, LabelCheck, Source
+from ._spread_data import refuse_spread
 from ._table_rows import is_column, is_table
 
 _OVER: Any = object()
@@ -376,6 +377,7 @@ class BatchSource(Source):
         names = ("x", "y", "sample_weight")
         named = {f"{where}: {n}": as_arrays(p, f"{where}: {n}") for n, p in zip(names, parts, strict=False)}
         refuse_explicit(named)
+        refuse_spread(named)
         common_length(named)
         batch = Batch(*named.values())
         structure = jax.tree.structure(batch)
