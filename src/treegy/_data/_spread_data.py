@@ -18,6 +18,6 @@ def refuse_spread(named: Mapping[str, PyTree]) -> None:
                 raise DataError(
                     f"`{name}{path_name(path)}` is {array_name(leaf)}, which is spread over several processes: `fit`, "
                     "`evaluate` and `predict` put data there themselves. Pass the whole of it in each process, as "
-                    "NumPy arrays, or something that gives batches, of which each process gives its part. `train_on_batch`, "
-                    "`test_on_batch` and `predict_on_batch` take such arrays."
+                    "NumPy arrays, or something that gives batches, of which each process gives its part. "
+                    "`train_on_batch`, `test_on_batch` and `predict_on_batch` take such arrays."
                 )
