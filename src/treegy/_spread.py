@@ -21,7 +21,7 @@ def is_spread(array: object) -> bool:
 
 
 def spread(array: AnyArray, sharding: Sharding) -> jax.Array:
-    """Return an array over the devices of several processes, all of which call this.
+    """Return an array over the devices of several processes, or one that was there; all of them call this.
 
     **Arguments:**
 

@@ -520,7 +520,7 @@ class Run(TrainingRun):
         try:
             return call()
         except Exception as error:
-            if not self._interrupt.requested:
+            if not self._interrupt.noted:
                 raise
             told = f"after Ctrl-C, which loaders' processes get too, this failed: {type(error).__name__}: {error}"
             warn(told)

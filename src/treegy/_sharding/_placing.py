@@ -30,7 +30,9 @@ def placed(array: PyTree, sharding: NamedSharding) -> PyTree:
         return jax.lax.with_sharding_constraint(array, sharding)
     if isinstance(array, jax.Array) and array.sharding == sharding:
         return array
-    return jax.device_put(array, sharding) if sharding.is_fully_addressable else spread(array, sharding)
+    if sharding.is_fully_addressable and not is_spread(array):
+        return jax.device_put(array, sharding)
+    return spread(array, sharding)
 
 
 def everywhere(tree: PyTree, strategy: Strategy | None) -> PyTree:
