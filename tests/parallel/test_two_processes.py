@@ -83,7 +83,7 @@ def test_the_same_as_in_one_process(tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_other_strategies(tmp_path: Path):
-    compare(tmp_path, "arrays:data", "batches:data", "batches:fsdp", "made:fsdp", "scanned:fsdp")
+    compare(tmp_path, "arrays:data", "arrays:tensors", "batches:data", "batches:fsdp", "made:fsdp", "scanned:fsdp")
 
 
 def test_what_processes_are_told(tmp_path: Path):
@@ -100,6 +100,7 @@ def test_what_processes_are_told(tmp_path: Path):
         "other calls": "the processes do different things: process 0 is at `save` into",
         "spread": "DataError: `x` is f64[50,6], which is spread over several processes",
         "spread batches": "`x: batch 0: x` is f64[50,6], which is spread over several processes",
+        "shared examples": "its batches are split over 'data', along which some processes have the same place",
         "other shapes": "an example of `x` is f64[5], and there `x` is f64[6]",
         "no batches": ("the first batch: process 1 failed: DataError", "DataError: `x` is an instance of Numbered"),
         "a failing iterable": ("the data: process 1 failed: OSError: the disk is gone", "OSError: the disk is gone"),

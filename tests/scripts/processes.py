@@ -59,9 +59,17 @@ class Net(eqx.Module):
         return self.last(self.dropout(jax.nn.relu(hidden), key=key, inference=inference)), state
 
 
+def across_processes() -> tg.parallel.Layout:
+    """Each process has a half of what is split, and all of the examples."""
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()).reshape(2, 2).T, ("data", "model"))
+    rule = lambda path, shape: PartitionSpec("model") if shape[0] % 2 == 0 else None  # noqa: E731
+    return tg.parallel.Layout(mesh, batch="data", rule=rule)
+
+
 STRATEGIES = {
     "data": lambda: tg.parallel.DataParallel(),
     "fsdp": lambda: tg.parallel.FSDP(min_size=1),
+    "tensors": across_processes,
 }
 
 
@@ -306,6 +314,7 @@ def mistakes(_: str) -> None:
         "other calls": lambda: linear().predict(X) if last else linear().save(OUT / "never"),
         "spread": lambda: linear().fit(spread(X), spread(Y), **run),
         "spread batches": lambda: linear().fit(iter([(spread(X), spread(Y))]), verbose=0),
+        "shared examples": lambda: linear("tensors").fit(Numbered(3), verbose=0),
         "other shapes": lambda: linear().fit(Numbered(4, inputs=6 - last), verbose=0),
         "no batches": lambda: linear().fit(Numbered(0 if last else 3), verbose=0),
         "a failing iterable": lambda: linear().fit(Numbered(4, 2 if last else None), verbose=0),
