@@ -13,6 +13,7 @@ from ._errors import InjectionError as InjectionError
 from ._errors import MissingMethod as MissingMethod
 from ._errors import MissingModule as MissingModule
 from ._errors import MissingOptimizer as MissingOptimizer
+from ._errors import ProcessError as ProcessError
 from ._errors import RetraceWarning as RetraceWarning
 from ._injection._inject import inject as inject
 from ._injection._at import At as At

@@ -1,6 +1,6 @@
 """The errors that treegy raises about how it is used, and its warnings.
 
-All errors are `ValueError`s or `TypeError`s, so that code which does not know treegy catches them.
+All errors about arguments are `ValueError`s or `TypeError`s, so that code which does not know treegy catches them.
 """
 
 # Data may have thousands of parts with names of any length: what is shown of them is short, and so is an error.
@@ -42,6 +42,10 @@ class DataError(_Short, ValueError):
 
 class CheckpointError(_Short, ValueError):
     """A saved model can't be read, is damaged, or belongs to another architecture."""
+
+
+class ProcessError(_Short, RuntimeError):
+    """Processes that train a model together don't fit together, or one of them is gone."""
 
 
 class RetraceWarning(UserWarning):

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 
+from ._spread import is_spread, spread
 from ._types import PyTree
 
 
@@ -19,4 +20,6 @@ def default_device() -> Any:
 def placed_like(like: PyTree, array: PyTree) -> PyTree:
     """`array` on the devices of `like`, spread over them in the same way, if somebody has put that there."""
     # Else it is put where it is needed: bound to one device it could not be used together with what is on several.
+    if is_spread(like):
+        return spread(array, like.sharding)
     return jax.device_put(array, like.sharding) if isinstance(like, jax.Array) and like.committed else array

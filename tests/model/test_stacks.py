@@ -304,8 +304,9 @@ class OwnStep(tg.Model):
 
 def test_steps_of_ones_own():
     models = [OwnStep(optimizer=ADAM, seed=seed) for seed in range(2)]
-    stacked, _ = tg.stack(models).fit(X, X[:, 0], **{**GIVEN, "class_weight": None})
-    singles = [model.fit(X, X[:, 0], **{**GIVEN, "class_weight": None}) for model in models]
+    given: dict[str, Any] = {**GIVEN, "class_weight": None}
+    stacked, _ = tg.stack(models).fit(X, X[:, 0], **given)
+    singles = [model.fit(X, X[:, 0], **given) for model in models]
     assert_alike(stacked.parameters, [single.model.parameters for single in singles])
 
 

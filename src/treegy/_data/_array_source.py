@@ -16,7 +16,9 @@ import numpy as np
 from .._describe import is_key
 from .._errors import CheckpointError
 from .._placement import default_device
+from .._sharding._exchange import exchanged
 from .._sharding._placing import everywhere, room_for, split_batches
+from .._sharding._processes import own_rows
 from .._sharding._strategy import Strategy
 from .._types import PyTree, Values
 from ._as_arrays import Arrays, batches_in, named_leaves
@@ -27,6 +29,7 @@ from ._pass import Pass
 from ._ring_buffer import Ring
 from ._shuffle import order
 from ._source import Feed, LabelCheck, Source
+from ._spread_data import refuse_spread
 from ._table_rows import Rows
 
 # Those of `size` examples from the `start`-th of a pass on.
@@ -53,12 +56,15 @@ class ArraySource(Source):
         self.batch_size = batch_size
         self.remainder = remainder
         self._continues = continues
-        self._everywhere: dict[Strategy, list[Any]] = {}
+        self._everywhere: dict[Strategy, list[Any] | None] = {}
         if not self.batches:
             raise ValueError(
                 f"`drop_remainder=True` with `batch_size={batch_size}` drops all {arrays.length} examples: nothing "
                 "would be trained on."
             )
+
+    def share(self, strategy: Strategy | None) -> None:
+        refuse_spread(dict(named_leaves(self.arrays.examples)))
 
     @property
     def batches(self) -> int:
@@ -120,10 +126,12 @@ class ArraySource(Source):
 
     def placed_by(self, strategy: Strategy | None) -> list[Any] | None:
         """Return the arrays on all devices of a strategy; without one, on the device."""
-        if strategy is None or self.placed is None:
+        if strategy is None:
             return self.placed
         if strategy not in self._everywhere:
-            self._everywhere[strategy] = everywhere(self.placed, strategy)
+            # Whether there is room may differ from process to process, and all have to do the same.
+            fits = exchanged(strategy, "placing data", self.placed is not None)
+            self._everywhere[strategy] = everywhere(self.placed, strategy) if all(fits) else None
         return self._everywhere[strategy]
 
 
@@ -208,9 +216,13 @@ class ArrayFeed(Feed):
             # Where there is room left, any example will do: nobody looks at it.
             rows = np.arange(start, start + picked) if positions is None else positions
             positions, picked = np.pad(rows.reshape(n, size), ((0, 0), (0, room - size))).ravel(), n * room
-        slot = self._ring(steps, room).next()
+        own, width = own_rows(self._strategy, room), room
+        if own is not None:
+            rows = np.arange(start, start + picked) if positions is None else positions
+            positions, picked, width = rows.reshape(n, room)[:, own].ravel(), n * len(own), len(own)
+        slot = self._ring(steps, width).next()
         leaves = [
-            split_batches(_gathered(name, leaf, buffer, positions, start, picked, steps, room), self._strategy)
+            split_batches(_gathered(name, leaf, buffer, positions, start, picked, steps, width), self._strategy, room)
             for name, leaf, buffer in zip(self._names, self._leaves, slot.buffers, strict=True)
         ]
         data = Stacked(jax.tree.unflatten(self._tree, leaves), self._class_weight, size)

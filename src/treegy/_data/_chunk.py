@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -20,7 +21,13 @@ def shapes_of(batch: Batch) -> Hashable:
     return tuple((a.shape, a.dtype if is_key(a) else jax.dtypes.canonicalize_dtype(a.dtype)) for a in leaves)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["examples", "class_weight"], meta_fields=["size"])
+Ranges = tuple[tuple[int, int], ...]
+"""Where examples are among others: from each start to before each stop."""
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["examples", "class_weight"], meta_fields=["size", "where"]
+)
 @dataclasses.dataclass(frozen=True)
 class Stacked:
     """Batches of the same size, one after the other: leaves `(steps, room, ...)`."""
@@ -29,12 +36,18 @@ class Stacked:
     class_weight: PyTree
     size: int
     """How many examples are in each, of those that there is room for: more, where several devices have equal parts."""
+    where: Ranges | None = None
+    """Which of these they are; the first ones if `None`."""
 
     def at(self, i: ArrayLike) -> Batch:
         """Return the `i`-th batch."""
 
         def picked(array: Any) -> Any:
-            return array[i] if array.shape[1] == self.size else array[i][: self.size]
+            if array.shape[1] == self.size:
+                return array[i]
+            ranges = ((0, self.size),) if self.where is None else self.where
+            parts = [array[i][start:stop] for start, stop in ranges]
+            return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
         return jax.tree.map(picked, self.examples)._replace(class_weight=self.class_weight)
 

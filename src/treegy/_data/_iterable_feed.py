@@ -24,7 +24,7 @@ from ._ring_buffer import Ring, Slot
 from ._source import Feed
 
 # A chunk isn't filled for longer than so many seconds: the device would wait for a slow source.
-_PATIENCE = 0.1
+PATIENCE = 0.1
 # Buffers are kept for so many shapes of batches.
 _RINGS = 4
 
@@ -50,7 +50,7 @@ class BatchFeed(Feed):
         self.steps = steps
         self._class_weight = everywhere(jax.tree.map(jnp.asarray, source.class_weight), strategy)
         # Batches of other shapes than the first come one at a time: there may be many shapes, and a chunk of each.
-        self._usual = _signature(source.peek())
+        self._usual = signature_of(source.peek())
         self._rings: dict[Hashable, Ring] = {}
 
     def chunks(self, within: Pass) -> Iterator[Chunk]:
@@ -66,7 +66,7 @@ class BatchFeed(Feed):
                 raise
             if batch is None:
                 break
-            signature = _signature(batch)
+            signature = signature_of(batch)
             if filling is not None and filling.signature != signature:
                 # A backup that is made meanwhile must not miss it.
                 self._source.put_back(batch)
@@ -110,7 +110,7 @@ class _Filling:
         self._size = jax.tree.leaves(first)[0].shape[0]
         self._staying: list[list[Any]] = [[] for _ in slot.buffers]
         self._wide = {i: name for i, (name, a) in enumerate(named_leaves(first)) if a.dtype.itemsize >= 8}
-        self._until = time.perf_counter() + _PATIENCE
+        self._until = time.perf_counter() + PATIENCE
 
     @property
     def is_full(self) -> bool:
@@ -128,8 +128,9 @@ class _Filling:
         self._n += 1
 
     def chunk(self, class_weight: PyTree, strategy: Strategy | None) -> Chunk:
+        room = room_for(self._size, strategy)
         leaves = [
-            split_batches(self._stacked(staying, strategy) if buffer is None else buffer, strategy)
+            split_batches(self._stacked(staying, strategy) if buffer is None else buffer, strategy, room)
             for buffer, staying in zip(self._slot.buffers, self._staying, strict=True)
         ]
         data = Stacked(jax.tree.unflatten(self._tree, leaves), class_weight, self._size)
@@ -142,7 +143,7 @@ class _Filling:
         return stacked if room == self._size else jnp.take(stacked, jnp.arange(room) % self._size, axis=1)
 
 
-def _signature(batch: Batch) -> Hashable:
+def signature_of(batch: Batch) -> Hashable:
     return tuple((a.shape, a.dtype) for a in jax.tree.leaves(batch))
 
 

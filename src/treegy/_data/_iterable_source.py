@@ -15,6 +15,7 @@ import jax
 
 from .._describe import describe, is_arraylike
 from .._errors import CheckpointError, DataError
+from .._sharding._processes import is_shared
 from .._sharding._strategy import Strategy
 from .._types import PyTree, Values
 from .._warn import warn
@@ -24,7 +25,9 @@ from ._explicit_mesh import refuse_explicit
 from ._iterable_feed import BatchFeed
 from ._loader_order import order_of, set_epoch, set_order, unresumable_order, warn_of_forked_workers
 from ._mappings import is_mapping
-from ._source import LabelCheck, Source
+from ._parts_feed import PartsFeed, shared_lengths, whole_batch
+from ._source import Feed, LabelCheck, Source
+from ._spread_data import refuse_spread
 from ._table_rows import is_column, is_table
 
 _OVER: Any = object()
@@ -73,6 +76,9 @@ class BatchSource(Source):
         self._name = name
         self._continues = continues
         self._check: LabelCheck | None = None
+        self._strategy: Strategy | None = None
+        self._lengths: list[int | None] = []
+        self._whole: Batch | None = None
         self._iterator: Iterator[Any] | None = None
         # Other iterators may be set to another place by whoever holds them.
         held = isinstance(iterable, Generator)
@@ -89,6 +95,11 @@ class BatchSource(Source):
         self._known: Any = None
         for batch in self._waiting:
             self._structure = jax.tree.structure(batch)
+
+    def share(self, strategy: Strategy | None) -> None:
+        if is_shared(strategy):
+            self._strategy = strategy
+            self._lengths = shared_lengths(strategy, self._name, self._length)
 
     def check_labels(self, check: LabelCheck) -> None:
         self._check = check
@@ -109,6 +120,8 @@ class BatchSource(Source):
     @property
     def batches(self) -> int | None:
         found = self._length
+        if self._strategy is not None:
+            found = None if None in self._lengths else max(n for n in self._lengths if n is not None)
         return None if found is None or found >= _ENDLESS else found
 
     @property
@@ -120,11 +133,19 @@ class BatchSource(Source):
 
     @property
     def bytes_per_batch(self) -> int:
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.peek()))
+        first = self.peek() if self._strategy is None else self.first()._replace(class_weight=None)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(first))
 
     @property
     def is_peekable(self) -> bool:
         return False
+
+    def first(self) -> Batch:
+        if self._strategy is None:
+            return super().first()
+        if self._whole is None:
+            self._whole = whole_batch(self, self._strategy)
+        return self._whole._replace(class_weight=self.class_weight)
 
     def peek(self) -> Batch:
         """Return the batch that the next pass begins with, or one that looks like it where a resumed pass is over.
@@ -293,7 +314,9 @@ class BatchSource(Source):
         # A pass that has ended: whether another one begins is asked again, as it was then.
         return iter(self._iterable) if alone and self._has_ended else iterator
 
-    def feed(self, steps: int, strategy: Strategy | None) -> "BatchFeed":
+    def feed(self, steps: int, strategy: Strategy | None) -> Feed:
+        if strategy is not None and self._strategy is not None:
+            return PartsFeed(self, steps, strategy)
         return BatchFeed(self, steps, strategy)
 
     @property
@@ -354,6 +377,7 @@ class BatchSource(Source):
         names = ("x", "y", "sample_weight")
         named = {f"{where}: {n}": as_arrays(p, f"{where}: {n}") for n, p in zip(names, parts, strict=False)}
         refuse_explicit(named)
+        refuse_spread(named)
         common_length(named)
         batch = Batch(*named.values())
         structure = jax.tree.structure(batch)

@@ -36,6 +36,12 @@ class Source(abc.ABC):
     class_weight: PyTree = None
     """What every batch has besides its examples: the tables of class weights."""
 
+    def share(self, strategy: Strategy | None) -> None:  # noqa: B027 (may be of no interest)
+        """Tell the data which strategy the model has that it is for, before anything is asked of it.
+
+        **Raises:** [`treegy.DataError`][] if it can't be cut into batches for it.
+        """
+
     @property
     @abc.abstractmethod
     def batches(self) -> int | None:

@@ -12,6 +12,7 @@ from .._saving._checkpoints import named_arrays, with_named_arrays
 from .._saving._documents import RUN, VERSIONS, checked
 from .._steps._assembly import with_states
 from .._types import PyTree, Values
+from ._data_state import data_state, own_state
 from ._fit import Run
 from ._position import Position
 
@@ -46,8 +47,8 @@ def document(run: Run) -> dict[str, Any]:
         "history": run.history.history,
         "history_epochs": run.history.epoch,
         "validations": [list(v) for v in run.history.validations],
-        "data": run.source.state(),
-        "validation": None if run.validation is None else run.validation.state(),
+        "data": data_state(run.source, run.strategy),
+        "validation": None if run.validation is None else data_state(run.validation, run.strategy),
         "callbacks": run.callback_list.state(),
     }
 
@@ -67,11 +68,13 @@ def resume(run: Run, document: Values, directory: object) -> None:
     run.history.epoch = document["history_epochs"]
     run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
     # Before a batch is looked at, here or by the callbacks.
-    run.resume_data(document["data"])
+    data = own_state(document["data"], run.source, run.strategy, run.position.between_epochs, directory)
+    run.resume_data(data)
     # What begins again for each validation is at its beginning.
     if isinstance(run.validation, BatchSource) and run.validation.is_one_shot:
-        if "position" in (document["validation"] or {}):
-            run.validation.resume(document["validation"])
+        there = own_state(document["validation"] or {}, run.validation, run.strategy, True, directory)
+        if "position" in there:
+            run.validation.resume(there)
     # Before an epoch begins, with which loggers start their runs; and after, since that may change what was restored.
     run.callback_list.restore(document["callbacks"])
     if not run.position.between_epochs:
@@ -85,7 +88,7 @@ def resume(run: Run, document: Values, directory: object) -> None:
     run.engine.restore(document["logs"])
     if run.position.between_epochs:
         # A model that needs a batch to be initialized has looked at one before the data is told of its epoch.
-        run.resume_data(document["data"])
+        run.resume_data(data)
     if document["stopped"] is not None:
         run.callback_list.stop(document["stopped"])
         run.ended = True

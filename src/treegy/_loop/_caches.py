@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .. import _spread
+from .._sharding import _processes
 from .._steps import _evaluated, _homes, _prepare, _single_steps
 from ..optimizers import _nodes
 from . import _chunk_program, _metric_values, _rescue, _retrace, _traced_step
@@ -26,6 +28,7 @@ def clear_caches() -> None:
     """
     remembered: list[Any] = [_traced_step.known, _chunk_program.program, _single_steps.program]
     remembered += [_prepare.known_nothing, _evaluated.ask_for_states, _nodes.there_are, _homes.known_homes]
+    remembered += [_spread.moved, _processes.rows_of_processes]
     for cached in remembered:
         cached.cache_clear()
     steps: list[Any] = [_traced_step.train_step, _traced_step.test_step, _traced_step.predict_step]

@@ -43,6 +43,10 @@ class Callback:
     every_step: ClassVar[bool] = False
     """Whether steps are to be made one at a time, so that its hooks of batches are called right before and after each:
     for a clock, or for something outside that has to happen between two steps. That is slower where steps are small."""
+    only_first_process: ClassVar[bool] = False
+    """Whether its hooks are called in the first process alone where several train a model together, as those of loggers
+    are: for what is to be written or told once. It only looks then: a model that it assigned would be that of one
+    process."""
     holds_model: bool = False
     """Whether it writes models, or keeps one, so that what `fit` returns may be thrown away."""
 
@@ -50,6 +54,7 @@ class Callback:
     _replace: Callable[[Any], None] | None = None
     _stop: Callable[[str, bool], None] | None = None
     _run: TrainingRun | None = None
+    _silent: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -128,6 +133,9 @@ class Callback:
 
     def close(self) -> None:
         """Called last, whatever has happened, also after an exception: let go of files and the like."""
+
+    def _after_failure(self) -> str | None:
+        """Return what to tell whoever sees that the run has failed, if there is anything."""
 
     def on_train_begin(self, logs: Logs) -> None: ...
     def on_train_end(self, logs: Logs) -> None: ...

@@ -1,10 +1,13 @@
 """Calling the callbacks: which hooks somebody listens to, and what they are told."""
 
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._describe import describe
+from .._sharding._exchange import exchanged
+from .._sharding._processes import is_first, is_shared
+from .._sharding._strategy import Strategy
 from .._steps._model_like import M, ModelLike
 from .._types import Values
 from .._warn import warn
@@ -26,6 +29,7 @@ class CallbackList:
         current: Callable[[], ModelLike],
         replace: Callable[[ModelLike], None] | None = None,
         run: TrainingRun | None = None,
+        strategy: Strategy | None = None,
     ):
         """**Arguments:**
 
@@ -33,6 +37,7 @@ class CallbackList:
         - `current`: gives the model as it is now.
         - `replace`: makes training continue with another one.
         - `run`: the `fit` that calls them; `None` in `evaluate` and `predict`.
+        - `strategy`: that of the model, whose processes stop together.
 
         **Raises:** `TypeError` for what isn't a callback.
         """
@@ -58,10 +63,17 @@ class CallbackList:
         self.callbacks.sort(key=lambda c: c.comes_last)
         # A callback may be used in a run within a run, as in an evaluation of its own: it returns to the outer one.
         self._outer = [(c, {name: getattr(c, name) for name in _OF_RUN}) for c in self.callbacks]
+        self._strategy = strategy
+        self._wishes: list[_Wish] = []
+        first = is_first(strategy)
+        stop = self._wish if is_shared(strategy) else self.stop
         for callback in self.callbacks:
-            _set(callback, {"_current": current, "_replace": replace, "_stop": self.stop, "_run": run})
+            silent = callback.only_first_process and not first
+            _set(callback, {"_current": current, "_replace": replace, "_stop": stop, "_run": run, "_silent": silent})
+        # Those that are silent here count all the same: steps are made alike in all processes.
+        self._heard = [c for c in self.callbacks if not c._silent]  # pyright: ignore[reportPrivateUsage]
         self._counting = [c for c in self.callbacks if _overrides(c, "next_step")]
-        self._beating = [c for c in self.callbacks if _overrides(c, "heartbeat")]
+        self._beating = [c for c in self._heard if _overrides(c, "heartbeat")]
 
     @property
     def stopped(self) -> str | None:
@@ -70,12 +82,40 @@ class CallbackList:
 
     def stop(self, reason: str, interrupt: bool = False) -> None:
         """End or interrupt the run as soon as can be; the first reason counts."""
-        if interrupt:
-            self.interrupted = self.interrupted or reason
-        else:
-            self.ended = self.ended or reason
+        self._heed(_Wish(reason, interrupt, self._within))
+
+    @property
+    def _within(self) -> bool:
+        """Whether who stops now doesn't mean the end of the epoch."""
         # At the end of an epoch it makes no difference, and in its beginning an epoch is meant.
-        self.at_once = self.at_once or self._hook not in ("on_epoch_begin", "on_train_begin")
+        return self._hook not in ("on_epoch_begin", "on_train_begin")
+
+    def _heed(self, wish: "_Wish") -> None:
+        if wish.interrupt:
+            self.interrupted = self.interrupted or wish.reason
+        else:
+            self.ended = self.ended or wish.reason
+        self.at_once = self.at_once or wish.at_once
+
+    def _wish(self, reason: str, interrupt: bool = False) -> None:
+        """Have all processes stop as soon as they know of it: one that stopped alone would keep the others waiting."""
+        self._wishes.append(_Wish(reason[:_REASON], interrupt, self._within))
+
+    def take_wishes(self) -> "list[_Wish]":
+        """Return what callbacks of this process want since this was last called, for the others."""
+        wishes, self._wishes = self._wishes, []
+        return wishes
+
+    def heed(self, wishes: Iterable[Sequence[Any]]) -> None:
+        """Stop as the callbacks of all processes want it, in the same order in each of them."""
+        for wish in wishes:
+            self._heed(_Wish(*wish))
+
+    def agree(self) -> None:
+        """Have all processes stop if one of them wants to; all of them call this."""
+        if is_shared(self._strategy):
+            for wishes in exchanged(self._strategy, "whether to stop", self.take_wishes()):
+                self.heed(wishes)
 
     def listens(self, *hooks: str) -> bool:
         """Whether any callback overrides one of these hooks."""
@@ -102,12 +142,15 @@ class CallbackList:
         wanted = [n for n in (c.next_step(step) for c in self._counting) if n is not None]
         return min(wanted, default=None)
 
-    def step_end(self, before: int, step: int, logs: Callable[[], Any]) -> None:
-        """Call those who asked for `step` when there were `before` steps."""
+    def step_end(self, before: int, step: int, logs: Callable[[], Any]) -> bool:
+        """Call those who asked for `step` when there were `before` steps. Returns whether anybody did."""
         self._hook = "on_step_end"
         due = [c for c in self._counting if c.next_step(before) == step]
         for callback in due:
-            callback.on_step_end(step, logs())
+            values = logs()
+            if callback in self._heard:
+                callback.on_step_end(step, values)
+        return bool(due)
 
     def chunk_end(self, step: int) -> None:
         self._hook = "heartbeat"
@@ -116,7 +159,7 @@ class CallbackList:
 
     def call(self, hook: str, *args: Any) -> None:
         self._hook = hook
-        for callback in self.callbacks:
+        for callback in self._heard:
             getattr(callback, hook)(*args)
 
     def state(self) -> list[Any]:
@@ -130,7 +173,8 @@ class CallbackList:
             found = next((pair for pair in waiting if pair[0] == type(callback).__name__), None)
             if found is not None:
                 waiting.remove(found)
-                callback.restore(found[1])
+                if callback in self._heard:
+                    callback.restore(found[1])
         if waiting:
             names = ", ".join(name for name, _ in waiting)
             warn(f"the backup holds the state of callbacks that aren't there now: {names}.")
@@ -148,19 +192,34 @@ class CallbackList:
             for callback, outer in self._outer:
                 stack.callback(self._release, callback, outer)
 
+    def after_failure(self) -> list[str]:
+        """Return what callbacks have to tell whoever sees that the run has failed."""
+        found = [c._after_failure() for c in self._heard]  # pyright: ignore[reportPrivateUsage]
+        return [told for told in found if told is not None]
+
     @staticmethod
     def _release(callback: Callback, outer: Values) -> None:
         within = outer["_current"] is not None
         try:
             # In a run within a run, what is open is that of the outer one.
-            if not within:
+            if not within and not callback._silent:  # pyright: ignore[reportPrivateUsage]
                 callback.close()
         finally:
             _set(callback, outer)
 
 
 # What a callback knows of the run that it is used in.
-_OF_RUN = ("_current", "_replace", "_stop", "_run")
+_OF_RUN = ("_current", "_replace", "_stop", "_run", "_silent")
+# More of a reason isn't told to other processes.
+_REASON = 200
+
+
+class _Wish(NamedTuple):
+    """What a callback wants: that the run stops."""
+
+    reason: str
+    interrupt: bool
+    at_once: bool
 
 
 def _set(callback: Callback, values: Values) -> None:

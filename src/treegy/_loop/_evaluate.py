@@ -13,12 +13,16 @@ from .._data._pass import Pass
 from .._data._source import Source, tell_if_short
 from .._describe import array_name, path_name
 from .._errors import DataError
+from .._sharding._exchange import take_leave
+from .._sharding._placing import readable
+from .._sharding._processes import is_first, is_shared
 from .._steps._evaluated import evaluated
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._runtime_errors import as_written
 from .._steps._stacks import size_of_stack
 from .._types import Ensemble, KeyPath, PyTree, Values, Verbose
+from ._alike_runs import share_data
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import MOST_STEPS, ChunkLength, steps_in_chunk
@@ -36,11 +40,14 @@ def _alone(
     model: ModelLike, callbacks: Callbacks, verbose: Verbose, title: str
 ) -> Generator[tuple[CallbackList, Progress]]:
     """Callbacks and progress of a pass outside of `fit`."""
-    callback_list = CallbackList(callbacks, lambda: model)
-    progress = Progress(verbose, epochs=1, title=title)
+    callback_list = CallbackList(callbacks, lambda: model, strategy=model.strategy)
+    progress = Progress(verbose, epochs=1, title=title, muted=not is_first(model.strategy))
     try:
         with as_written():
             yield callback_list, progress
+    except BaseException as error:
+        take_leave(model.strategy, error)
+        raise
     finally:
         progress.close()
         callback_list.close()
@@ -50,6 +57,7 @@ def evaluate_alone(
     model: ModelLike, source: Source, steps: int | None, callbacks: Callbacks, verbose: Verbose
 ) -> dict[str, Any]:
     """What [`treegy.Model.evaluate`][] does once its arguments are understood."""
+    share_data(model.strategy, "`evaluate`", x=source)
     first = source.first()
     ready = evaluated(prepared(model, "test", first), "test")
     if first.class_weight is not None:
@@ -67,6 +75,7 @@ def predict_alone(
     ensemble: Ensemble = "all",
 ) -> PyTree:
     """What [`treegy.Model.predict`][] does once its arguments are understood."""
+    share_data(model.strategy, "`predict`", x=source)
     ready = prepared(model, "pred", source.first())
     with _alone(model, callbacks, verbose, "predict") as (callback_list, progress):
         return predict(ready, source, steps, callback_list, progress, ensemble)
@@ -105,9 +114,12 @@ def evaluate(
         callback_list.call("on_test_batch_end", done - 1, dict(values))
 
     def is_over() -> bool:
+        if alone:
+            callback_list.agree()
         return alone and callback_list.stopped is not None
 
-    length = ChunkLength(MOST_STEPS, watched=True)
+    # Several processes can't go by what their clocks say.
+    length = ChunkLength(MOST_STEPS, watched=not is_shared(model.strategy))
     one_by_one = callback_list.wants_every_step or (has_batch_hooks and not engine.can_run_ahead)
     # Who has stopped already gets one batch, of which there are metric values.
     for chunk in _chunks(engine, source, steps, one_by_one or is_over()):
@@ -162,11 +174,12 @@ def predict(
         if every_batch:
             callback_list.call("on_predict_batch_end", done - 1, {"outputs": y_pred})
         progress.update(done, dict)
+        callback_list.agree()
         if callback_list.stopped is not None:
             break
     progress.end_epoch({})
     callback_list.call("on_predict_end", {})
-    joined = pieces.joined()
+    joined = readable(pieces.joined(), model.strategy)
     # Put together along the first axis.
     of_all = stacked_models and ensemble == "all"
     return jax.tree.map(lambda y: jnp.moveaxis(y, 1, 0), joined) if of_all else joined

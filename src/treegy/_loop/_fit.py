@@ -21,6 +21,10 @@ from .._data._mistaken_batches import dicts_explained
 from .._data._pass import Pass
 from .._data._shuffle import key_data_of
 from .._data._source import Feed, tell_if_short
+from .._errors import ProcessError
+from .._sharding._exchange import begun, take_leave
+from .._sharding._processes import is_first, is_shared
+from .._sharding._strategy import Strategy
 from .._steps._assembly import carried_by, carrying
 from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
@@ -32,6 +36,7 @@ from .._types import Values, Verbose
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
 from ..optimizers._optimizer import at_epoch
+from ._alike_runs import check_calls_alike, refuse_alone, share_data
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList
 from ._chunk_length import ChunkLength, steps_in_chunk
@@ -93,6 +98,8 @@ class Run(TrainingRun):
     """Whether no further epoch begins."""
     held: weakref.ref[ModelLike]
     """A weak reference to the model that the user holds."""
+    strategy: Strategy | None
+    """That of the model: over which devices, and so processes, it is distributed."""
     built: dict[str, Any]
     """The learning rates and the like with which that was built."""
 
@@ -104,6 +111,9 @@ class Run(TrainingRun):
         self.arguments = arguments
         self.source, self.validation = arguments.source, arguments.validation
         self.epochs, self.initial_epoch = arguments.epochs, arguments.initial_epoch
+        self.strategy = model.strategy
+        refuse_alone(self.strategy)
+        share_data(self.strategy, "`fit`", x=self.source, validation_data=self.validation)
         self.steps_per_epoch = self.source.batches if arguments.steps_per_epoch is None else arguments.steps_per_epoch
         self._given: ModelLike | None = model
         self.held = weakref.ref(model)
@@ -111,8 +121,11 @@ class Run(TrainingRun):
         self._first: Batch | None = None
         self._feed: Feed | None = None
         self._chunk_length: ChunkLength | None = None
+        self._steps_agreed: int | None = None
+        self._waiting: Callable[[], list[Any]] | None = None
         self._when_seen: list[Callable[[], None]] = []
         states = first_states(model) if needs_batch(model, "train") else carried_by(self.engine.model)
+        check_calls_alike(self.strategy, arguments, states.get("rng"))
         self._validation_frequency = arguments.validation_freq.checked(self.steps_per_epoch)
         self.position = Position.at_start(self.initial_epoch, step_of(states))
         self.process_start = self.step
@@ -134,12 +147,16 @@ class Run(TrainingRun):
                 error.add_note(_within(self.position))
                 raise
         self.callback_list = CallbackList(
-            arguments.callbacks, self._copy_of_model, lambda model: self.engine.replace(model), self
+            arguments.callbacks,
+            self._copy_of_model,
+            lambda model: self.engine.replace(model),
+            self,
+            self.strategy,
         )
         try:
             self._has_batch_hooks = self.callback_list.listens("on_train_batch_begin", "on_train_batch_end")
             self.show(arguments.verbose)
-            self._interrupt = Interrupt()
+            self._interrupt = Interrupt(is_shared(self.strategy))
         except BaseException:
             self.callback_list.close()
             raise
@@ -233,7 +250,13 @@ class Run(TrainingRun):
         return self.engine.copy()
 
     def show(self, verbose: Verbose, names: Sequence[str] | None = None) -> None:
-        self._progress = Progress(verbose, epochs=self.epochs, initial_epoch=self.initial_epoch, names=names)
+        self._progress = Progress(
+            verbose,
+            epochs=self.epochs,
+            initial_epoch=self.initial_epoch,
+            names=names,
+            muted=not is_first(self.strategy),
+        )
 
     # Getting ready
 
@@ -291,8 +314,35 @@ class Run(TrainingRun):
         self._feed = self.source.feed(self._steps_in_chunk(), self.engine.strategy)
         # Hooks that are called for steps ahead of them aren't to be called much later.
         self._chunk_length = ChunkLength(self._feed.steps, self._progress.live or self._has_batch_hooks)
+        self._agree()
         for call in self._when_seen:
             call()
+
+    def _agree(self, ahead: bool = False) -> None:
+        """Tell the other processes whether to stop, and how long chunks are to be, and do what all of them say.
+
+        **Arguments:**
+
+        - `ahead`: whether only what was said before is heard, and what is said now the next time: the device needn't
+            have finished then what it was given in between.
+        """
+        if not is_shared(self.strategy):
+            return
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._hear(waiting())
+        steps = None if self._chunk_length is None else self._chunk_length.steps()
+        said = [self.callback_list.take_wishes(), self._interrupt.noted, steps]
+        self._waiting = begun(self.strategy, f"step {self.step} of `fit`", said)
+        if not ahead:
+            waiting, self._waiting = self._waiting, None
+            self._hear(waiting())
+
+    def _hear(self, told: list[Any]) -> None:
+        for wishes, interrupted, _ in told:
+            self.callback_list.heed(wishes)
+            self._interrupt.requested = self._interrupt.requested or interrupted
+        self._steps_agreed = told[0][2]
 
     def _steps_in_chunk(self) -> int:
         wanted = self.arguments.steps_per_execution
@@ -315,9 +365,13 @@ class Run(TrainingRun):
                     self._progress.close()
                     callback_list.close()
             except BaseException as error:
+                take_leave(self.strategy, error)
                 between = self.position.between_epochs and self.epoch > self.initial_epoch
                 error.add_note(f"This happened after epoch {self.epoch}." if between else _within(self.position))
-                if self._engine is not None:
+                for told in callback_list.after_failure() if isinstance(error, ProcessError) else ():
+                    error.add_note(told)
+                # Of a step that others don't take part in, there will be no results to wait for.
+                if self._engine is not None and not isinstance(error, ProcessError):
                     rescue(error, lambda: self.engine.model, self.history, self.step > self.process_start)
                 raise
         return Fitted(self.engine.model, self.history)
@@ -405,6 +459,7 @@ class Run(TrainingRun):
         self.position = self.position.next_epoch()
         self.source.next_pass()
         self.callback_list.call("on_epoch_end", epoch, self._logs)
+        self._agree()
         if data_has_ended and self.callback_list.stopped is None:
             self.callback_list.stop(self._over(epoch))
 
@@ -434,6 +489,7 @@ class Run(TrainingRun):
             run = self._run_with_hooks if self._has_batch_hooks else self._run_chunk
             if not run(chunk):
                 break
+        self._agree()
 
     def _run_chunk(self, chunk: Chunk) -> bool:
         """Run the steps of a chunk. Returns whether others may follow."""
@@ -467,6 +523,7 @@ class Run(TrainingRun):
             # Somebody may want this step by now who didn't when the chunk began.
             assert self.position.pending is not None
             wanted = callback_list.next_step(self.position.pending)
+            self._agree()
             return self._stops_now() or (wanted is not None and wanted <= self.step)
 
         while self._of_chunk < chunk.n:
@@ -493,8 +550,11 @@ class Run(TrainingRun):
             if not self._validate():
                 return False
         self.position = self.position.settled()
-        self.callback_list.step_end(before, self.step, self._metric_values)
+        looked = self.callback_list.step_end(before, self.step, self._metric_values)
         self.callback_list.chunk_end(self.step)
+        if looked:
+            # They have waited for the device anyway, and stop at the step that they have seen.
+            self._agree()
         return True
 
     def _unless_interrupted(self, call: Callable[[], T]) -> T | None:
@@ -502,7 +562,7 @@ class Run(TrainingRun):
         try:
             return call()
         except Exception as error:
-            if not self._interrupt.requested:
+            if not self._interrupt.noted:
                 raise
             told = f"after Ctrl-C, which loaders' processes get too, this failed: {type(error).__name__}: {error}"
             warn(told)
@@ -512,11 +572,13 @@ class Run(TrainingRun):
     def _room(self) -> int:
         """Return how many steps the next chunk can have before somebody wants to do something."""
         assert self._chunk_length is not None
+        self._agree(ahead=True)
+        steps = self._chunk_length.steps() if self._steps_agreed is None else self._steps_agreed
         until = [
             self._validation_frequency.next_step(self.step, self.position.done, self.steps_per_epoch),
             self.callback_list.next_step(self.step),
         ]
-        return max(1, min([self._chunk_length.steps(), *(step - self.step for step in until if step is not None)]))
+        return max(1, min([steps, *(step - self.step for step in until if step is not None)]))
 
     def _metric_values(self) -> dict[str, Any]:
         return metric_values(self.engine.logs)

@@ -13,8 +13,15 @@ class Interrupt:
     of somebody else's is left alone, and so are threads.
     """
 
-    def __init__(self):
+    def __init__(self, shared: bool = False):
+        """**Arguments:**
+
+        - `shared`: whether others run along, so that it is only noted here, and requested when all of them know: a
+            signal reaches them at different steps, or one of them alone.
+        """
         self.requested = False
+        self.noted = False
+        self._shared = shared
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -29,7 +36,8 @@ class Interrupt:
             self._put_back(number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self.noted = True
+        self.requested = self.requested or not self._shared
         self._put_back(number)
 
     def _put_back(self, number: int) -> None:

@@ -31,6 +31,7 @@ class Progress:
         title: str | None = None,
         names: Sequence[str] | None = None,
         console: Any = None,
+        muted: bool = False,
     ):
         """**Arguments:**
 
@@ -41,6 +42,7 @@ class Progress:
         - `title`: how lines begin, in place of the number of the epoch.
         - `names`: the metric values that are shown, in this order; all if `None`.
         - `console`: where to write; the standard output of the moment by default.
+        - `muted`: whether nothing is shown, since another process does.
 
         **Raises:** `ValueError` for another `verbose`.
         """
@@ -53,10 +55,10 @@ class Progress:
         self._initial_epoch = initial_epoch
         self._title = title
         self._names = names
-        self._silent = verbose == 0
+        self._silent = verbose == 0 or muted
         self._file: Any = None if console is None else console.file
         self._screen: Terminal | Notebook | None = None
-        if verbose in (1, "auto"):
+        if verbose in (1, "auto") and not muted:
             if console is None and in_notebook():
                 self._screen = Notebook()
             elif can_live(console):

@@ -21,6 +21,7 @@ from .._errors import DataError
 from .._export._export import export
 from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
+from .._loop._alike_runs import share_data
 from .._loop._callback_list import Callbacks
 from .._loop._chunks import TEST, TRAIN
 from .._loop._evaluate import evaluate_alone, predict_alone
@@ -450,7 +451,9 @@ class Model(eqx.Module, Generic[N]):
                 f"`x` is {describe(x)}, of which `init` would take the first batch away from `fit`: pass a batch."
             )
         table = as_used_table(self.loss, class_weight)
-        first = as_source(x, y, sample_weight, batch_size=batch, class_weight=table).first()
+        source = as_source(x, y, sample_weight, batch_size=batch, class_weight=table)
+        share_data(self.strategy, "`init`", x=source)
+        first = source.first()
         model = prepared(self, "train", first, keep_metrics=True)
         return with_metrics(model, first) if first.y_true is not None and can_test(model) else model
 
@@ -556,13 +559,13 @@ class Model(eqx.Module, Generic[N]):
 
         At every moment there is either the old or the new model, also where several threads or processes save into
         one place. What isn't an array, such as activation functions, is not written: `load` takes a model built the
-        same way.
+        same way. Of several processes that share the model, all call this, and the first one writes.
 
         **Raises:** [`treegy.CheckpointError`][] where the directory holds checkpoints or other files, or can't be
         written into.
         """
         refuse_traced("save", self, "it outside")
-        save_tree(_saved(self.states), path, self.initialized)
+        save_tree(_saved(self.states), path, self.initialized, self.strategy)
 
     def load(
         self: M,

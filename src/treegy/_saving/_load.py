@@ -8,6 +8,7 @@ import numpy as np
 
 from .._errors import CheckpointError
 from .._paths import anywhere, is_local
+from .._sharding._exchange import each_does, exchanged
 from .._steps._assembly import carrying, rebuilt, with_states
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import init_optimizer
@@ -34,7 +35,9 @@ def loaded(model: M, path: object, step: int | None, only: str | None, averaged:
         raise ValueError(f'`only` is {only!r:.100}; "module" or None is expected.')
     place: AnyPath = anywhere("path", path)
     try:
-        new = _loaded(model, place, step, only, averaged)
+        # What is written in the background is there when all have come so far.
+        exchanged(model.strategy, f"`load` from '{place}'", None)
+        new = each_does(model.strategy, "`load`", lambda: _loaded(model, place, step, only, averaged))
     except CheckpointError as error:
         if only is None and "optimizer_states" in str(error) and "net_params" not in str(error):
             error.args = (f"{error}\n{_ONLY}",)

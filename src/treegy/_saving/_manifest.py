@@ -12,7 +12,11 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from .._errors import CheckpointError
-from .._paths import local
+from .._paths import local as local_path
+from .._sharding._exchange import exchanged, first_does
+from .._sharding._placing import local
+from .._sharding._processes import is_first
+from .._sharding._strategy import Strategy
 from .._types import AnyArray, KeyPath, PyTree
 from ._layout import AnyPath, is_checkpoint
 from ._leaves import Leaf, as_leaf, names_of, write_leaves
@@ -55,7 +59,7 @@ class Manifest:
     """The versions of the packages that it was written with."""
 
 
-def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
+def save_tree(tree: PyTree, path: object, initialized: bool = True, strategy: Strategy | None = None) -> None:
     """Write the arrays of a PyTree into a directory, replacing what was saved there before.
 
     At every moment there is either the old or the new one: a crash, a full disk or a reader in between don't see a
@@ -67,13 +71,23 @@ def save_tree(tree: PyTree, path: object, initialized: bool = True) -> None:
         isn't written.
     - `path`: the directory; it is made where it doesn't exist.
     - `initialized`: whether this is of a model that has everything that its steps need, which is noted.
+    - `strategy`: that of the model. Of several processes, all of which call this, the first one writes.
 
     **Raises:** [`treegy.CheckpointError`][] if something else than a saved tree is there, or if it can't be written.
     """
+    directory = local_path("path", path)
     leaves: list[tuple[KeyPath, AnyArray]] = []
     skeleton = skeleton_of(tree, (), leaves)
-    named = dict(zip(names_of([path for path, _ in leaves]), (leaf for _, leaf in leaves), strict=True))
-    save_arrays(named, path, TREE, {"skeleton": skeleton, "initialized": initialized})
+    keep = is_first(strategy)
+    exchanged(strategy, f"`save` into '{directory}'", None)
+    # One by one: what the others bring together for the first they needn't keep.
+    whole: list[AnyArray] = []
+    for _, leaf in leaves:
+        there = local(leaf, strategy)
+        whole += [there] if keep else []
+    named = dict(zip(names_of([path for path, _ in leaves]), whole, strict=keep))
+    about = {"skeleton": skeleton, "initialized": initialized}
+    first_does(strategy, "`save`", lambda: save_arrays(named, directory, TREE, about))
 
 
 def save_arrays(
@@ -95,7 +109,7 @@ def save_arrays(
 
     **Raises:** as `save_tree`.
     """
-    directory = local("path", path)
+    directory = local_path("path", path)
     try:
         with _alone(directory) as alone:
             _save(directory, arrays, kind, about, beside or {}, alone)

@@ -8,6 +8,7 @@ from jax.sharding import AxisType, Mesh
 
 from .._describe import describe, listed
 from .._types import MeshLike
+from ._cluster import tell_of_cluster
 
 Axes = str | tuple[str, ...]
 """The name of an axis of a mesh, or several, over which something is split."""
@@ -24,6 +25,7 @@ def mesh_of(mesh: MeshLike, *axes: Axes) -> Mesh:
     **Raises:** `TypeError` if it is no mesh; `ValueError` if it lacks an axis.
     """
     names = tuple(name for each in axes for name in names_of(each))
+    tell_of_cluster()
     if mesh is None:
         if len(names) != 1:
             raise ValueError(

@@ -4,10 +4,14 @@ from typing import Any
 
 import jax
 import jax.core
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from .._describe import is_key
+from .._spread import is_spread, moved, of_parts, spread
 from .._types import PyTree
 from ._mesh import parts
+from ._processes import is_shared, own_rows
 from ._strategy import Strategy
 
 
@@ -26,7 +30,9 @@ def placed(array: PyTree, sharding: NamedSharding) -> PyTree:
         return jax.lax.with_sharding_constraint(array, sharding)
     if isinstance(array, jax.Array) and array.sharding == sharding:
         return array
-    return jax.device_put(array, sharding)
+    if sharding.is_fully_addressable and not is_spread(array):
+        return jax.device_put(array, sharding)
+    return spread(array, sharding)
 
 
 def everywhere(tree: PyTree, strategy: Strategy | None) -> PyTree:
@@ -50,9 +56,48 @@ def split_examples(examples: PyTree, strategy: Strategy | None) -> PyTree:
     return jax.tree.map(part, examples)
 
 
-def split_batches(stacked: PyTree, strategy: Strategy | None) -> Any:
-    """Return batches, one after the other, whose examples are split over the devices; else on the device."""
-    return jax.device_put(stacked, None if strategy is None else _along(1, strategy))
+def split_batches(stacked: PyTree, strategy: Strategy | None, room: int) -> Any:
+    """Return batches, one after the other, whose examples are split over the devices; else on the device.
+
+    **Arguments:**
+
+    - `stacked`: `(steps, examples, ...)`, those examples that this process has devices for.
+    - `room`: how many examples a batch has in all processes.
+    """
+    if strategy is None:
+        return jax.device_put(stacked)
+    sharding, rows = _along(1, strategy), own_rows(strategy, room)
+    return jax.device_put(stacked, sharding) if rows is None else _of_rows(stacked, rows, room, sharding)
+
+
+def _of_rows(stacked: PyTree, rows: np.ndarray, room: int, sharding: NamedSharding) -> jax.Array:
+    if is_key(stacked):
+        words = _of_rows(jax.random.key_data(stacked), rows, room, sharding)
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(stacked))
+    host = np.asarray(stacked)
+
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+        start, stop, _ = index[1].indices(room)
+        first = int(np.searchsorted(rows, start))
+        return host[:, first : first + stop - start]
+
+    return of_parts((host.shape[0], room, *host.shape[2:]), sharding, part)
+
+
+def local(array: PyTree, strategy: Strategy | None) -> PyTree:
+    """Return an array as one that this process can read as a whole; all processes call this."""
+    if not is_spread(array):
+        return array
+    if is_key(array):
+        words = local(jax.random.key_data(array), strategy)
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(array))
+    assert strategy is not None
+    return (array if array.is_fully_replicated else moved(whole(strategy))(array)).addressable_data(0)
+
+
+def readable(tree: PyTree, strategy: Strategy | None) -> PyTree:
+    """Return results such that every process can read the whole of them; in one process, as they are."""
+    return everywhere(tree, strategy) if is_shared(strategy) else tree
 
 
 def room_for(size: int, strategy: Strategy | None) -> int:

@@ -9,15 +9,19 @@ import functools
 from typing import Any
 
 import jax
+import jax.core
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import DictKey, GetAttrKey
 
 from .._data._batch import Batch
 from .._describe import is_arraylike, is_key, path_name
 from .._placement import default_device
-from .._sharding._placing import everywhere, placed, sharded, split_examples, whole
+from .._sharding._alike import check_alike, whole_mark
+from .._sharding._placing import everywhere, local, placed, sharded, split_examples, whole
+from .._sharding._processes import is_shared
 from .._sharding._strategy import Shape, Strategy
-from .._types import KeyPath, PyTree
+from .._spread import is_spread
+from .._types import AnyArray, KeyPath, PyTree
 from ._assembly import rebuilt
 from ._hashable import Shapes, Static, hashable_combine, hashable_partition
 from ._model_like import M, ModelLike
@@ -85,17 +89,39 @@ def at_home(model: M, before: ModelLike | None = None) -> M:
     arrays, frozen = hashable_partition(model)
     there = {id(leaf) for leaf in jax.tree.leaves(before)}
     shardings = known_homes(frozen, Shapes(arrays))[1]
+    check_arrays_alike(model)
     moved = [a if id(a) in there else placed(a, s) for a, s in zip(arrays, shardings, strict=True)]
     return hashable_combine(moved, frozen)
 
 
 def distributed(model: M, strategy: Strategy | None) -> M:
     """Return a model that has a strategy, or none."""
+    before = model.strategy
     model = rebuilt(model, {"strategy": strategy})
     if strategy is not None:
         return at_home(model)
     arrays, frozen = hashable_partition(model)
-    return hashable_combine([jax.device_put(a, default_device()) for a in arrays], frozen)
+    return hashable_combine([jax.device_put(local(a, before), default_device()) for a in arrays], frozen)
+
+
+def check_arrays_alike(model: ModelLike) -> None:
+    """Compare the arrays that this process has as a whole with those of the other processes, before it gives its part.
+
+    **Raises:** [`treegy.ProcessError`][] if they differ.
+    """
+    if not is_shared(model.strategy):
+        return
+    leaves = jax.tree_util.tree_leaves_with_path(model)
+    if any(isinstance(leaf, jax.core.Tracer) for _, leaf in leaves):
+        return
+    whole = {
+        f"`{path_name(path)}`": whole_mark(leaf)
+        for path, leaf in leaves
+        if isinstance(leaf, AnyArray) and not is_spread(leaf)
+    }
+    if whole:
+        mend = "Build the model from the same keys and files in all processes."
+        check_alike(model.strategy, "the model", whole, mend)
 
 
 def split(model: ModelLike, batch: Any) -> Any:

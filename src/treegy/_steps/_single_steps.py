@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from .._describe import is_transformed
+from .._sharding._placing import readable
 from .._types import PyTree
 from ._compiler_options import compiled, dropped_unknown
 from ._convolutions import channels_last
@@ -112,7 +113,8 @@ def call_step(step: Callable[[M, B], tuple[R, PyTree]], model: M, batch: B) -> t
     if model.strategy is not None:
         model, batch = at_home(model), split(model, batch)
         arrays, frozen = hashable_partition(model)
-    return program(step, frozen)(arrays, batch)
+    model_after, result = program(step, frozen)(arrays, batch)
+    return model_after, readable(result, model.strategy)
 
 
 def is_compiled_by_treegy(model: ModelLike) -> bool:

@@ -1,5 +1,6 @@
 """`BackupAndRestore`: a run that resumes where it was interrupted."""
 
+import contextlib
 import os
 from typing import Any, ClassVar
 
@@ -12,8 +13,10 @@ from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple, steps_of
 from .._loop._fit import Run
 from .._paths import anywhere, is_local
-from .._saving._checkpoints import Checkpoints, DamagedCheckpoint
+from .._saving._checkpoints import DamagedCheckpoint
 from .._saving._documents import RUN
+from .._saving._read_checkpoints import steps_in
+from .._saving._shared_checkpoints import AnyCheckpoints, open_checkpoints
 from .._types import SaveFreq, Values
 from .._warn import warn
 from ._failures import forgiven
@@ -82,12 +85,12 @@ class BackupAndRestore(Callback):
         self._every = steps_of("save_freq", save_freq)
         self._delete = flag("delete_checkpoint", delete_checkpoint)
         self._overwrite = flag("overwrite", overwrite)
-        self._checkpoints: Checkpoints | None = None
+        self._checkpoints: AnyCheckpoints | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
         run = self._of_fit()
         self._built: dict[str, float] | None = None
-        self._checkpoints = Checkpoints(self._directory, keep=_KEEP, kind=RUN)
+        self._checkpoints = open_checkpoints(run.strategy, self._directory, keep=_KEEP, kind=RUN)
         there = self._checkpoints.steps
         backup = self._newest(self._checkpoints)
         # What is there and isn't resumed from is replaced by the first backup.
@@ -113,7 +116,7 @@ class BackupAndRestore(Callback):
         if told is not None:
             warn(f"{told}. A run that resumes from this backup within an epoch would see other batches, or none.")
 
-    def _newest(self, checkpoints: Checkpoints) -> Values | None:
+    def _newest(self, checkpoints: AnyCheckpoints) -> Values | None:
         """Return the newest backup that isn't damaged, if there is one."""
         there = checkpoints.steps
         for i in reversed(range(len(there))):
@@ -189,6 +192,13 @@ class BackupAndRestore(Callback):
             if self._delete:
                 with forgiven(run.over):
                     self._checkpoints.delete_all()
+
+    def _after_failure(self) -> str | None:
+        with contextlib.suppress(CheckpointError):
+            # What is there is whole: it gets its name last.
+            for step in reversed(steps_in(self._directory)):
+                return f"The backup of step {step} in '{self._directory}' is whole: the same script resumes from it."
+        return None
 
     def close(self) -> None:
         checkpoints, self._checkpoints = self._checkpoints, None

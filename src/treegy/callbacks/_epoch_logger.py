@@ -1,5 +1,7 @@
 """What loggers of epochs alone have in common: they end no run, and say that they write nothing of `evaluate`."""
 
+from typing import ClassVar
+
 from .._loop._callback import Callback, Logs
 from .._warn import warn
 from ._failures import Loss
@@ -7,6 +9,8 @@ from ._failures import Loss
 
 class EpochLogger(Callback):
     """Metric values of every epoch, and of nothing else."""
+
+    only_first_process: ClassVar[bool] = True
 
     def __init__(self):
         self._in_fit = False

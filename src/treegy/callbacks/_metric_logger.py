@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -38,6 +38,8 @@ class MetricLogger(Callback, abc.ABC):
 
     Whatever fails costs the log, with one warning, and not the run.
     """
+
+    only_first_process: ClassVar[bool] = True
 
     def __init__(self, update_freq: UpdateFreq = "epoch", params: Values | None = None):
         if not isinstance(params, Mapping | None):
@@ -81,6 +83,8 @@ class MetricLogger(Callback, abc.ABC):
         - `values`: an array of any shape, or a PyTree of arrays, all of whose numbers are taken together.
         - `step`: where on the axis of steps; where the model is by default.
         """
+        if self._silent:
+            return
         with self._loss.of(_WRITE):
             flat = [np.asarray(leaf, np.float64).reshape(-1) for leaf in jax.tree.leaves(values)]
             self.start()
@@ -96,6 +100,8 @@ class MetricLogger(Callback, abc.ABC):
             numbers from 0 to 1; or a figure of Matplotlib's.
         - `step`: where on the axis of steps; where the model is by default.
         """
+        if self._silent:
+            return
         with self._loss.of(_WRITE):
             self.start()
             self.write_image(_one(name), _pixels(image), self._at(step))
@@ -109,6 +115,8 @@ class MetricLogger(Callback, abc.ABC):
         - `text`: of any number of lines.
         - `step`: where on the axis of steps; where the model is by default.
         """
+        if self._silent:
+            return
         with self._loss.of(_WRITE):
             self.start()
             self.write_text(_one(name), str(text), self._at(step))

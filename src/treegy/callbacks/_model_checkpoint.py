@@ -11,8 +11,9 @@ from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple, steps_of
 from .._loop._monitor import Monitor, check_mode
 from .._paths import anywhere
-from .._saving._checkpoints import Checkpoints, named_arrays
+from .._saving._checkpoints import named_arrays
 from .._saving._documents import MODEL, VERSIONS
+from .._saving._shared_checkpoints import AnyCheckpoints, open_checkpoints
 from .._steps._evaluated import evaluated_parameters
 from .._steps._stacks import step_of
 from .._steps._states import States
@@ -100,13 +101,15 @@ class ModelCheckpoint(Callback):
             raise ValueError(f"`initial_value_threshold` is {describe(initial_value_threshold)}; a number is expected.")
         self._threshold = initial_value_threshold
         self._values: dict[int, float] = {}
-        self._checkpoints: Checkpoints | None = None
+        self._checkpoints: AnyCheckpoints | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
         if self._monitor is not None:
             self._monitor.expect(self.training_run, type(self).__name__)
         best = None if self._monitor is None else self._monitor.mode
-        self._checkpoints = Checkpoints(self._path, keep=self._keep, best=best, kind=MODEL)
+        self._checkpoints = open_checkpoints(
+            self.training_run.model.strategy, self._path, keep=self._keep, best=best, kind=MODEL
+        )
         self._values = self._checkpoints.values
         self._looked = False
 

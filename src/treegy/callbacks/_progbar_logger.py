@@ -1,6 +1,7 @@
 """`ProgbarLogger`: the progress bar, as a callback."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from .._describe import describe
 from .._loop._callback import Callback, Logs
@@ -8,6 +9,8 @@ from .._loop._callback import Callback, Logs
 
 class ProgbarLogger(Callback):
     """Show what `fit(verbose=1)` shows, whatever `verbose` is: for code that chooses callbacks, and not arguments."""
+
+    only_first_process: ClassVar[bool] = True
 
     def __init__(self, show: Sequence[str] | None = None):
         """**Arguments:**

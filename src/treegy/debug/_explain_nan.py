@@ -12,7 +12,10 @@ from .._data._as_arrays import as_arrays
 from .._data._batch import Batch
 from .._describe import is_arraylike, path_name
 from .._model._checks import check_can_train
+from .._sharding._placing import local
+from .._sharding._processes import is_shared
 from .._steps._hashable import Static, hashable_combine, hashable_partition
+from .._steps._homes import distributed
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._run_step import train
@@ -71,6 +74,10 @@ def explain_nan(
 
 def explain_step(model: ModelLike, examples: Batch) -> str | None:
     """Return what `explain_nan` does, for a model that is ready to be trained and a batch."""
+    if is_shared(model.strategy):
+        # Each process replays the step by itself, operation by operation: none waits for another then.
+        examples = jax.tree.map(lambda leaf: local(leaf, model.strategy), examples)
+        model = distributed(model, None)
     arrays = hashable_partition(model)[0]
     try:
         with named(model) as observed:
