@@ -196,6 +196,20 @@ def test_each_stops_for_itself(restores: bool):
 
 
 @pytest.mark.once
+def test_a_model_that_diverges_stops_alone():
+    models = [linear(seed, tg.Optimizer(optax.sgd, rate)) for seed, rate in enumerate((1e30, 1e-2))]
+    given: dict[str, Any] = {**GIVEN, "epochs": 4}
+    ending = tg.callbacks.TerminateOnNaN(every=1)
+    stacked, history = tg.stack(models).fit(X * 1e6, Y, **given, callbacks=ending)
+    alone = models[1].fit(X * 1e6, Y, **given)
+    assert len(history.epoch) == 4 and np.isnan([values[0] for values in history["loss"]]).all()
+    np.testing.assert_allclose([values[1] for values in history["loss"]], alone.history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(tg.unstack(stacked)[1].module.weight, alone.model.module.weight, rtol=1e-5)
+    _, history = tg.stack(models[:1] * 2).fit(X * 1e6, Y, **given, callbacks=ending)
+    assert history.stopped is not None
+
+
+@pytest.mark.once
 def test_a_backup_of_a_stack(tmp_path: Any):
     """One of whose models has stopped."""
     rates = (3e-1, 1e-3)
@@ -326,6 +340,23 @@ def test_what_is_no_stack():
         (lambda: tg.stack([tg.stack([model]), model]), ValueError, "model 0 is a stack already"),
         (lambda: tg.unstack(model), ValueError, "this is one model, and no stack"),
         (lambda: model.predict(X, ensemble="mean"), ValueError, "this is one model: `tg.stack` makes"),
+        (lambda: tg.stack([model]).replace(seed=3), ValueError, "`seed` holds key.*tg.unstack"),
+        (
+            lambda: tg.stack([model]).export("nowhere", X),
+            ValueError,
+            "`export` looks at one model, and this is a stack",
+        ),
+        (lambda: tg.debug.explain_nan(tg.stack([model]), X, Y), ValueError, "`explain_nan` looks at one model"),
+        (
+            lambda: model.fit(X, Y, sample_weight=tg.PerModel(np.ones((50, 2))), verbose=0),
+            tg.DataError,
+            "`sample_weight` is a `PerModel`.*, with models along its last axis, and this is one model",
+        ),
+        (
+            lambda: tg.stack([model]).fit(X, Y, sample_weight=tg.PerModel(np.ones((50, 2))), verbose=0),
+            tg.DataError,
+            "`sample_weight` is a `PerModel`.*there are 1 models",
+        ),
         (lambda: tg.stack([model]).distributed(tg.parallel.DataParallel()), ValueError, "can't be distributed"),
         (
             lambda: tg.stack([rated]).fit(X, Y, verbose=0, callbacks=tg.callbacks.ReduceLROnPlateau("loss")),

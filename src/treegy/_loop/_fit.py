@@ -232,7 +232,11 @@ class Run(TrainingRun):
 
     def stop_models(self, which: np.ndarray) -> None:
         self.put_back_stopped()
+        if self._stopped_models is not None:
+            which = which | self._stopped_models.which
         self._stopped_models = _StoppedModels(which, self.engine.copy())
+        if which.all():
+            self.callback_list.stop("every model of the stack has stopped")
 
     def restored(self) -> None:
         """Say that the engine's model is that of a backup now: models that have stopped are as they are in it."""

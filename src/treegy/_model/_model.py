@@ -43,7 +43,7 @@ from .._steps._homes import distributed
 from .._steps._prepare import prepared, with_metrics, without_metrics
 from .._steps._run_step import Seen, predict_on_batch, test_logs, test_on_batch, train_logs, train_on_batch
 from .._steps._single_steps import call_step, is_compiled_by_treegy
-from .._steps._stacks import first_of, over_models, size_of_stack
+from .._steps._stacks import first_of, over_models, refuse_stack, size_of_stack
 from .._steps._states import States
 from .._terms._class_weight import as_used_table
 from .._terms._objective import check_terms, in_order
@@ -533,13 +533,13 @@ class Model(eqx.Module, Generic[N]):
 
         **Raises:** [`treegy.InjectionError`][], [`treegy.ContractError`][], and what the steps raise.
         """
-        examples = as_shapes(x, y, sample_weight)
+        examples, one = as_shapes(x, y, sample_weight), first_of(self)
         if can_test(self):
-            model = self if self.initialized else eqx.filter_eval_shape(prepared, self, "test", examples)
+            model = one if self.initialized else eqx.filter_eval_shape(prepared, one, "test", examples)
             eqx.filter_eval_shape(test_logs, model, examples)
         # Training sees more: modules aren't in inference mode, and there is an optimizer.
         if trains(self):
-            model = eqx.filter_eval_shape(prepared, self, "train", examples)
+            model = eqx.filter_eval_shape(prepared, one, "train", examples)
             eqx.filter_eval_shape(train_logs, model, examples)
 
     def summary(self, x: PyTree = None, y: PyTree = None, *, depth: int = 2) -> Summary:
@@ -645,6 +645,7 @@ class Model(eqx.Module, Generic[N]):
             ```
         """
         refuse_traced("export", self, "it outside")
+        refuse_stack(self, "`export`")
         export(self, path, x, varying, platforms)
 
     def distributed(self: M, strategy: AnyStrategy) -> M:

@@ -12,6 +12,7 @@ from .._steps._dispatch import is_default
 from .._steps._dtype_policy import first_scale
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import init_optimizer
+from .._steps._stacks import check_stacked
 from .._steps._states import States
 from .._types import KeyPath, PyTree
 
@@ -31,6 +32,7 @@ def replaced(model: M, fields: dict[str, PyTree]) -> M:
     for field in dataclasses.fields(model):
         if field.name in changes and "converter" in field.metadata:
             changes[field.name] = field.metadata["converter"](changes[field.name])
+    check_stacked(model, changes)
     new = rebuilt(model, changes)
     new.__check_init__()
     if new.initialized:

@@ -39,11 +39,12 @@ class PerModel(eqx.Module):
     """What each model has, along the last axis."""
 
 
+def is_per_model(node: object) -> bool:
+    return isinstance(node, PerModel)
+
+
 def of_model(tree: PyTree, i: ArrayLike) -> PyTree:
     """Return a PyTree with that of the `i`-th model in place of each `PerModel`."""
-
-    def is_per_model(node: object) -> bool:
-        return isinstance(node, PerModel)
 
     def own(node: PyTree) -> PyTree:
         if not is_per_model(node):

@@ -5,7 +5,7 @@ What is made for one model is mapped over them, and nothing else needs to know: 
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,10 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._describe import array_name, path_name
+from .._errors import DataError
 from .._types import PyTree
 from ._hashable import hashable_combine, hashable_partition
 from ._model_like import M, ModelLike
-from ._per_model import of_model
+from ._per_model import is_per_model, of_model
 from ._states import States
 
 # On a CPU: networks with more parameters are run one after the other, since a product of matrices is faster than one of
@@ -68,6 +70,37 @@ def _where(which: Array, chosen: list[PyTree], others: list[PyTree]) -> list[PyT
         return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
     return list(map(one, chosen, others))
+
+
+def refuse_stack(model: ModelLike, method: str) -> None:
+    """**Raises:** `ValueError` for a stack, given to what looks at one model."""
+    if size_of_stack(model) is not None:
+        raise ValueError(f"{method} looks at one model, and this is a stack: `tg.unstack` gives its models.")
+
+
+def check_per_model(model: ModelLike, batch: PyTree) -> None:
+    """**Raises:** [`treegy.DataError`][] for a `PerModel` of another number of models than there are."""
+    n = size_of_stack(model)
+    for path, node in jax.tree_util.tree_leaves_with_path(batch, is_leaf=is_per_model):
+        if is_per_model(node) and node.values.shape[-1:] != (n,):
+            there = "this is one model" if n is None else f"there are {n} models"
+            raise DataError(
+                f"`{path_name(path).lstrip('.')}` is a `PerModel` of {array_name(node.values)}, with models along its "
+                f"last axis, and {there}."
+            )
+
+
+def check_stacked(stack: ModelLike, fields: Mapping[str, PyTree]) -> None:
+    """**Raises:** `ValueError` for arrays without an axis of models, where they are to be fields of a stack."""
+    n = size_of_stack(stack)
+    for name, value in fields.items() if n is not None else ():
+        for array in hashable_partition(value)[0]:
+            if array.shape[:1] != (n,):
+                raise ValueError(
+                    f"`{name}` holds {array_name(array)}, and this is a stack of {n} models, whose arrays have an axis "
+                    "of models in front. To replace something in each: `tg.stack([model.replace(...) for model in "
+                    "tg.unstack(models)])`."
+                )
 
 
 def over_models(function: Callable[..., Any], stack: PyTree, *given: PyTree) -> Any:

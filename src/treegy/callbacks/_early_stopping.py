@@ -136,10 +136,10 @@ class EarlyStopping(Callback):
         if not self._is_stack:
             at = "" if self.best_epoch is None else f", {self.best:.6g} in epoch {self.best_epoch + 1}"
             self.stop(f"{name} was not better for {self._waited[0]} epochs than its best{at}")
-        elif self._stopped.all():
+            return
+        if self._stopped.all():
             self.stop(f"{name} was not better for {self._patience} epochs in any of the {len(which)} models")
-        else:
-            self.training_run.stop_models(self._stopped)
+        self.training_run.stop_models(self._stopped)
 
     def _keep(self, trained: Any) -> None:
         self.best_trained = trained

@@ -1,22 +1,23 @@
 """`TerminateOnNaN`: stop when the loss isn't finite any more."""
 
-import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from .._checks import flag
 from .._inspect._reads import first_line
 from .._loop._callback import Callback, Logs
 from .._loop._every import next_multiple
+from .._steps._stacks import refuse_stack
 from .._types import PyTree
 
 
 class TerminateOnNaN(Callback):
-    """Stop when the loss of the epoch so far isn't finite any more.
+    """Stop when the loss of the epoch so far isn't finite any more; of a stack, each model for itself.
 
     It is looked at every so many steps, which costs nothing in between; the loss of an epoch stays NaN once it was.
 
@@ -48,6 +49,8 @@ class TerminateOnNaN(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self.explanation = None
+        if self._explain:
+            refuse_stack(self.training_run.model, "`TerminateOnNaN(explain=True)`")
 
     def _remember(self, batch: int, logs: Logs) -> None:
         self._before = self.model
@@ -58,7 +61,7 @@ class TerminateOnNaN(Callback):
     def on_step_end(self, step: int, logs: Logs) -> None:
         if not self._explain:
             self._look(logs, f"by step {step}")
-        elif not _is_finite(logs) or _has_become_bad(self._before.parameters, self.model.parameters):
+        elif not _are_finite(logs).all() or _has_become_bad(self._before.parameters, self.model.parameters):
             self.explanation = self._explained()
             self._end(f"step {step} is not finite.\n{self.explanation}")
 
@@ -75,7 +78,11 @@ class TerminateOnNaN(Callback):
         self._look(logs, f"in epoch {epoch + 1}")
 
     def _look(self, logs: Logs, when: str) -> None:
-        if not _is_finite(logs):
+        finite = _are_finite(logs)
+        if finite.ndim and finite.any() and not self._raises:
+            # The other models of a stack train on.
+            self.training_run.stop_models(~finite)
+        elif not finite.all():
             self._end(f"the loss became {logs['loss']} {when}")
 
     def _end(self, reason: str) -> None:
@@ -87,8 +94,9 @@ class TerminateOnNaN(Callback):
         self._before = None
 
 
-def _is_finite(logs: Logs) -> bool:
-    return math.isfinite(logs.get("loss", 0.0))
+def _are_finite(logs: Logs) -> np.ndarray:
+    """Return whether the loss is finite; of a stack, whether that of each model is."""
+    return np.isfinite(np.asarray(logs.get("loss", 0.0)))
 
 
 def _has_become_bad(before: PyTree, after: PyTree) -> bool:

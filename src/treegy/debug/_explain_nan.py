@@ -19,6 +19,7 @@ from .._steps._homes import distributed
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._run_step import train
+from .._steps._stacks import refuse_stack
 from .._terms._class_weight import as_table
 from .._types import KeyPath, PyTree
 from ._named_scopes import named
@@ -64,6 +65,7 @@ def explain_nan(
         ```
     """
     check_can_train(model)
+    refuse_stack(model, "`explain_nan`")
     parts = {"x": x, "y": y, "sample_weight": sample_weight}
     named = {name: jax.tree.map(jnp.asarray, as_arrays(value, name)) for name, value in parts.items()}
     table = as_table(class_weight)
