@@ -16,6 +16,7 @@ _COLLECTIVE = re.compile(
 )
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{(.*?)\}")
+_MESH = re.compile(r"replica_groups=mesh\[(.*?)\](?:, device_ids=\(\[([\d,]+)\](?:T\(([\d,]+)\))?\))? \{(.*?)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
@@ -95,8 +96,10 @@ def _size(shapes: str, starts: bool) -> int:
 
 
 def _groups(line: str) -> tuple[tuple[int, ...], ...]:
-    """Return the groups of a collective, in whichever of its four ways XLA writes them."""
-    mesh = re.search(r"replica_groups=mesh\[(.*?)\](?:, device_ids=\(\[([\d,]+)\](?:T\(([\d,]+)\))?\))? \{(.*?)\}", line)
+    """Return the groups of a collective, in whichever way XLA writes them."""
+    mesh = re.search(
+        r"replica_groups=mesh\[(.*?)\](?:, device_ids=\(\[([\d,]+)\](?:T\(([\d,]+)\))?\))? \{(.*?)\}", line
+    )
     if mesh:
         axes = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", mesh[1])}
         over = mesh[4].replace("'", "").replace(" ", "").split(",")

@@ -6,6 +6,7 @@ direction, and a constant. The sources of the figures are in `docs/scaling.md`.
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -32,6 +33,8 @@ class Machine:
     outside: float | None = None
     """Bytes per second that a device sends to other hosts; `None` where all devices are in one torus."""
     per_host: int = 8
+    most: float = math.inf
+    """How many devices are connected so."""
 
     def seconds(self, collective: Collective) -> float:
         """Return how long a collective takes, as often as it is run in a step."""
@@ -61,9 +64,10 @@ class Machine:
 
 
 MACHINES = [
-    Machine("H100, NVLink and InfiniBand NDR", peak=989e12, memory=80e9, link=450e9, outside=50e9),
-    Machine("TPU v5e", peak=197e12, memory=16e9, link=200e9),
-    Machine("TPU v5p", peak=459e12, memory=95e9, link=600e9),
+    Machine("H100, NVLink, and an adapter of InfiniBand NDR each", peak=989e12, memory=80e9, link=450e9, outside=50e9),
+    Machine("H100, one adapter a host for all eight", peak=989e12, memory=80e9, link=450e9, outside=50e9 / 8),
+    Machine("TPU v5e", peak=197e12, memory=16e9, link=200e9, most=256),
+    Machine("TPU v5p", peak=459e12, memory=95e9, link=600e9, most=8960),
 ]
 
 

@@ -1,12 +1,14 @@
 """What a training step takes on more devices than there are: bytes, collectives, and a model of its time.
 
 Steps are compiled for virtual devices of the CPU, and none is run. No model is ever in memory: its arrays are shapes.
+With `--topology` they are compiled for TPUs that aren't there, which needs the package `libtpu`.
 """
 
 import argparse
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +17,9 @@ from typing import Any
 
 from collectives import Collective, collectives
 from interconnects import MACHINES, step_time
+from plan_sizes import SIZES
+
+STRATEGIES = ("data", "fsdp", "two-axes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Plan:
     strategy: str
     parameters: int
     """How many numbers the parameters are."""
+    tokens: int
+    """Of a batch."""
     held: int
     """Bytes on a device between steps: parameters, states of the optimizer, its part of the batch."""
     temporaries: int
@@ -37,36 +44,53 @@ class Plan:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="gpt-84m", help="gpt-tiny, gpt-84m or gpt-7b (default: gpt-84m)")
-    parser.add_argument("--devices", default="8,64,256", help="numbers of devices (default: 8,64,256)")
-    parser.add_argument("--strategies", default="data,fsdp,two-axes", help="of data, fsdp and two-axes (default: all)")
+    parser.add_argument("--model", choices=SIZES, default="gpt-84m", help="default: %(default)s")
+    parser.add_argument("--devices", type=_counts, default="8,64,256", help="how many (default: %(default)s)")
+    parser.add_argument("--topology", help="TPUs to compile for in the place of virtual devices, such as v5e:8x8")
+    parser.add_argument("--strategies", type=_strategies, default=",".join(STRATEGIES), help="default: %(default)s")
     parser.add_argument("--shards", type=int, default=8, help="in how many shards two-axes splits (default: 8)")
     parser.add_argument("--microbatches", type=int, default=1, help="in how many parts batches are gone through")
     parser.add_argument("--batch", type=int, help="examples of a batch, over all devices (default: the model's)")
     parser.add_argument("--length", type=int, help="tokens of an example (default: the model's)")
     parser.add_argument("--layers", type=int, help="layers of the model (default: the model's)")
-    parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16, with tg.DTypePolicy")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of tables")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
-        for strategy in arguments.strategies.split(","):
+        for strategy in arguments.strategies:
             print(json.dumps(dataclasses.asdict(planned(arguments, strategy))), flush=True)
         return
     plans: list[Plan] = []
-    for devices in map(int, arguments.devices.split(",")):
+    for devices in [1] if arguments.topology else arguments.devices:
         for plan in elsewhere(devices):
             plans.append(plan)
             if arguments.json:
                 print(json.dumps(dataclasses.asdict(plan)), flush=True)
             else:
-                print(f"{plan.strategy} on {devices}: compiled in {plan.seconds:.1f} s", file=sys.stderr, flush=True)
+                told = f"{plan.strategy} on {plan.devices}: compiled in {plan.seconds:.1f} s"
+                print(told, file=sys.stderr, flush=True)
     if not arguments.json:
-        print("\n".join(report(plans)))
+        print("\n".join(of_bytes(plans)))
+        if not arguments.topology:
+            print("\n".join(of_time(plans)))
+
+
+def _counts(text: str) -> list[int]:
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't numbers with commas between them, such as 8,64")
+    return [int(count) for count in text.split(",")]
+
+
+def _strategies(text: str) -> list[str]:
+    found = text.split(",")
+    for name in found:
+        if name not in STRATEGIES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(STRATEGIES)}")
+    return found
 
 
 def elsewhere(devices: int) -> Iterator[Plan]:
-    """Compile the steps in a process that has so many devices, with the arguments of this one."""
+    """Compile the steps in a process that has so many virtual devices, with the arguments of this one."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
     command = [sys.executable, __file__, *sys.argv[1:], "--here"]
@@ -76,7 +100,7 @@ def elsewhere(devices: int) -> Iterator[Plan]:
             found = json.loads(line)
             yield Plan(**{**found, "collectives": [Collective(**each) for each in found["collectives"]]})
     if process.returncode:
-        sys.exit(f"compiling for {devices} devices failed.")
+        sys.exit("compiling failed.")
 
 
 # What the new process does
@@ -88,14 +112,23 @@ def planned(arguments: argparse.Namespace, strategy_name: str) -> Plan:
     import jax
     import jax.numpy as jnp
     from jax.sharding import NamedSharding, PartitionSpec
-    from plan_models import SIZES, model_of, strategy_of
+    from plan_models import model_of, strategy_of
 
     from treegy._steps._homes import of_structure
 
     own = {name: getattr(arguments, name) for name in ("batch", "length", "layers")}
     size = dataclasses.replace(SIZES[arguments.model], **{name: n for name, n in own.items() if n is not None})
-    strategy = strategy_of(strategy_name, arguments.shards)
-    shapes = eqx.filter_eval_shape(model_of(size, strategy, arguments.microbatches, arguments.bfloat16))
+    devices: list[Any] = jax.devices()
+    if arguments.topology:
+        from jax.experimental import topologies
+
+        devices = list(topologies.get_topology_desc(arguments.topology, "tpu").devices)
+    if size.batch % len(devices):
+        sys.exit(
+            f"a batch of {size.batch} examples can't be split over {len(devices)} devices: pass another `--batch`."
+        )
+    strategy = strategy_of(strategy_name, devices, arguments.shards)
+    shapes = eqx.filter_eval_shape(model_of(size, strategy, arguments.microbatches))
     is_shape = lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)  # noqa: E731
     structs, rest = eqx.partition(shapes, is_shape)
     # Nothing public says where the arrays of a model are that doesn't have them yet.
@@ -115,12 +148,14 @@ def planned(arguments: argparse.Namespace, strategy_name: str) -> Plan:
     seconds = time.perf_counter() - begin
     memory: Any = compiled.memory_analysis()
     return Plan(
-        devices=jax.device_count(),
+        devices=len(devices),
         strategy=strategy_name,
         parameters=sum(a.size for a in jax.tree.leaves(eqx.filter(shapes.module, is_shape))),
+        tokens=size.tokens,
         held=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
-        collectives=collectives(compiled.as_text()),
+        # The programs of TPUs have theirs within others, several times, and are not read.
+        collectives=[] if arguments.topology else collectives(compiled.as_text()),
         flops=size.flops,
         seconds=seconds,
     )
@@ -128,35 +163,39 @@ def planned(arguments: argparse.Namespace, strategy_name: str) -> Plan:
 
 # Tables
 
-_KINDS = ("all-reduce", "all-gather", "reduce-scatter")
+_KINDS = ("all-reduce", "all-gather")
 
 
-def report(plans: list[Plan]) -> Iterator[str]:
-    """Yield the lines of the tables."""
-    yield f"{plans[0].parameters / 1e6:,.1f} M parameters, {plans[0].flops / 1e12:,.1f} TFLOP a step\n"
+def of_bytes(plans: list[Plan]) -> Iterator[str]:
+    """Yield the lines of the table of what is held and exchanged."""
+    parameters, tokens, flops = plans[0].parameters, plans[0].tokens, plans[0].flops
+    yield f"{parameters / 1e6:,.1f} M parameters, {tokens:,} tokens, {flops / 1e12:,.0f} TFLOP\n"
     yield "| devices | strategy | held, MB | temporaries, MB | all-reduce | all-gather | others | compiled in |"
     yield "|---:|---|---:|---:|---:|---:|---:|---:|"
     for plan in plans:
-        kinds = [[c for c in plan.collectives if c.kind == kind] for kind in _KINDS[:2]]
-        kinds.append([c for c in plan.collectives if c.kind not in _KINDS[:2]])
+        kinds = [[c for c in plan.collectives if c.kind == kind] for kind in _KINDS]
+        kinds.append([c for c in plan.collectives if c.kind not in _KINDS])
         yield (
             f"| {plan.devices} | {plan.strategy} | {_mb(plan.held)} | {_mb(plan.temporaries)} | "
             f"{' | '.join(map(_exchanged, kinds))} | {plan.seconds:.0f} s |"
         )
-    yield "\nA collective is counted, with the bytes of its result on a device, as often as it is run in a step.\n"
+
+
+def of_time(plans: list[Plan]) -> Iterator[str]:
+    """Yield the lines of the tables of what the model of time says of each machine."""
+    yield "\nA collective is counted, with the bytes of its result on a device, as often as it is run in a step."
     for machine in MACHINES:
-        yield f"{machine.name}\n"
-        yield "| devices | strategy | fits | computing, ms | exchanging, ms | efficiency | as much at |"
+        yield f"\n{machine.name}\n"
+        yield "| devices | strategy | fits | computing | exchanging | efficiency | even at, tokens a device |"
         yield "|---:|---|---|---:|---:|---:|---:|"
-        for plan in plans:
+        for plan in (plan for plan in plans if plan.devices <= machine.most):
             found = step_time(machine, plan.devices, plan.flops, plan.collectives)
             fits = "yes" if plan.held + plan.temporaries <= machine.memory else "no"
-            even = plan.devices * found.computing / found.exchanging if found.exchanging else float("inf")
+            even = plan.tokens / plan.devices * found.exchanging / found.computing
             yield (
                 f"| {plan.devices} | {plan.strategy} | {fits} | {_ms(found.computing)} | {_ms(found.exchanging)} | "
-                f"{found.in_turn:.0%} to {found.overlapped:.0%} | {even:,.0f} devices |"
+                f"{found.in_turn:.0%} to {found.overlapped:.0%} | {even:,.0f} |"
             )
-        yield ""
 
 
 def _mb(size: float) -> str:
@@ -164,7 +203,7 @@ def _mb(size: float) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:,.2f}" if seconds < 0.01 else f"{seconds * 1e3:,.0f}"
+    return f"{seconds * 1e3:,.{0 if seconds >= 0.1 else 1}f} ms"
 
 
 def _exchanged(found: list[Collective]) -> str:

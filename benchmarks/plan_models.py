@@ -1,6 +1,5 @@
 """The GPTs that `plan.py` plans, as shapes: no array of them is ever made."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,47 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from plan_sizes import Size
 
 import treegy as tg
-
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """How large a GPT is, and what it is trained on."""
-
-    width: int
-    heads: int
-    layers: int
-    words: int
-    length: int
-    """Tokens of an example."""
-    batch: int
-    """Examples of a batch, over all devices."""
-
-    @property
-    def tokens(self) -> int:
-        return self.batch * self.length
-
-    @property
-    def multiplied(self) -> int:
-        """Return how many parameters a token is multiplied with: those of the blocks and of the head."""
-        return self.layers * 12 * self.width**2 + self.width * self.words
-
-    @property
-    def flops(self) -> float:
-        """Return the floating point operations of a step: forward and backward, and nothing twice.
-
-        Six for each parameter and token, and those of the attention's two products, of which both have the whole
-        square of positions.
-        """
-        return self.tokens * (6.0 * self.multiplied + 12.0 * self.layers * self.width * self.length)
-
-
-SIZES = {
-    "gpt-tiny": Size(width=64, heads=4, layers=3, words=128, length=16, batch=16),
-    "gpt-84m": Size(width=1024, heads=16, layers=4, words=16_384, length=256, batch=256),
-    "gpt-7b": Size(width=4096, heads=32, layers=32, words=32_768, length=1024, batch=512),
-}
 
 
 class Block(eqx.Module):
@@ -103,22 +64,20 @@ class GPT(eqx.Module):
         return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, PartitionSpec()))
 
 
-def strategy_of(name: str, shards: int) -> Any:
-    """Return a strategy over all devices there are.
+def strategy_of(name: str, devices: list[Any], shards: int) -> Any:
+    """Return a strategy.
 
     **Arguments:**
 
+    - `devices`: those that it is over.
     - `shards`: into how many parts parameters are split by `two-axes`.
     """
     if name == "data":
-        return tg.parallel.DataParallel()
+        return tg.parallel.DataParallel(Mesh(np.asarray(devices), ("data",)))
     if name == "fsdp":
-        return tg.parallel.FSDP()
-    if name != "two-axes":
-        raise ValueError(f"there is no strategy {name!r}; there are 'data', 'fsdp' and 'two-axes'.")
-    n = jax.device_count()
-    shards = min(shards, n)
-    mesh = jax.make_mesh((n // shards, shards), ("replica", "shard"))
+        return tg.parallel.FSDP(Mesh(np.asarray(devices), ("data",)))
+    shards = min(shards, len(devices))
+    mesh = Mesh(np.asarray(devices).reshape(-1, shards), ("replica", "shard"))
 
     def rule(path: str, shape: tuple[int, ...]) -> PartitionSpec | None:
         # Layers are scanned over: they aren't split along their first axis.
@@ -130,7 +89,7 @@ def strategy_of(name: str, shards: int) -> Any:
     return tg.parallel.Layout(mesh, batch=("replica", "shard"), rule=rule)
 
 
-def model_of(size: Size, strategy: Any, microbatches: int, bfloat16: bool) -> Callable[[], tg.Model]:
+def model_of(size: Size, strategy: Any, microbatches: int) -> Callable[[], tg.Model]:
     """Return a function that makes the model, distributed and ready to be trained."""
 
     def make() -> tg.Model:
@@ -139,7 +98,6 @@ def model_of(size: Size, strategy: Any, microbatches: int, bfloat16: bool) -> Ca
             loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
             optimizer=optax.adam(1e-3),
             microbatches=microbatches,
-            dtype_policy=tg.DTypePolicy(compute=jnp.bfloat16) if bfloat16 else None,
         )
         tokens = np.zeros((1, size.length), np.int32)
         return model.distributed(strategy).init(tokens, tokens)
