@@ -21,6 +21,9 @@ from plan_sizes import SIZES
 
 STRATEGIES = ("data", "fsdp", "two-axes")
 
+# The machine code isn't run, so that it needn't be fast: bytes and collectives are the same.
+_UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -36,7 +39,8 @@ class Plan:
     """Bytes on a device between steps: parameters, states of the optimizer, its part of the batch."""
     temporaries: int
     """Bytes on a device within a step, besides."""
-    collectives: list[Collective]
+    collectives: list[Collective] | None
+    """`None` for TPUs, whose programs have them within others, several times: they aren't read."""
     flops: float
     seconds: float
     """What compiling took."""
@@ -91,14 +95,16 @@ def _strategies(text: str) -> list[str]:
 
 def elsewhere(devices: int) -> Iterator[Plan]:
     """Compile the steps in a process that has so many virtual devices, with the arguments of this one."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {_UNOPTIMIZED} --xla_force_host_platform_device_count={devices}"
     env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
     command = [sys.executable, __file__, *sys.argv[1:], "--here"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
         for line in process.stdout:
             found = json.loads(line)
-            yield Plan(**{**found, "collectives": [Collective(**each) for each in found["collectives"]]})
+            if found["collectives"] is not None:
+                found["collectives"] = [Collective(**each) for each in found["collectives"]]
+            yield Plan(**found)
     if process.returncode:
         sys.exit("compiling failed.")
 
@@ -154,8 +160,7 @@ def planned(arguments: argparse.Namespace, strategy_name: str) -> Plan:
         tokens=size.tokens,
         held=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
-        # The programs of TPUs have theirs within others, several times, and are not read.
-        collectives=[] if arguments.topology else collectives(compiled.as_text()),
+        collectives=None if arguments.topology else collectives(compiled.as_text()),
         flops=size.flops,
         seconds=seconds,
     )
@@ -173,11 +178,9 @@ def of_bytes(plans: list[Plan]) -> Iterator[str]:
     yield "| devices | strategy | held, MB | temporaries, MB | all-reduce | all-gather | others | compiled in |"
     yield "|---:|---|---:|---:|---:|---:|---:|---:|"
     for plan in plans:
-        kinds = [[c for c in plan.collectives if c.kind == kind] for kind in _KINDS]
-        kinds.append([c for c in plan.collectives if c.kind not in _KINDS])
         yield (
             f"| {plan.devices} | {plan.strategy} | {_mb(plan.held)} | {_mb(plan.temporaries)} | "
-            f"{' | '.join(map(_exchanged, kinds))} | {plan.seconds:.0f} s |"
+            f"{' | '.join(_by_kind(plan.collectives))} | {plan.seconds:.0f} s |"
         )
 
 
@@ -188,7 +191,9 @@ def of_time(plans: list[Plan]) -> Iterator[str]:
         yield f"\n{machine.name}\n"
         yield "| devices | strategy | fits | computing | exchanging | efficiency | even at, tokens a device |"
         yield "|---:|---|---|---:|---:|---:|---:|"
-        for plan in (plan for plan in plans if plan.devices <= machine.most):
+        for plan in plans:
+            if plan.collectives is None or plan.devices > machine.most:
+                continue
             found = step_time(machine, plan.devices, plan.flops, plan.collectives)
             fits = "yes" if plan.held + plan.temporaries <= machine.memory else "no"
             even = plan.tokens / plan.devices * found.exchanging / found.computing
@@ -204,6 +209,13 @@ def _mb(size: float) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.{0 if seconds >= 0.1 else 1}f} ms"
+
+
+def _by_kind(found: list[Collective] | None) -> list[str]:
+    if found is None:
+        return ["not read"] * (len(_KINDS) + 1)
+    kinds = [[c for c in found if c.kind == kind] for kind in _KINDS]
+    return [*map(_exchanged, kinds), _exchanged([c for c in found if c.kind not in _KINDS])]
 
 
 def _exchanged(found: list[Collective]) -> str:
