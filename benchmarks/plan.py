@@ -6,6 +6,7 @@ With `--topology` they are compiled for TPUs that aren't there, which needs the 
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -52,11 +53,11 @@ def main() -> None:
     parser.add_argument("--devices", type=_counts, default="8,64,256", help="how many (default: %(default)s)")
     parser.add_argument("--topology", help="TPUs to compile for in the place of virtual devices, such as v5e:8x8")
     parser.add_argument("--strategies", type=_strategies, default=",".join(STRATEGIES), help="default: %(default)s")
-    parser.add_argument("--shards", type=int, default=8, help="in how many shards two-axes splits (default: 8)")
-    parser.add_argument("--microbatches", type=int, default=1, help="in how many parts batches are gone through")
-    parser.add_argument("--batch", type=int, help="examples of a batch, over all devices (default: the model's)")
-    parser.add_argument("--length", type=int, help="tokens of an example (default: the model's)")
-    parser.add_argument("--layers", type=int, help="layers of the model (default: the model's)")
+    parser.add_argument("--shards", type=_count, default=8, help="in how many shards two-axes splits (default: 8)")
+    parser.add_argument("--microbatches", type=_count, default=1, help="in how many parts batches are gone through")
+    parser.add_argument("--batch", type=_count, help="examples of a batch, over all devices (default: the model's)")
+    parser.add_argument("--length", type=_count, help="tokens of an example (default: the model's)")
+    parser.add_argument("--layers", type=_count, help="layers of the model (default: the model's)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of tables")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -79,6 +80,12 @@ def main() -> None:
             print("\n".join(of_time(plans)))
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1")
+    return int(text)
+
+
 def _counts(text: str) -> list[int]:
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
         raise argparse.ArgumentTypeError(f"{text!r} isn't numbers with commas between them, such as 8,64")
@@ -97,6 +104,8 @@ def elsewhere(devices: int) -> Iterator[Plan]:
     """Compile the steps in a process that has so many virtual devices, with the arguments of this one."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} {_UNOPTIMIZED} --xla_force_host_platform_device_count={devices}"
     env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    # Nobody is to ask the servers of a cloud which TPUs this machine has.
+    env["TPU_SKIP_MDS_QUERY"] = "1"
     command = [sys.executable, __file__, *sys.argv[1:], "--here"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
@@ -128,11 +137,15 @@ def planned(arguments: argparse.Namespace, strategy_name: str) -> Plan:
     if arguments.topology:
         from jax.experimental import topologies
 
+        if importlib.util.find_spec("libtpu") is None:
+            sys.exit("`--topology` needs the compiler of TPUs: pip install libtpu")
         devices = list(topologies.get_topology_desc(arguments.topology, "tpu").devices)
     if size.batch % len(devices):
         sys.exit(
             f"a batch of {size.batch} examples can't be split over {len(devices)} devices: pass another `--batch`."
         )
+    if len(devices) % min(arguments.shards, len(devices)):
+        sys.exit(f"{len(devices)} devices can't be split into groups of {arguments.shards}: pass another `--shards`.")
     strategy = strategy_of(strategy_name, devices, arguments.shards)
     shapes = eqx.filter_eval_shape(model_of(size, strategy, arguments.microbatches))
     is_shape = lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)  # noqa: E731
@@ -160,7 +173,7 @@ def planned(arguments: argparse.Namespace, strategy_name: str) -> Plan:
         tokens=size.tokens,
         held=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
-        collectives=None if arguments.topology else collectives(compiled.as_text()),
+        collectives=None if arguments.topology else collectives(compiled.as_text() or ""),
         flops=size.flops,
         seconds=seconds,
     )

@@ -126,3 +126,16 @@ def test_how_long_a_gigabyte_takes(module: Any, kind: str, groups: Any, seconds:
     machine = module("interconnects").MACHINES[0]
     collective = module("collectives").Collective(kind, 10**9, 3, tuple(map(tuple, groups)))
     assert machine.seconds(collective) == pytest.approx(3 * (20e-6 + seconds))
+
+
+def test_tables(module: Any):
+    plan = module("plan")
+    sums = module("collectives").Collective("all-reduce", 10**9, 2, (tuple(range(8)),))
+    # What eight H100s compute in 100 ms, at 0.4 of their peak.
+    found = plan.Plan(8, "data", 5 * 10**6, 8000, 80 * 10**9, 10**6, [sums], 0.1 * 8 * 989e12 * 0.4, 3.2)
+    assert "| 8 | data | 80,000 | 1 | 2, 2,000 MB |  |  | 3 s |" in plan.of_bytes([found])
+    # Two sums, each of 20 µs and 7/4 GB at 450 GB/s: 7.8 ms. With a MB more than it has, it doesn't fit.
+    assert "| 8 | data | no | 100 ms | 7.8 ms | 93% to 100% | 78 |" in plan.of_time([found])
+    unread = plan.Plan(8, "data", 5 * 10**6, 8000, 0, 0, None, 1e15, 3.2)
+    assert "| 8 | data | 0 | 0 | not read | not read | not read | 3 s |" in plan.of_bytes([unread])
+    assert not [line for line in plan.of_time([unread]) if line.startswith("| 8 ")]
