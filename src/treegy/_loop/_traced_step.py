@@ -49,6 +49,10 @@ def predict_step(
     return hashable_partition(model)[0], y_pred
 
 
+# By the first word of the functions above, and of those for stacks.
+_NAMES = {"train": "train", "test": "test", "predict": "pred"}
+
+
 class TracedStep:
     """What a trace of a step tells. It holds shapes only, and keeps no arrays alive."""
 
@@ -62,7 +66,7 @@ class TracedStep:
     def __init__(self, step: StepFunction, frozen: Static, shapes: Shapes):
         self._step, self._frozen, self._shapes = step, frozen, shapes
         arrays, _ = shapes.structs
-        note_model(getattr(step, "__name__", "step").partition("_")[0], frozen, arrays, shapes.key)
+        note_model(_NAMES[getattr(step, "__name__", "").partition("_")[0]], frozen, arrays, shapes.key)
         with noted_labels() as self.labelled:
             traced = self._traced()
         before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars

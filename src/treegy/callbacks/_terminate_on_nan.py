@@ -96,7 +96,7 @@ class TerminateOnNaN(Callback):
 
 def _are_finite(logs: Logs) -> np.ndarray:
     """Return whether the loss is finite; of a stack, whether that of each model is."""
-    return np.isfinite(np.asarray(logs.get("loss", 0.0)))
+    return np.asarray(np.isfinite(np.asarray(logs.get("loss", 0.0))))
 
 
 def _has_become_bad(before: PyTree, after: PyTree) -> bool:
