@@ -18,7 +18,6 @@ from .._sharding._placing import everywhere
 from .._steps._hashable import Shapes, hashable_combine, hashable_partition
 from .._steps._homes import at_home
 from .._steps._model_like import ModelLike
-from .._steps._stacks import check_per_model
 from .._terms._logs import StepLogs
 from .._types import PyTree
 from ._chunks import Kind
@@ -128,7 +127,6 @@ class Engine(abc.ABC):
 
         **Raises:** [`treegy.CheckpointError`][] if what was restored doesn't fit.
         """
-        check_per_model(self.model, first)
         self._first = first
         self._look(first)
         self._empty = everywhere(self._empty, self.strategy)

@@ -21,6 +21,7 @@ from ._homes import at_home, split
 from ._keys import INIT, PRED, TEST, of_step, streamed
 from ._microbatches import told_unless_divided
 from ._model_like import M, ModelLike
+from ._stacks import check_per_model
 from ._states import States
 from ._structure import settled
 
@@ -34,6 +35,7 @@ class Seen(eqx.Module):
 
 def train(model: M, batch: Batch) -> tuple[M, StepLogs]:
     """One training step: the model after it and the accumulators of this batch."""
+    check_per_model(None, batch)
     before, batch = model.states, split(model, batch)
     inner = of_step(before)
     with batches_explained("x", batch.x, batch.y_true), told_unless_divided(model):
@@ -47,6 +49,7 @@ def train(model: M, batch: Batch) -> tuple[M, StepLogs]:
 
 def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, StepLogs]:
     """One evaluation step, the `index`-th of its run."""
+    check_per_model(None, batch)
     before, batch = model.states, split(model, batch)
     inner = states_to_evaluate(before)
     with batches_explained("x", batch.x, batch.y_true):
@@ -60,6 +63,7 @@ def test(model: M, batch: Batch, index: ArrayLike) -> tuple[M, StepLogs]:
 
 def predict(model: M, x: PyTree, index: ArrayLike) -> tuple[M, PyTree]:
     """One prediction step, the `index`-th of its run: the model after it and `y_pred`."""
+    check_per_model(None, x)
     before, x = model.states, split(model, Batch(x)).x
     inner = states_to_evaluate(before)
     with batches_explained("x", x):

@@ -25,7 +25,7 @@ from ._hashable import Static, hashable_combine, hashable_partition
 from ._homes import at_home, split
 from ._model_like import M, ModelLike
 from ._runtime_errors import as_written
-from ._stacks import check_per_model, of_stack, size_of_stack
+from ._stacks import of_stack, size_of_stack
 
 # The model after the step, where there is one; and a batch, or all data of a run.
 R = TypeVar("R")
@@ -100,7 +100,6 @@ def program(step: Callable[..., tuple[Any, PyTree]], frozen: Static) -> Program:
 
 def call_step(step: Callable[[M, B], tuple[R, PyTree]], model: M, batch: B) -> tuple[R, PyTree]:
     """Call a step of a model, compiled as the model wants it; under a trace, as a part of what is traced."""
-    check_per_model(model, batch)
     if size_of_stack(model) is not None:
         step = of_stack(step)
     if model.run_eagerly:

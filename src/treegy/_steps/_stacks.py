@@ -78,15 +78,14 @@ def refuse_stack(model: ModelLike, method: str) -> None:
         raise ValueError(f"{method} looks at one model, and this is a stack: `tg.unstack` gives its models.")
 
 
-def check_per_model(model: ModelLike, batch: PyTree) -> None:
+def check_per_model(n: int | None, batch: PyTree) -> None:
     """**Raises:** [`treegy.DataError`][] for a `PerModel` of another number of models than there are."""
-    n = size_of_stack(model)
     for path, node in jax.tree_util.tree_leaves_with_path(batch, is_leaf=is_per_model):
         if is_per_model(node) and node.values.shape[-1:] != (n,):
             there = "this is one model" if n is None else f"there are {n} models"
             raise DataError(
-                f"`{path_name(path).lstrip('.')}` is a `PerModel` of {array_name(node.values)}, with models along its "
-                f"last axis, and {there}."
+                f"`{path_name(path).rpartition('.')[2]}` is a `PerModel` of {array_name(node.values)}, with models "
+                f"along its last axis, and {there}."
             )
 
 
@@ -135,8 +134,9 @@ def _over(mapped: Callable[..., Any], function: Callable[..., Any], stack: PyTre
         # Arrays that are returned as they came are told apart from those that aren't.
         return [a if isinstance(a, jax.Array) else jnp.asarray(a) for a in arrays]
 
-    n = jnp.arange(arrays[0].shape[0])
-    return hashable_combine(mapped(one)(n, arrays), static[-1])
+    n = arrays[0].shape[0]
+    check_per_model(n, given)
+    return hashable_combine(mapped(one)(jnp.arange(n), arrays), static[-1])
 
 
 def _in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
