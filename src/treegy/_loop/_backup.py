@@ -30,7 +30,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def document(run: Run) -> dict[str, Any]:
     """Return all that is needed to resume in another process, as a document of `Checkpoints`."""
-    run.put_back_stopped()
+    run.stopped_models.put_back(run.engine)
     states = run.engine.copy().states
     return {
         "format": RUN,
@@ -84,7 +84,7 @@ def resume(run: Run, document: Values, directory: object) -> None:
     model = run.engine.model
     states = with_named_arrays(model.states, document["states"], "The backup")
     run.engine.replace(with_states(model, states))
-    run.restored()
+    run.stopped_models.hold(run.engine)
     run.engine.restore(document["logs"])
     if run.position.between_epochs:
         # A model that needs a batch to be initialized has looked at one before the data is told of its epoch.

@@ -6,7 +6,7 @@ Long, since a run is one thing: its epochs, in the order in which they happen, a
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ from .._steps._evaluated import evaluated
 from .._steps._model_like import M, ModelLike
 from .._steps._prepare import first_states, needs_batch, prepared
 from .._steps._runtime_errors import as_written
-from .._steps._stacks import root_of, step_of, where_models
+from .._steps._stacks import root_of, step_of
 from .._terms._logs import StepLogs
 from .._types import Values, Verbose
 from .._warn import warn
@@ -52,6 +52,7 @@ from ._metric_values import metric_values, shown
 from ._position import Position
 from ._progress import Progress
 from ._rescue import forget, rescue
+from ._stopped_models import StoppedModels
 from ._training_run import TrainingRun
 
 T = TypeVar("T")
@@ -65,22 +66,6 @@ def fit(model: ModelLike, arguments: FitArguments) -> Fitted[Any]:
         for source in (arguments.source, arguments.validation):
             if source is not None:
                 source.close()
-
-
-class _StoppedModels(NamedTuple):
-    """Those models of a stack that train no more."""
-
-    which: np.ndarray
-    """Which these are: `(models,)`, true for them."""
-    model: ModelLike
-    """The stack in which they are as they were when they stopped."""
-
-
-def _without(which: np.ndarray, value: Any) -> Any:
-    """Return a metric value that is NaN for some models of a stack."""
-    if not np.issubdtype(value.dtype, np.floating):
-        return value
-    return np.where(which.reshape(-1, *[1] * (value.ndim - 1)), np.nan, value)
 
 
 def _within(position: Position) -> str:
@@ -134,7 +119,7 @@ class Run(TrainingRun):
         self.validated = {}
         self.history = History()
         self.ended = False
-        self._stopped_models: _StoppedModels | None = None
+        self.stopped_models = StoppedModels()
         self._chunk: Chunk | None = None
         self._of_chunk = 0
         self._logs: dict[str, Any] = {}
@@ -218,7 +203,7 @@ class Run(TrainingRun):
 
     @property
     def model(self) -> ModelLike:
-        self.put_back_stopped()
+        self.stopped_models.put_back(self.engine)
         return self.engine.model
 
     def to_validate(self, model: M) -> M:
@@ -231,26 +216,11 @@ class Run(TrainingRun):
             self._when_seen.append(call)
 
     def stop_models(self, which: np.ndarray) -> None:
-        self.put_back_stopped()
-        if self._stopped_models is not None:
-            which = which | self._stopped_models.which
-        self._stopped_models = _StoppedModels(which, self.engine.copy())
-        if which.all():
+        if self.stopped_models.stop(which, self.engine):
             self.callback_list.stop("every model of the stack has stopped")
 
-    def restored(self) -> None:
-        """Say that the engine's model is that of a backup now: models that have stopped are as they are in it."""
-        if self._stopped_models is not None:
-            self._stopped_models = _StoppedModels(self._stopped_models.which, self.engine.copy())
-
-    def put_back_stopped(self) -> None:
-        """Have those models of a stack that have stopped as they were then, whatever steps have been made since."""
-        if self._stopped_models is not None:
-            which, model = self._stopped_models
-            self.engine.replace(where_models(which, model, self.engine.model))
-
     def _copy_of_model(self) -> ModelLike:
-        self.put_back_stopped()
+        self.stopped_models.put_back(self.engine)
         return self.engine.copy()
 
     def show(self, verbose: Verbose, names: Sequence[str] | None = None) -> None:
@@ -403,7 +373,7 @@ class Run(TrainingRun):
         if self.position.between_epochs:
             self._end_without_steps()
             return
-        self.put_back_stopped()
+        self.stopped_models.put_back(self.engine)
         # Waits for the steps, whose time is told.
         self._logs = metric_values(self.engine.logs)
         self._progress.end_steps(self.position.done)
@@ -445,9 +415,7 @@ class Run(TrainingRun):
 
     def _record(self) -> None:
         """Write the metric values of the epoch, and of its validation, into the history."""
-        logs = {**self._logs, **self.validated}
-        if self._stopped_models is not None:
-            logs = {name: _without(self._stopped_models.which, value) for name, value in logs.items()}
+        logs = self.stopped_models.without_them({**self._logs, **self.validated})
         if self._has_hyperparameters:
             logs = {**hyperparameters(self.engine.model.states), **logs}
         self._logs = logs
