@@ -451,6 +451,12 @@ def test_fsdp_gathers_for_every_part():
         assert all(size <= whole[kind][1] for kind, (_, size) in found.items())
 
 
+def test_parts_with_less_than_an_example_for_each_device():
+    model = large(microbatches=16).distributed(tg.parallel.FSDP(min_size=256))
+    with pytest.warns(UserWarning, match="cuts a batch of 64 into parts of 4 examples.*At most 8 parts"):
+        model.train_on_batch(*DATA)
+
+
 @pytest.mark.parametrize(
     ("net", "strategy"),
     _slow_but(
@@ -458,6 +464,7 @@ def test_fsdp_gathers_for_every_part():
         itertools.product(["perceptron", "convolutional"], ["data", "data, explicit", "fsdp", "tensors"]),
     ),
 )
+@pytest.mark.filterwarnings("ignore:`microbatches=3` cuts a batch")
 def test_parts_of_a_batch(net: str, strategy: str):
     """They give what the whole gives; with BatchNorm, what the same parts give on one device."""
     whole, parts = model_of(net), dataclasses.replace(model_of(net), microbatches=3)

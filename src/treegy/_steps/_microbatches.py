@@ -25,6 +25,7 @@ from .._terms._accumulator import Accumulator
 from .._terms._logs import StepLogs, empty_logs, lifted
 from .._terms._part_of_batch import PartOfBatch, evaluating
 from .._types import PyTree
+from .._warn import warn
 from ._assembly import rebuilt
 from ._dispatch import is_default
 from ._forward import size_of_batch
@@ -229,6 +230,8 @@ def _cut(
         shards = parts(homes.strategy.mesh, homes.strategy.batch)
         blocks = _blocks(examples, size, model.microbatches, shards)
         whole = dataclasses.replace(whole, model=rebuilt(model, {"strategy": None}))
+    elif homes is not None:
+        _tell_if_few(homes, size, model.microbatches)
     return whole, blocks, empty
 
 
@@ -244,6 +247,16 @@ def _blocks(examples: dict[str, PyTree], size: int, k: int, shards: int) -> list
 
     blocks = [cut(0, done, (shards, each, n))] if done else []
     return blocks if done == size else [*blocks, cut(done, size, (1, size - done, 1))]
+
+
+def _tell_if_few(homes: Homes, size: int, k: int) -> None:
+    devices, each = parts(homes.strategy.mesh, homes.strategy.batch), -(-size // k)
+    if each < devices <= size:
+        warn(
+            f"`microbatches={k}` cuts a batch of {size} into parts of {each} examples, and they are split over "
+            f"{devices} devices: some have nothing to do. At most {max(size // devices, 1)} parts have an example for "
+            "each device."
+        )
 
 
 def _merged(stacked: Any) -> Any:
