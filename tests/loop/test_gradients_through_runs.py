@@ -77,7 +77,12 @@ def after_parts(rate: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("loss_after", "at"), [(after_augmentation, 0.3), (after_regularization, 0.05), (after_parts, 0.1)]
+    ("loss_after", "at"),
+    [
+        (after_augmentation, 0.3),
+        pytest.param(after_regularization, 0.05, marks=pytest.mark.slow),
+        pytest.param(after_parts, 0.1, marks=pytest.mark.slow),
+    ],
 )
 def test_strengths(loss_after: Callable[[Any], Any], at: float):
     found = jax.grad(loss_after)(jnp.asarray(at))
@@ -124,7 +129,7 @@ def meta_loss(adapt: Callable[..., Any], network: Any, x: Any, y: Any) -> Any:
     return jnp.mean(jax.vmap(functools.partial(adapt, network))(x, y))
 
 
-@pytest.mark.parametrize("adapt", [by_steps, by_run])
+@pytest.mark.parametrize("adapt", [pytest.param(by_steps, marks=pytest.mark.slow), by_run])
 def test_meta_learning(adapt: Callable[..., Any]):
     network = eqx.nn.Linear(1, 1, key=jax.random.key(0))
     x, y = tasks(8, 0)

@@ -85,7 +85,11 @@ def arrays(model: tg.Model) -> Any:
     return eqx.filter(states, eqx.is_array)
 
 
-@pytest.mark.parametrize("width", [pytest.param(4, marks=pytest.mark.once), 64], ids=["at once", "in turn"])
+@pytest.mark.parametrize(
+    "width",
+    [pytest.param(4, marks=pytest.mark.slow), pytest.param(64, marks=pytest.mark.once)],
+    ids=["at once", "in turn"],
+)
 def test_a_stack_is_what_its_models_are(width: int, double: Any):
     """With class weights, sample weights, a smaller last batch and validation: after `fit`, steps and evaluation."""
     models = [network(seed, width) for seed in range(2)]
@@ -117,7 +121,7 @@ def test_single_steps(double: Any):
     assert_alike(arrays(found), [arrays(expected), arrays(singles[1].reset_metrics())])
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_a_run_as_a_function_and_jit_of_ones_own():
     models = [linear(seed) for seed in range(2)]
     stacked, logs = tg.stack(models).scan_fit(X, Y, epochs=2, batch_size=16, shuffle=False)
@@ -128,7 +132,9 @@ def test_a_run_as_a_function_and_jit_of_ones_own():
     assert_alike(step(tg.stack(models))[1], [step(model)[1] for model in models])
 
 
-@pytest.mark.parametrize("optimizer", ["with_ema", "schedule_free", "rates"])
+@pytest.mark.parametrize(
+    "optimizer", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("with_ema", "schedule_free")), "rates"]
+)
 @pytest.mark.once
 def test_optimizers(optimizer: str):
     """Those that are evaluated at averages, and rates that differ."""
