@@ -25,6 +25,6 @@ class FallOut(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         wrong = documents.present & ~documents.relevant
         return share(jnp.sum(wrong & documents.within(self.k), axis=-1), jnp.sum(wrong, axis=-1))

@@ -24,5 +24,5 @@ class HitRate(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         return jnp.any(documents.relevant & documents.within(self.k), axis=-1).astype(jnp.float32)

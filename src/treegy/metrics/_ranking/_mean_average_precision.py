@@ -28,7 +28,7 @@ class MeanAveragePrecision(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         hits = documents.relevant & documents.within(self.k)
         precisions = jnp.cumsum(hits, axis=-1).astype(jnp.float32) / documents.ranks
         there = jnp.sum(documents.relevant, axis=-1)

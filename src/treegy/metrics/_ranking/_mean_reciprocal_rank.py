@@ -25,6 +25,6 @@ class MeanReciprocalRank(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         hits = documents.relevant & documents.within(self.k)
         return jnp.max(jnp.where(hits, 1 / documents.ranks, 0), axis=-1)

@@ -57,7 +57,7 @@ class NDCG(QueryMetric):
         if self.gain not in ("linear", "exponential"):
             raise ValueError(f'`gain` is "linear" or "exponential", and got {self.gain!r}.')
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         found = jnp.where(documents.present, self._gain(documents.relevance), 0)
         discounts = jnp.where(documents.within(self.k), 1 / jnp.log2(documents.ranks + 1), 0).astype(found.dtype)
         best = jnp.sum(-jnp.sort(-found, axis=-1) * discounts, axis=-1)

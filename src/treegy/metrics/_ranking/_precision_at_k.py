@@ -25,6 +25,6 @@ class PrecisionAtK(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         hits = jnp.sum(documents.relevant & documents.within(self.k), axis=-1)
         return share(hits, jnp.sum(documents.present, axis=-1) if self.k is None else jnp.full_like(hits, self.k))

@@ -25,7 +25,7 @@ class QueryAUC(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         there = documents.within(self.k)
         right, wrong = documents.relevant & there, ~documents.relevant & there
         # Each document beside each: `(batch, ..., n, n)`.

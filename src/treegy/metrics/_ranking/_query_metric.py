@@ -26,10 +26,10 @@ class QueryMetric(Metric):
     """Whether queries without any relevant document don't count. They have the value 0 otherwise."""
 
     @abc.abstractmethod
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         """Return the value of each query, from its documents in the order of their scores."""
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Any:
         documents = ranked(y_true, y_pred)
-        values = self.of_queries(documents)
+        values = self._of_queries(documents)
         return Masked(values, documents.some) if self.skip_empty else values

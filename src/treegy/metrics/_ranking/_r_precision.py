@@ -25,7 +25,7 @@ class RPrecision(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         there = jnp.sum(documents.relevant, axis=-1, keepdims=True)
         most = there if self.k is None else jnp.minimum(there, self.k)
         first = documents.places < most

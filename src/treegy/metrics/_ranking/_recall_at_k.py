@@ -25,6 +25,6 @@ class RecallAtK(QueryMetric):
         ```
     """
 
-    def of_queries(self, documents: Ranked) -> Float[Array, "..."]:
+    def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         hits = jnp.sum(documents.relevant & documents.within(self.k), axis=-1)
         return share(hits, jnp.sum(documents.relevant, axis=-1))
