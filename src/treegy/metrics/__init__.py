@@ -84,3 +84,12 @@ from ._values._sum import Sum as Sum
 from ._classification._top_k_categorical_accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
 from ._classification._top_k_categorical_accuracy import top_k_categorical_accuracy as top_k_categorical_accuracy
 from ._values._variance import Variance as Variance
+from ._ranking._fall_out import FallOut as FallOut
+from ._ranking._hit_rate import HitRate as HitRate
+from ._ranking._mean_average_precision import MeanAveragePrecision as MeanAveragePrecision
+from ._ranking._mean_reciprocal_rank import MeanReciprocalRank as MeanReciprocalRank
+from ._ranking._ndcg import NDCG as NDCG
+from ._ranking._precision_at_k import PrecisionAtK as PrecisionAtK
+from ._ranking._query_auc import QueryAUC as QueryAUC
+from ._ranking._r_precision import RPrecision as RPrecision
+from ._ranking._recall_at_k import RecallAtK as RecallAtK
