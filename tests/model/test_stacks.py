@@ -151,7 +151,8 @@ def test_optimizers(optimizer: str):
     assert_alike(evaluated, [single.model.evaluate(X, Y, verbose=0) for single in singles])
     if optimizer == "rates":
         np.testing.assert_allclose(history["lr"][-1], [1e-3, 1e-1])
-        assert tg.stack(models).replace(optimizer=models[0].optimizer).optimizer is models[0].optimizer
+        stack = tg.stack(models)
+        assert stack.replace(optimizer=stack.optimizer).optimizer is stack.optimizer
 
 
 def test_a_constructor_that_is_mapped():

@@ -30,13 +30,13 @@ from treegy._terms._accumulator import compute_all
 from treegy.testing._subject import make_subject
 
 
-def every(test: Any) -> Any:
-    """A test of all variants; those with options, on one Python."""
+def every(of_options: pytest.MarkDecorator = pytest.mark.once) -> Any:
+    """A test of all variants; those with options are marked so."""
     params = [
-        pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[pytest.mark.once] if options else [])
+        pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[of_options] if options else [])
         for cls, options in variants()
     ]
-    return pytest.mark.parametrize("cls, options", params)(test)
+    return pytest.mark.parametrize("cls, options", params)
 
 
 def test_the_package_is_walked():
@@ -48,7 +48,7 @@ def test_the_package_is_walked():
 
 
 @pytest.mark.once
-@every
+@every()
 def test_laws(cls: Any, options: Data):
     thing, data = make(cls, options), data_for(cls)
     if not isinstance(thing, tg.Loss):
@@ -65,7 +65,7 @@ def test_few_are_exempt_and_for_a_reason():
 
 
 @pytest.mark.once
-@every
+@every(pytest.mark.slow)
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype: Any):
     def halved(a: jax.Array) -> jax.Array:

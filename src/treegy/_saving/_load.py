@@ -11,7 +11,7 @@ from .._paths import anywhere, is_local
 from .._sharding._exchange import each_does, exchanged
 from .._steps._assembly import carrying, rebuilt, with_states
 from .._steps._model_like import M, ModelLike
-from .._steps._prepare import init_optimizer
+from .._steps._prepare import first_states, init_optimizer
 from .._steps._states import States
 from .._types import PyTree
 from .._warn import warn
@@ -68,7 +68,7 @@ def _from_saved(model: M, place: AnyPath, only: str | None, averaged: bool) -> M
         if only is not None:
             evaluated = averaged and saved.has(EVALUATED)
             return _with_module(model, saved.read(_module_of(model), functools.partial(_renamed, model, evaluated)))
-        base = _loadable(model) if saved.initialized else model.states
+        base = _loadable(model) if saved.initialized else first_states(model)
         like = {n: v for n, v in base.items() if n != "metrics_states"}
         if not saved.has("optimizer_states"):
             like["optimizer_states"] = None  # begun when it is trained

@@ -6,12 +6,10 @@ differentiate each part with these cotangents. For means, the first pass costs n
 on the denominators alone, and the compiler leaves out what isn't used.
 """
 
-import contextlib
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Generator
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -28,6 +26,7 @@ from .._types import PyTree
 from .._warn import warn
 from ._assembly import rebuilt
 from ._dispatch import is_default
+from ._divided import note_divided
 from ._forward import size_of_batch
 from ._homes import Homes, of_structure
 from ._model_like import ModelLike
@@ -114,7 +113,7 @@ def value_and_grad_by_parts(
     - `trained`, `fixed`: what is differentiated of `states.net_params`, and the rest of them.
     - `watched`: called with what is differentiated in the place of the loss. Returns it, or a multiple of it.
     """
-    _used.get().append(True)
+    note_divided()
     whole, blocks, logs = _cut(model, states, batch, trained, fixed)
     totals, counts = _totals(whole, blocks, trained, states)
     loss, cotangents = eqx.filter_value_and_grad(lambda totals: _merged(totals).compute())(totals)
@@ -283,23 +282,3 @@ def _unknown(model: ModelLike) -> str:
         "own. That of a batch can't be told from those of its parts: return the loss that `super().test_step(...)` "
         "returns, and pass what is to be added to it as `loss=`."
     )
-
-
-# Whether anybody divides batches
-
-_used: ContextVar[list[bool]] = ContextVar("_used", default=[])  # noqa: B039
-
-
-@contextlib.contextmanager
-def told_unless_divided(model: ModelLike) -> Generator[None]:
-    """**Raises:** `ValueError` for a model with `microbatches` whose steps didn't divide the batch."""
-    token = _used.set([])
-    try:
-        yield
-        if model.microbatches > 1 and not _used.get():
-            raise ValueError(
-                f"`{type(model).__name__}` has `microbatches={model.microbatches}`, which have no effect: its steps "
-                "don't call the `grad_step` of `tg.Model`, which divides batches."
-            )
-    finally:
-        _used.reset(token)

@@ -15,11 +15,11 @@ from .._sharding._placing import everywhere
 from .._terms._logs import StepLogs, lifted
 from .._types import PyTree
 from ._assembly import with_states
+from ._divided import told_unless_divided
 from ._evaluated import states_to_evaluate
 from ._forward import size_of_batch
 from ._homes import at_home, split
 from ._keys import INIT, PRED, TEST, of_step, streamed
-from ._microbatches import told_unless_divided
 from ._model_like import M, ModelLike
 from ._stacks import check_per_model
 from ._states import States
