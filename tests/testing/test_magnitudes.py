@@ -290,17 +290,19 @@ def won_pairs(r: Any) -> float:
     return float(np.mean(won)) if won else 0.0
 
 
-VALUES |= {
-    "FallOut": of_each_query(lambda r: float((r <= 0).any())),
-    "HitRate": of_each_query(lambda r: float((r > 0).any())),
-    "MeanAveragePrecision": of_each_query(precision_at_hits),
-    "MeanReciprocalRank": of_each_query(lambda r: 1 / (np.flatnonzero(r > 0)[0] + 1) if (r > 0).any() else 0.0),
-    "NDCG": of_each_query(gained),
-    "PrecisionAtK": of_each_query(lambda r: float((r > 0).mean()) if len(r) else 0.0),
-    "QueryAUC": of_each_query(won_pairs),
-    "RPrecision": of_each_query(lambda r: float(np.mean((r > 0)[: (r > 0).sum()])) if (r > 0).any() else 0.0),
-    "RecallAtK": of_each_query(lambda r: float((r > 0).any())),
-}
+VALUES.update(
+    {
+        "FallOut": of_each_query(lambda r: float((r <= 0).any())),
+        "HitRate": of_each_query(lambda r: float((r > 0).any())),
+        "MeanAveragePrecision": of_each_query(precision_at_hits),
+        "MeanReciprocalRank": of_each_query(lambda r: 1 / (np.flatnonzero(r > 0)[0] + 1) if (r > 0).any() else 0.0),
+        "NDCG": of_each_query(gained),
+        "PrecisionAtK": of_each_query(lambda r: float((r > 0).mean()) if len(r) else 0.0),
+        "QueryAUC": of_each_query(won_pairs),
+        "RPrecision": of_each_query(lambda r: float(np.mean((r > 0)[: (r > 0).sum()])) if (r > 0).any() else 0.0),
+        "RecallAtK": of_each_query(lambda r: float((r > 0).any())),
+    }
+)
 
 
 # Formulas of metrics that aren't means: their values.
