@@ -342,7 +342,12 @@ def test_what_is_no_stack():
         (lambda: tg.stack([]), ValueError, "there are no models"),
         (lambda: tg.stack(wrong), TypeError, "model 1 is 3; a `tg.Model` is expected"),
         (lambda: tg.stack([model, network(0)]), ValueError, "models 0 and 1 differ in more than the values"),
-        (lambda: tg.stack([linear(0, optax.adam(1e-3)), model]), ValueError, "what differs is no array"),
+        (
+            lambda: tg.stack([linear(0, optax.adam(1e-3)), model]),
+            ValueError,
+            "arrays: `optimizer` in what.*once for all",
+        ),
+        (lambda: tg.stack([model, model.replace(run_eagerly=True)]), ValueError, "`run_eagerly` in what is no array"),
         (lambda: tg.stack([model, model.init(X, Y)]), ValueError, "model 1 is initialized, and model 0 is not"),
         (lambda: tg.stack([tg.stack([model]), model]), ValueError, "model 0 is a stack already"),
         (lambda: tg.unstack(model), ValueError, "this is one model, and no stack"),

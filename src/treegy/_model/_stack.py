@@ -1,12 +1,13 @@
 """`stack` and `unstack`: several models in one, and the models of one."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from .._describe import describe, differences, leaf_name, path_name
+from .._describe import describe, differences, leaf_name, listed, path_name
 from .._steps._hashable import hashable_combine, hashable_partition
 from .._steps._stacks import one_of, size_of_stack
 from ._model import Model
@@ -102,8 +103,17 @@ def _differing(first: Any, other: Any, i: int) -> str:
     ]
     found = differences(shown[0], shown[1])[:3]
     differ = [f"`{name}` is {here or 'not there'} and {there or 'not there'}" for name, here, there in found]
-    what = ", ".join(differ) or (
-        "what differs is no array: a function, an option, or an optimizer that was made for each. Make the optimizer "
-        "once, or with `tg.Optimizer(optax.adam, rate)`"
+    what = (
+        ", ".join(differ) or f"{_fields_that_differ(first, other)} in what is no array, such as functions and options"
     )
-    return f"models 0 and {i} differ in more than the values of their arrays: {what}."
+    mend = ""
+    if not differ and hashable_partition(first.optimizer)[1] != hashable_partition(other.optimizer)[1]:
+        mend = " Make the optimizer once for all models, or with `tg.Optimizer(optax.adam, rate)` for each."
+    return f"models 0 and {i} differ in more than the values of their arrays: {what}.{mend}"
+
+
+def _fields_that_differ(first: Any, other: Any) -> str:
+    """Return the names of the fields of two models whose functions, options and structures aren't the same."""
+    names = [field.name for field in dataclasses.fields(first)]
+    parts = [(name, *(hashable_partition(getattr(model, name))[1] for model in (first, other))) for name in names]
+    return listed(f"`{name}`" for name, here, there in parts if here != there) or "their classes"
