@@ -169,6 +169,12 @@ def test_a_constructor_that_is_mapped():
     np.testing.assert_allclose(first.predict(X), trained.predict(X)[0], rtol=1e-5)
 
 
+def test_a_summary_is_that_of_one():
+    found = str(tg.stack([linear(seed) for seed in range(3)]).summary(X, Y))
+    assert "this is one of the 3 models of a stack" in found
+    assert str(linear(0).summary(X, Y)).splitlines()[:4] == found.splitlines()[:4]
+
+
 def test_an_ensemble():
     models = tg.stack([linear(seed) for seed in range(3)])
     every = np.asarray(models.predict(X, batch_size=16))

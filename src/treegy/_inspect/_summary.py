@@ -19,6 +19,7 @@ from .._steps._dispatch import is_default
 from .._steps._homes import homes_of
 from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
+from .._steps._stacks import first_of, size_of_stack
 from .._steps._states import States
 from .._types import AnyArray, KeyPath, PyTree
 from ._layers import Seat, layers, observed
@@ -91,7 +92,8 @@ def summarize(model: ModelLike, x: PyTree, y: PyTree, depth: int) -> Summary:
     - `depth`: how many levels of layers below the module itself there are rows for.
     """
     x, y = _shapes(x, "x"), _shapes(y, "y")
-    notes: list[str] = []
+    models, model = size_of_stack(model), first_of(model)
+    notes = [] if models is None else [f"this is one of the {models} models of a stack"]
     states = _states(model, x, y, notes)
     rows = _checked(model.call_summary_step(x=x, states=states))
     read = injections(model, states, x, y, notes)

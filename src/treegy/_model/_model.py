@@ -552,7 +552,7 @@ class Model(eqx.Module, Generic[N]):
         - `x`, `y`: a batch, or shapes: arrays or `jax.ShapeDtypeStruct`s. Without `x` there are no output shapes.
         - `depth`: how deep in the module rows go.
         """
-        return summarize(first_of(self), x, y, _checks.positive("depth", depth))
+        return summarize(self, x, y, _checks.positive("depth", depth))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and all other states into a directory of this machine, atomically.
