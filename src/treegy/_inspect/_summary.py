@@ -2,13 +2,11 @@
 
 import math
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
 from .._data._as_arrays import as_arrays
 from .._data._batch import Batch
@@ -22,6 +20,7 @@ from .._steps._prepare import prepared
 from .._steps._stacks import first_of, size_of_stack
 from .._steps._states import States
 from .._types import AnyArray, KeyPath, PyTree
+from ._counts import count, is_inexact, leaves_of
 from ._layers import Seat, layers, observed
 from ._reads import Injection, first_line, injections, type_name
 from ._shared_layers import shared
@@ -98,11 +97,11 @@ def summarize(model: ModelLike, x: PyTree, y: PyTree, depth: int) -> Summary:
     rows = _checked(model.call_summary_step(x=x, states=states))
     read = injections(model, states, x, y, notes)
     model = bound_to(model, states)
-    leaves = _leaves(model, states)
+    leaves = leaves_of(model, states)
     notes += _notes_of_shared(states)
-    trainable = _count(leaf.value for leaf in leaves if leaf.trainable)
-    other = _count(leaf.value for leaf in leaves if not leaf.trainable)
-    optimizer = _count(jax.tree.leaves(states.get("optimizer_states")))
+    trainable = count(leaf.value for leaf in leaves if leaf.trainable)
+    other = count(leaf.value for leaf in leaves if not leaf.trainable)
+    optimizer = count(jax.tree.leaves(states.get("optimizer_states")))
     counts = (*trainable, *other, *optimizer)
     return Summary(_down_to(depth, rows), tuple(read), *counts, tuple(notes), *_on_each_device(model, states))
 
@@ -112,15 +111,15 @@ def summary_step(model: ModelLike, *, x: PyTree, states: States) -> list[Entry]:
 
     A model without a module has one for each of the topmost parts of `states.net_params`.
     """
-    leaves = _leaves(model, states)
+    leaves = leaves_of(model, states)
     if model.module is None:
         return _parts(states.get("net_params"))
     returned = {} if x is None else _outputs(model, states, _shapes(x, "x"))
     rows: list[Entry] = []
     for path, node in layers(model.module):
         inside = [leaf for leaf in leaves if leaf.path[: len(path)] == path]
-        trainable = _count(leaf.value for leaf in inside if leaf.trainable)
-        other = _count(leaf.value for leaf in inside if not leaf.trainable)
+        trainable = count(leaf.value for leaf in inside if leaf.trainable)
+        other = count(leaf.value for leaf in inside if not leaf.trainable)
         rows.append(Entry(path_name(path), type_name(node), returned.get(path, ""), *trainable, *other))
     return rows
 
@@ -134,53 +133,11 @@ def _parts(net_params: PyTree) -> list[Entry]:
     rows: list[Entry] = []
     for path, part in places:
         values = [leaf for leaf in jax.tree.leaves(part) if is_arraylike(leaf)]
-        trainable = _count(leaf for leaf in values if _is_inexact(leaf))
-        other = _count(leaf for leaf in values if not _is_inexact(leaf))
+        trainable = count(leaf for leaf in values if is_inexact(leaf))
+        other = count(leaf for leaf in values if not is_inexact(leaf))
         name = describe(part) if is_arraylike(part) else type_name(part)
         rows.append(Entry("net_params" + path_name(path), name, "", *trainable, *other))
     return rows
-
-
-class _Leaf(NamedTuple):
-    """An array of a model."""
-
-    path: KeyPath
-    value: AnyArray | jax.ShapeDtypeStruct
-    trainable: bool
-
-
-def _leaves(model: ModelLike, states: States) -> list[_Leaf]:
-    """Return all arrays of the module and of its `eqx.nn.State`, whose entries are where their index is."""
-    found: list[_Leaf] = []
-    for name in ("net_params", "net_states"):
-        for path, leaf in jax.tree_util.tree_flatten_with_path(states.get(name))[0]:
-            if is_arraylike(leaf):
-                found.append(_Leaf(path, leaf, name == "net_params" and _is_inexact(leaf)))
-    state = states.get("state")
-    if state is None:
-        return found
-    is_index = lambda n: isinstance(n, eqx.nn.StateIndex)  # noqa: E731
-    for path, index in jax.tree_util.tree_flatten_with_path(model.module, is_leaf=is_index)[0]:
-        if is_index(index):
-            try:
-                entry = state.get(index)
-            except KeyError:  # an index of another state
-                continue
-            found += [_Leaf(path, leaf, False) for leaf in jax.tree.leaves(entry) if is_arraylike(leaf)]
-    known = {id(leaf.value) for leaf in found}
-    found += [_Leaf((), leaf, False) for leaf in jax.tree.leaves(state) if id(leaf) not in known]
-    return found
-
-
-def _is_inexact(leaf: AnyArray | jax.ShapeDtypeStruct) -> bool:
-    return jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-
-def _count(values: Iterable[PyTree]) -> tuple[int, int]:
-    """Return how many numbers there are, and how many bytes; of an array that occurs twice, once."""
-    once = {id(value): value for value in values if is_arraylike(value)}.values()
-    counts = [math.prod(value.shape) for value in once]
-    return sum(counts), sum(n * value.dtype.itemsize for n, value in zip(counts, once, strict=True))
 
 
 def _on_each_device(model: ModelLike, states: States) -> tuple[int, int, int]:
