@@ -47,6 +47,8 @@ OPTIONS: dict[str, list[Data]] = {
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
     "ExplainedVariance": [{"class_aggregation": None}],
+    "LambdaRank": [{"k": 2, "gain": "linear"}],
+    "ListNet": [{"target": "share"}],
     "GlobalL1L2": [{"l1": 0.1, "l2": 0.2}],
     "MeanAveragePrecision": [{"k": 2}],
     "MeanSquaredError": [{"weight": 2.0, "reduction": "sum"}, {"reduction": "weighted_mean"}],
@@ -86,6 +88,8 @@ NEEDED: dict[str, Data] = {
 # Data by a pattern in the name of the class; the first that fits. One line for each kind.
 KINDS: list[tuple[str, str]] = [
     ("^NDCG|^MeanReciprocal|^MeanAveragePrec|^HitRate|AtK$|^RPrecision|^FallOut|^QueryAUC", "relevances"),
+    ("^Pairwise|^LambdaRank|^ApproxNDCG|^ListNet", "relevances"),
+    ("^BPR|^SampledSoftmax", "choices"),
     ("^Sparse|Generalized", "class indices"),
     ("^Categorical|^KLDivergence|^PolyLoss|^Top|^OneHot|^F1|^FBeta", "distributions"),
     ("^Binary|^Precision|^Recall|^SigmoidFocal|Hinge$|^Dice|^Tversky", "binary"),
@@ -120,6 +124,8 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3))}
     if kind == "relevances":
         return {"y_true": _integers(rng, 4, (n, 5)) - 1, "y_pred": _floats(rng, (n, 5))}
+    if kind == "choices":
+        return {"y_pred": (_floats(rng, (n,)), _floats(rng, (n, 3)))}
     if kind == "rates":
         return {"y_true": _integers(rng, 3, (n, 3)), "y_pred": _uniform(rng, (n, 3))}
     if kind == "mean and variance":

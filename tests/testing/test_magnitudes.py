@@ -13,6 +13,7 @@ import pytest
 
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
+from helpers.formulas_of_rankings import VALUES as RANKING
 from treegy._terms._saturating import widened
 
 pytestmark = pytest.mark.once
@@ -265,44 +266,7 @@ VALUES: dict[str, Callable[..., Any]] = {
 }
 
 
-def of_each_query(value: Callable[..., float]) -> Callable[..., Any]:
-    """A value for each query, of its relevances from the highest score on: those that are there."""
-
-    def values(it: Any, y: Any, p: Any) -> Any:
-        return [value(r[r >= 0]) for r in (a[np.argsort(-b, kind="stable")] for a, b in zip(y, p, strict=True))]
-
-    return values
-
-
-def gained(r: Any) -> float:
-    discounts = 1 / np.log2(np.arange(len(r)) + 2)
-    best = (np.sort(r)[::-1] * discounts).sum()
-    return (r * discounts).sum() / best if best else 0.0
-
-
-def precision_at_hits(r: Any) -> float:
-    hits = np.flatnonzero(r > 0)
-    return float(np.mean((np.arange(len(hits)) + 1) / (hits + 1))) if len(hits) else 0.0
-
-
-def won_pairs(r: Any) -> float:
-    won = [i < j for i in np.flatnonzero(r > 0) for j in np.flatnonzero(r <= 0)]
-    return float(np.mean(won)) if won else 0.0
-
-
-VALUES.update(
-    {
-        "FallOut": of_each_query(lambda r: float((r <= 0).any())),
-        "HitRate": of_each_query(lambda r: float((r > 0).any())),
-        "MeanAveragePrecision": of_each_query(precision_at_hits),
-        "MeanReciprocalRank": of_each_query(lambda r: 1 / (np.flatnonzero(r > 0)[0] + 1) if (r > 0).any() else 0.0),
-        "NDCG": of_each_query(gained),
-        "PrecisionAtK": of_each_query(lambda r: float((r > 0).mean()) if len(r) else 0.0),
-        "QueryAUC": of_each_query(won_pairs),
-        "RPrecision": of_each_query(lambda r: float(np.mean((r > 0)[: (r > 0).sum()])) if (r > 0).any() else 0.0),
-        "RecallAtK": of_each_query(lambda r: float((r > 0).any())),
-    }
-)
+VALUES.update(RANKING)
 
 
 # Formulas of metrics that aren't means: their values.

@@ -75,6 +75,14 @@ def inner_axis(value: Array, axis: int, of: str) -> int:
     return front
 
 
+def computed_once(values: Array) -> Array:
+    """Return values that are to be compared with some of themselves.
+
+    The compiler may else compute them twice and round them otherwise, and then none equals the maximum.
+    """
+    return jax.lax.optimization_barrier(values)
+
+
 def is_integer(value: Array) -> bool:
     return jnp.issubdtype(value.dtype, jnp.integer)
 

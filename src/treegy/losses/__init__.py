@@ -61,3 +61,17 @@ from ._sparse_categorical_crossentropy import SparseCategoricalCrossentropy as S
 from ._sparse_categorical_crossentropy import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from ._triplet_margin import TripletMargin as TripletMargin
 from ._triplet_margin import triplet_margin as triplet_margin
+from ._approx_ndcg import ApproxNDCG as ApproxNDCG
+from ._approx_ndcg import approx_ndcg as approx_ndcg
+from ._bpr import BPR as BPR
+from ._bpr import bpr as bpr
+from ._lambda_rank import LambdaRank as LambdaRank
+from ._lambda_rank import lambda_rank as lambda_rank
+from ._list_net import ListNet as ListNet
+from ._list_net import list_net as list_net
+from ._pairwise_hinge import PairwiseHinge as PairwiseHinge
+from ._pairwise_hinge import pairwise_hinge as pairwise_hinge
+from ._pairwise_logistic import PairwiseLogistic as PairwiseLogistic
+from ._pairwise_logistic import pairwise_logistic as pairwise_logistic
+from ._sampled_softmax import SampledSoftmax as SampledSoftmax
+from ._sampled_softmax import sampled_softmax as sampled_softmax

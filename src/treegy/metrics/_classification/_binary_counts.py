@@ -13,11 +13,11 @@ from ..._describe import array_name
 from ..._errors import ContractError
 from ..._terms._accumulator import Sum
 from ..._terms._classes import class_axis, within
-from ..._terms._elementwise import matched
+from ..._terms._elementwise import computed_once, matched
 from .._accumulators._counting import count, counted, element_weights, spoiled, weighted_at_all
 from .._accumulators._shared import Source, source
 from ._class_indices import as_indices, holds_class_indices
-from ._top_k import among_top, computed_once
+from ._top_k import among_top
 
 Thresholds = ArrayLike | Sequence[ArrayLike]
 

@@ -6,6 +6,7 @@ from jaxtyping import Array
 
 from ..._describe import array_name
 from ..._errors import ContractError
+from ..._terms._elementwise import computed_once
 
 
 def among_top(y_pred: Array, k: int) -> Array:
@@ -28,14 +29,6 @@ def is_among_top(y_pred: Array, labels: Array, k: int) -> Array:
     own = jnp.take_along_axis(y_pred, jnp.where(inside, labels, jnp.zeros_like(labels))[..., None], axis=-1)
     larger = jnp.sum(~(y_pred <= own), axis=-1, dtype=jnp.int32)
     return inside & (larger < k)
-
-
-def computed_once(values: Array) -> Array:
-    """Return values that are to be compared with some of themselves.
-
-    The compiler may else compute them twice and round them otherwise, and then none equals the maximum.
-    """
-    return jax.lax.optimization_barrier(values)
 
 
 def check_classes(name: str, k: int, y_pred: Array) -> None:

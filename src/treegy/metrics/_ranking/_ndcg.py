@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._converters import flag
+from ...losses._documents import check_gain, gains
 from ._query_metric import QueryMetric
 from ._ranked import Ranked
 
@@ -54,19 +55,15 @@ class NDCG(QueryMetric):
     """Whether documents of the same score are taken in the order in which they come."""
 
     def __check_init__(self) -> None:
-        if self.gain not in ("linear", "exponential"):
-            raise ValueError(f'`gain` is "linear" or "exponential", and got {self.gain!r}.')
+        check_gain(self.gain)
 
     def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
-        found = jnp.where(documents.present, self._gain(documents.relevance), 0)
+        found = gains(documents.relevance, self.gain)
         discounts = jnp.where(documents.within(self.k), 1 / jnp.log2(documents.ranks + 1), 0).astype(found.dtype)
         best = jnp.sum(-jnp.sort(-found, axis=-1) * discounts, axis=-1)
         if not self.ignore_ties:
             discounts = _mean_of_ties(documents.scores, documents.present, discounts)
         return jnp.sum(found * discounts, axis=-1) / jnp.where(best > 0, best, 1)
-
-    def _gain(self, relevance: Array) -> Array:
-        return relevance if self.gain == "linear" else jnp.expm1(relevance * jnp.log(2.0).astype(relevance.dtype))
 
 
 def _mean_of_ties(scores: Array, present: Array, discounts: Array) -> Array:

@@ -6,10 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
-from ..._describe import array_name
-from ..._errors import ContractError
-from ..._terms._elementwise import in_floats
-from .._classification._top_k import computed_once
+from ..._terms._elementwise import computed_once
+from ...losses._documents import documents
 
 
 class Ranked(NamedTuple):
@@ -54,17 +52,10 @@ def ranked(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Ranked:
 
     **Raises:** [`treegy.ContractError`][] where the shapes differ, or there is no axis of documents.
     """
-    if y_true.shape != y_pred.shape or y_true.ndim < 2:
-        raise ContractError(
-            f"`y_true` {array_name(y_true)} and `y_pred` {array_name(y_pred)} must be a relevance and a score for each "
-            "document of a query: both of a shape like (batch, documents)."
-        )
-    relevance, scores = in_floats(y_true, computed_once(y_pred))
-    absent = relevance < 0
+    relevance, scores, present = documents(y_true, computed_once(y_pred))
     # By the last key first: what isn't there comes last whatever its score is.
-    order = jnp.lexsort((-scores, absent), axis=-1)
-    relevance = jnp.where(absent, jnp.zeros_like(relevance), relevance)
-    return Ranked(*(jnp.take_along_axis(a, order, axis=-1) for a in (relevance, scores, ~absent)))
+    order = jnp.lexsort((-scores, ~present), axis=-1)
+    return Ranked(*(jnp.take_along_axis(a, order, axis=-1) for a in (relevance, scores, present)))
 
 
 def share(numerator: Array, denominator: Array) -> Array:
