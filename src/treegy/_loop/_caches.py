@@ -7,6 +7,8 @@ from .._sharding import _processes
 from .._steps import _evaluated, _homes, _prepare, _single_steps
 from ..optimizers import _nodes
 from . import _chunk_program, _metric_values, _rescue, _retrace, _traced_step
+from ._kinds import PREDICT, TEST, TRAIN
+from ._stack_kinds import OF_STACKS
 
 
 def clear_caches() -> None:
@@ -31,8 +33,8 @@ def clear_caches() -> None:
     remembered += [_spread.moved, _processes.rows_of_processes]
     for cached in remembered:
         cached.cache_clear()
-    steps: list[Any] = [_traced_step.train_step, _traced_step.test_step, _traced_step.predict_step]
-    compiled: list[Any] = [*steps, _prepare.init_of, _metric_values.computed]
+    kinds = [TRAIN, TEST, PREDICT, *OF_STACKS.values()]
+    compiled: list[Any] = [*(kind.step.run for kind in kinds), _prepare.init_of, _metric_values.computed]
     for jitted in compiled:
         jitted.clear_cache()
     _retrace.forget()

@@ -10,22 +10,20 @@ same structure, compiles nothing again.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._data._batch import Batch
 from .._data._chunk import Batches
 from .._describe import array_name, path_name
 from .._steps._convolutions import channels_last
-from .._steps._hashable import Static, hashable_combine, hashable_partition
-from .._steps._model_like import M, ModelLike
-from .._steps._run_step import predict, test, train
+from .._steps._hashable import hashable_combine, hashable_partition
+from .._steps._model_like import M
 from .._terms._logs import StepLogs
 from .._types import PyTree
-from ._traced_step import StepFunction, TracedStep, predict_step, test_step, traced_step, train_step
+from ._traced_step import Step, traced_step
 
 Chunked = Callable[[Any, PyTree, Batches, ArrayLike, ArrayLike, ArrayLike], tuple[Any, PyTree]]
 """Many steps: of a model, the results so far, batches, which of these is the first, which step the one at 0 is, and how
@@ -33,7 +31,7 @@ many."""
 
 
 def _looped(
-    step: StepFunction,
+    step: Step,
     fold: Callable[[PyTree, PyTree, ArrayLike], PyTree],
     model: M,
     result: PyTree,
@@ -45,7 +43,7 @@ def _looped(
     """`n` steps over the batches of `data` from the `first` on. The one at 0 is the `start`-th of its run."""
     arrays, frozen = hashable_partition(model)
     changed = traced_step(step, frozen, arrays, data.batch).changed
-    run = channels_last(functools.partial(step, frozen))
+    run = channels_last(functools.partial(step.run, frozen))
 
     def body(i: ArrayLike, carry: PyTree) -> PyTree:
         carried, result = carry
@@ -86,22 +84,15 @@ def _written(stacked: PyTree, one: PyTree, i: ArrayLike) -> PyTree:
     return jax.tree.map(lambda s, y: jax.lax.dynamic_update_index_in_dim(s, y, i, 0), stacked, one)
 
 
-def train_chunk(
-    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+def merged_chunk(
+    step: Step, model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
 ) -> tuple[M, StepLogs]:
-    """`n` training steps: the model after them, and the logs with theirs merged in."""
-    return _looped(train_step, merged, model, logs, data, first, start, n)
+    """`n` steps that train or evaluate: the model after them, and the logs with theirs merged in."""
+    return _looped(step, merged, model, logs, data, first, start, n)
 
 
-def test_chunk(
-    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
-) -> tuple[M, StepLogs]:
-    """`n` evaluation steps: the model after them, and the logs with theirs merged in."""
-    return _looped(test_step, merged, model, logs, data, first, start, n)
-
-
-def _with_values(
-    step: StepFunction,
+def merged_chunk_with_values(
+    step: Step,
     model: M,
     logs: StepLogs,
     data: Batches,
@@ -109,7 +100,7 @@ def _with_values(
     start: ArrayLike,
     n: ArrayLike,
 ) -> tuple[M, tuple[StepLogs, PyTree]]:
-    """`n` steps, and besides the logs the metric values after each of them, stacked as the batches are."""
+    """`merged_chunk`, and besides the logs the metric values after each step, stacked as the batches are."""
 
     def fold(results: tuple[StepLogs, PyTree], new: StepLogs, i: ArrayLike) -> tuple[StepLogs, PyTree]:
         # Behind the barrier they are computed as they are from logs that are there, and so to the same bits.
@@ -120,69 +111,16 @@ def _with_values(
     return _looped(step, fold, model, (logs, _room(data, one)), data, first, start, n)
 
 
-def train_chunk_with_values(
-    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
-) -> tuple[M, tuple[StepLogs, PyTree]]:
-    """`train_chunk` with the metric values after each step."""
-    return _with_values(train_step, model, logs, data, first, start, n)
-
-
-def test_chunk_with_values(
-    model: M, logs: StepLogs, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
-) -> tuple[M, tuple[StepLogs, PyTree]]:
-    """`test_chunk` with the metric values after each step."""
-    return _with_values(test_step, model, logs, data, first, start, n)
-
-
 def _room(data: Batches, one: PyTree) -> PyTree:
     """Return room for what each step over `data` gives, whose shapes are those of `one`."""
     return jax.tree.map(lambda s: jnp.zeros((data.steps, *s.shape), s.dtype), one)
 
 
-def predict_chunk(
-    model: M, y_pred: PyTree, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
+def predicted_chunk(
+    step: Step, model: M, y_pred: PyTree, data: Batches, first: ArrayLike, start: ArrayLike, n: ArrayLike
 ) -> tuple[M, PyTree]:
     """`n` prediction steps: the model after them, and the predictions, stacked as the batches are."""
     del y_pred
     arrays, frozen = hashable_partition(model)
-    one = traced_step(predict_step, frozen, arrays, data.batch).result
-    return _looped(predict_step, _written, model, _room(data, one), data, first, start, n)
-
-
-class Kind(NamedTuple):
-    """What distinguishes training, evaluating and predicting."""
-
-    chunk: Chunked
-    chunk_with_values: Chunked
-    """That, and the metric values after each step; of predictions, which have none, the same."""
-    name: str
-    """`train`, `test` or `pred`."""
-    step: StepFunction
-    eager: Callable[[ModelLike, Batch, ArrayLike], tuple[ModelLike, PyTree]]
-    """The same step without being compiled."""
-    trains: bool = False
-    """Whether the model is what is wanted, so that its buffers can be used for the next one."""
-    predicts: bool = False
-
-    def traced(self, frozen: Static, arrays: list[PyTree], examples: Batch) -> TracedStep:
-        """Return what a trace of the step tells."""
-        return traced_step(self.step, frozen, arrays, examples)
-
-
-TRAIN = Kind(
-    train_chunk,
-    train_chunk_with_values,
-    "train",
-    train_step,
-    lambda model, batch, index: train(model, batch),
-    trains=True,
-)
-TEST = Kind(test_chunk, test_chunk_with_values, "test", test_step, test)
-PREDICT = Kind(
-    predict_chunk,
-    predict_chunk,
-    "pred",
-    predict_step,
-    lambda model, batch, index: predict(model, batch.x, index),
-    predicts=True,
-)
+    one = traced_step(step, frozen, arrays, data.batch).result
+    return _looped(step, _written, model, _room(data, one), data, first, start, n)

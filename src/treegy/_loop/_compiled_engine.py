@@ -10,8 +10,9 @@ from .._data._chunk import Batches, shapes_of
 from .._steps._model_like import ModelLike
 from .._types import PyTree
 from ._chunk_program import call_program
-from ._chunks import Chunked, Kind, filled, picked
+from ._chunks import Chunked, filled, picked
 from ._engine import Engine, copied
+from ._kinds import Kind
 from ._metric_values import each_of
 from ._retrace import is_last, note_batch
 from ._traced_step import TracedStep

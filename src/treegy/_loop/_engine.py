@@ -20,7 +20,7 @@ from .._steps._homes import at_home
 from .._steps._model_like import ModelLike
 from .._terms._logs import StepLogs
 from .._types import PyTree
-from ._chunks import Kind
+from ._kinds import Kind
 from ._metric_values import metric_values
 from ._traced_step import TracedStep
 

@@ -26,9 +26,9 @@ from ._alike_runs import share_data
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList, Callbacks
 from ._chunk_length import MOST_STEPS, ChunkLength, steps_in_chunk
-from ._chunks import PREDICT, TEST
 from ._engine import Engine
 from ._joined_predictions import Pieces, combined_predictions
+from ._kinds import PREDICT, TEST
 from ._label_check import check_labels
 from ._make_engine import make_engine
 from ._metric_values import metric_values

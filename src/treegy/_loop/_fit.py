@@ -40,12 +40,12 @@ from ._alike_runs import check_calls_alike, refuse_alone, share_data
 from ._batch_hooks import steps_with_hooks
 from ._callback_list import CallbackList
 from ._chunk_length import ChunkLength, steps_in_chunk
-from ._chunks import TEST, TRAIN
 from ._engine import Engine
 from ._evaluate import evaluate
 from ._fit_arguments import FitArguments
 from ._history import Fitted, History
 from ._interrupt import Interrupt
+from ._kinds import TEST, TRAIN
 from ._label_check import check_labels
 from ._make_engine import make_engine
 from ._metric_values import metric_values, shown

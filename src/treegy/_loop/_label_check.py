@@ -7,7 +7,7 @@ from .._steps._hashable import hashable_partition
 from .._steps._model_like import ModelLike
 from .._steps._stacks import first_of
 from .._terms._class_weight import Labelled, label_check
-from ._chunks import Kind
+from ._kinds import Kind
 
 
 def check_labels(kind: Kind, model: ModelLike, first: Batch, source: Source | None = None) -> None:

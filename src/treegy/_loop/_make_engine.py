@@ -9,9 +9,10 @@ from .._steps._dispatch import is_default_jit
 from .._steps._hashable import hashable_combine, hashable_partition
 from .._steps._model_like import ModelLike
 from .._types import PyTree
-from ._chunks import Kind, merged
+from ._chunks import merged
 from ._compiled_engine import CompiledEngine
 from ._engine import Engine, copied
+from ._kinds import Kind
 from ._stack_kinds import kind_for
 
 
@@ -66,7 +67,7 @@ class EagerEngine(Engine):
     def _run(self, data: Batches, first: int, start: int, n: int) -> tuple[PyTree, PyTree]:
         model, predictions, logs = hashable_combine(self._arrays, self._frozen), [], self._results
         for i in range(first, first + n):
-            model, result = self._kind.eager(model, data.at(i), start + i)
+            model, result = self._kind.one_batch(model, data.at(i), start + i)
             if self._kind.predicts:
                 predictions.append(result)
             else:

@@ -31,7 +31,8 @@ from .._terms._logs import StepLogs
 from .._types import PyTree
 from ..optimizers._hyperparameters import hyperparameter_arrays
 from ..optimizers._optimizer import at_epoch
-from ._chunks import TEST, TRAIN, Kind, filled, picked
+from ._chunks import filled, picked
+from ._kinds import TEST, TRAIN, Kind
 from ._label_check import check_labels
 from ._monitor import Monitor
 

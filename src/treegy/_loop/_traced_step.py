@@ -6,7 +6,7 @@ share one trace of the user's code.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,40 +17,34 @@ from .._data._batch import Batch
 from .._steps._convolutions import slow_in_loops
 from .._steps._equations import calls_back
 from .._steps._hashable import Shapes, Static, hashable_combine, hashable_partition
-from .._steps._run_step import predict, test, train
 from .._terms._class_weight import Labelled, noted_labels
 from .._terms._logs import StepLogs
 from .._types import PyTree
 from ._retrace import note_model
 
-StepFunction = Callable[..., tuple[list[PyTree], PyTree]]
-"""A step over a model's arrays, with its batch: those of the model after it, and its logs or predictions."""
+OneBatch = Callable[[Any, Batch, ArrayLike], tuple[Any, PyTree]]
+"""A step of a model, with its batch and which of its run it is: the model after it, and its logs or predictions."""
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def train_step(
-    frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike
-) -> tuple[list[PyTree], StepLogs]:
-    model, logs = train(hashable_combine(arrays, frozen), examples)
-    return hashable_partition(model)[0], logs
+class Step(NamedTuple):
+    """A step over a model's arrays."""
+
+    kind: str
+    """`train`, `test` or `pred`."""
+    run: Any
+    """Takes the rest of the model, its arrays, a batch and which step it is; returns the arrays of the model after it,
+    and its logs or predictions. Jitted."""
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def test_step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], StepLogs]:
-    model, logs = test(hashable_combine(arrays, frozen), examples, index)
-    return hashable_partition(model)[0], logs
+def step_of(kind: str, one_batch: OneBatch) -> Step:
+    """Return a step as one over a model's arrays."""
 
+    def step(frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike) -> tuple[list[PyTree], PyTree]:
+        model, result = one_batch(hashable_combine(arrays, frozen), examples, index)
+        return hashable_partition(model)[0], result
 
-@functools.partial(jax.jit, static_argnums=0)
-def predict_step(
-    frozen: Static, arrays: list[PyTree], examples: Batch, index: ArrayLike
-) -> tuple[list[PyTree], PyTree]:
-    model, y_pred = predict(hashable_combine(arrays, frozen), examples.x, index)
-    return hashable_partition(model)[0], y_pred
-
-
-# By the first word of the functions above, and of those for stacks.
-_NAMES = {"train": "train", "test": "test", "predict": "pred"}
+    step.__name__ = f"{kind}_step"
+    return Step(kind, jax.jit(step, static_argnums=0))
 
 
 class TracedStep:
@@ -63,10 +57,10 @@ class TracedStep:
     labelled: list[Labelled]
     """The losses that class weights reach, and what their labels are."""
 
-    def __init__(self, step: StepFunction, frozen: Static, shapes: Shapes):
+    def __init__(self, step: Step, frozen: Static, shapes: Shapes):
         self._step, self._frozen, self._shapes = step, frozen, shapes
         arrays, _ = shapes.structs
-        note_model(_NAMES[getattr(step, "__name__", "").partition("_")[0]], frozen, arrays, shapes.key)
+        note_model(step.kind, frozen, arrays, shapes.key)
         with noted_labels() as self.labelled:
             traced = self._traced()
         before, after = traced.jaxpr.jaxpr.invars, traced.jaxpr.jaxpr.outvars
@@ -74,9 +68,7 @@ class TracedStep:
         _, self.result = traced.out_info
 
     def _traced(self) -> Any:
-        step: Any = self._step
-        jitted = step if hasattr(step, "trace") else step.__wrapped__  # `beartype.claw` makes it a function
-        return jitted.trace(self._frozen, *self._shapes.structs, jax.ShapeDtypeStruct((), np.int32))
+        return self._step.run.trace(self._frozen, *self._shapes.structs, jax.ShapeDtypeStruct((), np.int32))
 
     @functools.cached_property
     def empty(self) -> StepLogs:
@@ -94,14 +86,14 @@ class TracedStep:
     @functools.cached_property
     def slow_in_loops(self) -> bool:
         """Whether many steps a call would be slower than one: of some convolutions on the CPU."""
-        return slow_in_loops(functools.partial(self._step, self._frozen), *self._shapes.structs, np.int32(0))
+        return slow_in_loops(functools.partial(self._step.run, self._frozen), *self._shapes.structs, np.int32(0))
 
 
 @functools.lru_cache(maxsize=256)
-def known(step: StepFunction, frozen: Static, shapes: Shapes) -> TracedStep:
+def known(step: Step, frozen: Static, shapes: Shapes) -> TracedStep:
     return TracedStep(step, frozen, shapes)
 
 
-def traced_step(step: StepFunction, frozen: Static, arrays: list[PyTree], examples: Batch) -> TracedStep:
+def traced_step(step: Step, frozen: Static, arrays: list[PyTree], examples: Batch) -> TracedStep:
     """Return what a trace of a step tells. Nothing is traced for it more than once."""
     return known(step, frozen, Shapes((arrays, examples)))

@@ -23,12 +23,12 @@ from .._inspect._shared_layers import warn_of_shared
 from .._inspect._summary import Summary, summarize, summary_step
 from .._loop._alike_runs import share_data
 from .._loop._callback_list import Callbacks
-from .._loop._chunks import TEST, TRAIN
 from .._loop._evaluate import evaluate_alone, predict_alone
 from .._loop._every import Every
 from .._loop._fit import fit
 from .._loop._fit_arguments import FitArguments
 from .._loop._history import Fitted, History
+from .._loop._kinds import TEST, TRAIN
 from .._loop._label_check import check_labels
 from .._loop._scan_fit import scan_fit
 from .._saving import _load
