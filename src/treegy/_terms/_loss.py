@@ -66,7 +66,7 @@ class Loss(eqx.Module):
     """Whether each column of `y_true` is a label of its own, which class weights then weigh one by one; else labels of
     as many axes as `y_pred` are one-hot."""
     exempt_from: ClassVar[Mapping[str, str]] = {}
-    """The laws of [`treegy.testing`][] that it can't keep by what it means, each with the reason."""
+    """The laws of `treegy.testing` that it can't keep by what it means, each with the reason."""
 
     def __check_init__(self) -> None:
         if self.reduction not in REDUCTIONS:

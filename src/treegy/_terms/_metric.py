@@ -55,7 +55,7 @@ class Metric(eqx.Module):
     """Whether `call` compares `y_true` and `y_pred` element by element and averages the last axis, if there is one
     besides the batch. A `sample_weight` of the shape of `y_true` then weighs the elements before they are averaged."""
     exempt_from: ClassVar[Mapping[str, str]] = {}
-    """The laws of [`treegy.testing`][] that it can't keep by what it means, each with the reason."""
+    """The laws of `treegy.testing` that it can't keep by what it means, each with the reason."""
 
     @abc.abstractmethod
     def call(self, *args: Any, **kwargs: Any) -> Any:
