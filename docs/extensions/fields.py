@@ -1,4 +1,4 @@
-"""How the reference shows the fields of modules: `from_logits: bool = False`, and not the `eqx.field(...)` that says so."""
+"""How the reference shows fields of modules: `from_logits: bool = False`, and not the `eqx.field(...)` that says so."""
 
 from typing import Any
 

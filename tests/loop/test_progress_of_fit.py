@@ -46,3 +46,21 @@ def test_a_bar_of_some_metric_values(capsys):
     assert re.search(r"mse \S+  loss \S+\s*$", capsys.readouterr().out.strip())
     with pytest.raises(TypeError, match=r"`show` is 'loss'; a list of names is expected"):
         tg.callbacks.ProgbarLogger(show="loss")
+
+
+def test_the_only_loss_is_shown_once(capsys):
+    x = jax.random.normal(jax.random.key(0), (8, 4))
+    data = {"validation_data": (x, x[:, :1])}
+    one = make_model()
+    fit(one, epochs=1, verbose=2, **data)
+    shown = capsys.readouterr().out
+    assert "loss" in shown and "val_loss" in shown and "mean_squared_error" not in shown
+    one.evaluate(x, x[:, :1], verbose=2)
+    assert "mean_squared_error" not in capsys.readouterr().out
+    # Where it isn't the total, both are.
+    fit(one.replace(loss=tg.losses.MeanSquaredError(weight=0.5)), epochs=1, verbose=2)
+    assert "mean_squared_error_loss" in capsys.readouterr().out
+    fit(one.replace(loss=[MSE, tg.regularizers.GlobalL2(0.1)]), epochs=1, verbose=2)
+    assert "mean_squared_error_loss" in capsys.readouterr().out
+    fit(one, epochs=1, callbacks=[tg.callbacks.ProgbarLogger(show=["loss", "mean_squared_error_loss"])])
+    assert "mean_squared_error_loss" in capsys.readouterr().out

@@ -21,6 +21,7 @@ from .._steps._model_like import ModelLike
 from .._steps._prepare import prepared
 from .._steps._runtime_errors import as_written
 from .._steps._stacks import size_of_stack
+from .._terms._naming import lone_loss
 from .._types import Ensemble, KeyPath, PyTree, Values, Verbose
 from ._alike_runs import share_data
 from ._batch_hooks import steps_with_hooks
@@ -41,7 +42,9 @@ def _alone(
 ) -> Generator[tuple[CallbackList, Progress]]:
     """Callbacks and progress of a pass outside of `fit`."""
     callback_list = CallbackList(callbacks, lambda: model, strategy=model.strategy)
-    progress = Progress(verbose, epochs=1, title=title, muted=not is_first(model.strategy))
+    progress = Progress(
+        verbose, epochs=1, title=title, lone_loss=lone_loss(model.loss), muted=not is_first(model.strategy)
+    )
     try:
         with as_written():
             yield callback_list, progress

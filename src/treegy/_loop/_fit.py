@@ -32,6 +32,7 @@ from .._steps._prepare import first_states, needs_batch, prepared
 from .._steps._runtime_errors import as_written
 from .._steps._stacks import root_of, step_of
 from .._terms._logs import StepLogs
+from .._terms._naming import lone_loss
 from .._types import Values, Verbose
 from .._warn import warn
 from ..optimizers._hyperparameters import free_hyperparameters, has_hyperparameters, hyperparameters
@@ -97,6 +98,7 @@ class Run(TrainingRun):
         self.source, self.validation = arguments.source, arguments.validation
         self.epochs, self.initial_epoch = arguments.epochs, arguments.initial_epoch
         self.strategy = model.strategy
+        self._lone_loss = lone_loss(model.loss)
         refuse_alone(self.strategy)
         share_data(self.strategy, "`fit`", x=self.source, validation_data=self.validation)
         self.steps_per_epoch = self.source.batches if arguments.steps_per_epoch is None else arguments.steps_per_epoch
@@ -229,6 +231,7 @@ class Run(TrainingRun):
             epochs=self.epochs,
             initial_epoch=self.initial_epoch,
             names=names,
+            lone_loss=self._lone_loss,
             muted=not is_first(self.strategy),
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._describe import array_name, describe
+from .._terms._naming import TOTAL
 from .._types import Values, Verbose
 from ._compile_clock import CompileClock
 from ._progress_display import Line, Notebook, Terminal, can_live, in_notebook, print_line
@@ -30,6 +31,7 @@ class Progress:
         initial_epoch: int = 0,
         title: str | None = None,
         names: Sequence[str] | None = None,
+        lone_loss: str | None = None,
         console: Any = None,
         muted: bool = False,
     ):
@@ -41,6 +43,8 @@ class Progress:
         - `epochs`, `initial_epoch`: epochs from `initial_epoch` to `epochs - 1` will be shown.
         - `title`: how lines begin, in place of the number of the epoch.
         - `names`: the metric values that are shown, in this order; all if `None`.
+        - `lone_loss`: the name of the only loss, which isn't shown besides `loss` if it is the same, unless `names` has
+            it.
         - `console`: where to write; the standard output of the moment by default.
         - `muted`: whether nothing is shown, since another process does.
 
@@ -55,6 +59,7 @@ class Progress:
         self._initial_epoch = initial_epoch
         self._title = title
         self._names = names
+        self._lone_loss = lone_loss
         self._silent = verbose == 0 or muted
         self._file: Any = None if console is None else console.file
         self._screen: Terminal | Notebook | None = None
@@ -144,7 +149,16 @@ class Progress:
         print_line("  ".join([*self._head(), *count, *times, *self._metric_values]), self._file)
 
     def _chosen(self, logs: Values) -> Values:
-        return logs if self._names is None else {name: logs[name] for name in self._names if name in logs}
+        if self._names is not None:
+            return {name: logs[name] for name in self._names if name in logs}
+        return {name: value for name, value in logs.items() if not self._repeats(name, logs)}
+
+    def _repeats(self, name: str, logs: Values) -> bool:
+        """Whether a value is that of the only loss, and the total besides it says the same."""
+        if self._lone_loss is None or name.removeprefix("val_") != self._lone_loss:
+            return False
+        total = name.removesuffix(self._lone_loss) + TOTAL
+        return total in logs and np.array_equal(np.asarray(logs[name]), np.asarray(logs[total]), equal_nan=True)
 
     def close(self) -> None:
         """Ends what is still shown, as after an exception, and gives the terminal back. May be called again."""

@@ -23,6 +23,12 @@ def named_terms(loss: PyTree, metrics: PyTree) -> tuple[list[Term], list[Term]]:
     return losses, [make_term("metric", thing, unique_in(n, taken)) for n, thing in _flat("metric", metrics, "")]
 
 
+def lone_loss(loss: PyTree) -> str | None:
+    """Return the name of a model's loss if it has one only, which is the total then if nothing else is added."""
+    names = [name for name, _ in _flat("loss", loss, "")]
+    return unique_in(names[0], {TOTAL}) if len(names) == 1 else None
+
+
 def _flat(kind: Kind, nest: PyTree, prefix: str) -> list[tuple[str, Any]]:
     if nest is None:
         return []
