@@ -47,11 +47,12 @@ if TYPE_CHECKING:
     from . import losses as losses
     from . import metrics as metrics
     from . import parallel as parallel
+    from . import plot as plot
     from . import regularizers as regularizers
     from . import testing as testing
 else:
     # Out of the sight of type checkers, which take a name that is misspelt for one that this may find.
-    _PACKAGES = ("callbacks", "debug", "losses", "metrics", "parallel", "regularizers", "testing")
+    _PACKAGES = ("callbacks", "debug", "losses", "metrics", "parallel", "plot", "regularizers", "testing")
 
     def __getattr__(name: str) -> Any:
         if name in _PACKAGES:

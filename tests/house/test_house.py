@@ -31,6 +31,7 @@ ROOMS = [
     "_model",
     "parallel",
     "debug",
+    "plot",
     "callbacks",
     "testing",
 ]

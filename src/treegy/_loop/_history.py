@@ -1,6 +1,5 @@
 """`History`: the metric values of every epoch."""
 
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from .._describe import did_you_mean, listed
+from .._figures import new_figure
 from .._types import PyTree, Values
 
 M = TypeVar("M")
@@ -110,23 +110,10 @@ class History(Mapping[str, list[Any]]):
         **Raises:** `KeyError` for a name that isn't there, `ValueError` for one that can't be drawn, and
         `ImportError` without Matplotlib.
         """
-        try:
-            from matplotlib.figure import Figure
-            from matplotlib.ticker import MaxNLocator
-        except ImportError as error:
-            raise ImportError('`History.plot` draws with Matplotlib: pip install "treegy[plot]"') from error
-
-        class _Figure(Figure):
-            # Without pyplot nobody tells notebooks how to show a figure.
-            def _repr_png_(self) -> bytes:
-                file = io.BytesIO()
-                self.savefig(file, format="png")
-                return file.getvalue()
-
         groups = self._groups(names)
         columns = max(1, min(_COLUMNS, len(groups)))
         rows = max(1, math.ceil(len(groups) / columns))
-        figure: Any = _Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
+        figure = new_figure("History.plot", 4.5 * columns, 3.2 * rows)
         for i, (title, lines) in enumerate(groups.items()):
             axes = figure.add_subplot(rows, columns, i + 1)
             for name in lines:
@@ -137,7 +124,7 @@ class History(Mapping[str, list[Any]]):
                 axes.plot([e for e, _ in known], [v for _, v in known], marker=marker, label=name)
             axes.set_title(title)
             axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.locator_params(axis="x", integer=True)
             axes.legend()
         return figure
 
