@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from .._checks import check_number
 from .._terms._elementwise import matched, mean_over_last_axis
 from .._terms._loss import Loss
+from .._terms._powers import exponent_of, times_power
 
 
 def charbonnier(
@@ -36,8 +37,12 @@ def charbonnier(
         1994.
     """
     y_true, y_pred = matched(y_true, y_pred)
-    eps = jnp.asarray(eps, y_pred.dtype)
-    return mean_over_last_axis(jnp.sqrt((y_pred - y_true) ** 2 + eps**2))
+    error = y_pred - y_true
+    eps = jnp.full_like(error, jnp.asarray(eps, error.dtype))
+    # Divided by a power of two, so that squares of what is large don't overflow.
+    exponent = exponent_of(jnp.maximum(jnp.abs(error), eps))
+    root = jnp.sqrt(times_power(error, -exponent) ** 2 + times_power(eps, -exponent) ** 2)
+    return mean_over_last_axis(times_power(root, exponent))
 
 
 class Charbonnier(Loss):

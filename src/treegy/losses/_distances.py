@@ -26,7 +26,7 @@ def squared_distances(
     found = jnp.where(mask, 0.0, jnp.inf).astype(jnp.float32)
     for axis, step in zip(axes, spacing, strict=True):
         places = jnp.arange(mask.shape[axis], dtype=jnp.float32) * jnp.asarray(step, jnp.float32)
-        apart = (places[:, None] - places[None, :]) ** 2
+        apart = ((places[:, None] - places[None, :]) ** 2).reshape((1,) * (mask.ndim - 1) + (places.size,) * 2)
         lines = jnp.moveaxis(found, axis, -1)
         found = jnp.moveaxis(jnp.min(lines[..., None, :] + apart, axis=-1), -1, axis)
     return found
@@ -63,7 +63,7 @@ def signed_distances(mask: Shaped[Array, "..."]) -> Float[Array, "..."]:
         raise ContractError(
             f"`mask` is {array_name(mask)}, and (batch, height, width), or that with a depth, is expected."
         )
-    inside, axes = mask > 0.5, tuple(range(1, mask.ndim))
+    inside, axes = mask if mask.dtype == bool else mask > 0.5, tuple(range(1, mask.ndim))
     spacing = (1.0,) * len(axes)
     outward = jnp.sqrt(squared_distances(inside, axes, spacing))
     inward = jnp.sqrt(squared_distances(~inside, axes, spacing))

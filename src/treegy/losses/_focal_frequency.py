@@ -1,5 +1,7 @@
 """The focal frequency loss: how much the spectra of images differ."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -40,12 +42,17 @@ def focal_frequency(
     """
     y, p = images(y_true, y_pred, axis)
     axes = space(y)
-    # What is linear may be taken of the difference, in which nothing is lost that the spectra have in common.
-    spectrum = jnp.fft.fftn(p - y, axes=axes, norm="ortho")
+    # What is linear may be taken of the difference, in which nothing is lost that the spectra have in common. Within
+    # bounds, outside of which values are infinite: a transform of what overflows, and its gradients, would be NaN.
+    error = p - y
+    bound = math.sqrt(float(jnp.finfo(p.dtype).max) / math.prod(y.shape[a] for a in axes)) / 2
+    spectrum = jnp.fft.fftn(jnp.clip(error, -bound, bound), axes=axes, norm="ortho")
     power = jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2
     share = safe_divide(power, jnp.broadcast_to(jnp.max(power, axis=axes, keepdims=True), power.shape))
     weights = jax.lax.stop_gradient(share ** (jnp.asarray(alpha, power.dtype) / 2))
-    return jnp.mean(weights * power, axis=tuple(range(1, y.ndim)))
+    inner = tuple(range(1, y.ndim))
+    values = jnp.mean(weights * power, axis=inner)
+    return jnp.where(jnp.any(jnp.abs(error) > bound, axis=inner), jnp.inf, values)
 
 
 class FocalFrequency(Loss):

@@ -81,6 +81,4 @@ class FocalTversky(Loss):
         check_number("gamma", self.gamma, lambda g: g > 0, "a positive number")
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-        return focal_tversky(
-            y_true, y_pred, alpha=self.alpha, beta=self.beta, gamma=self.gamma, axis=self.axis
-        )
+        return focal_tversky(y_true, y_pred, alpha=self.alpha, beta=self.beta, gamma=self.gamma, axis=self.axis)

@@ -115,7 +115,9 @@ def _extension(
     union = (size + jnp.cumsum(outside, axis=-1)).astype(errors.dtype)
     before = union - outside.astype(errors.dtype)
     # Of a region that is empty, the first pixel that is wrong takes all of the IoU.
-    costs = jnp.where(inside, safe_divide(jnp.ones_like(union), union), safe_divide(left, before) / jnp.maximum(union, 1))
+    costs = jnp.where(
+        inside, safe_divide(jnp.ones_like(union), union), safe_divide(left, before) / jnp.maximum(union, 1)
+    )
     costs = jnp.where(before == 0, jnp.where(outside, 1, 0), costs)
     return jnp.sum(jnp.where(valid & (errors > 0), errors, 0) * costs, axis=-1)
 

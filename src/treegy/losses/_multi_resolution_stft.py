@@ -13,6 +13,7 @@ from .._errors import ContractError
 from .._terms._accumulator import safe_divide
 from .._terms._elementwise import absolute, matched
 from .._terms._loss import Loss
+from .._terms._powers import exponent_of, times_power
 
 Resolution = tuple[int, int, int]
 """The length of a transform, the step from one to the next, and the length of its window, all in samples."""
@@ -61,9 +62,14 @@ def multi_resolution_stft(
             f"`y_pred` {array_name(y_pred)} must be sounds (batch, ..., time) of more than {longest // 2} samples, half "
             "of the longest transform: pass other `resolutions` for shorter ones."
         )
+    # Of what is loud, powers would overflow. What is less than loud stays in the unit of the least power.
+    largest = jnp.max(jnp.maximum(jnp.abs(y), jnp.abs(p)), axis=-1, keepdims=True)
+    exponent = jnp.maximum(exponent_of(largest), 0)
+    y, p = times_power(y, -exponent), times_power(p, -exponent)
+    least = jnp.maximum(times_power(jnp.full_like(largest, _LEAST), -2 * exponent), 1e-30)[..., None]
     total = jnp.zeros(p.shape[:-1], p.dtype)
     for resolution in resolutions:
-        meant, found = (_power(a, *resolution) for a in (y, p))
+        meant, found = (_power(a, least, *resolution) for a in (y, p))
         magnitudes, others = jnp.sqrt(meant), jnp.sqrt(found)
         # Powers have a least one, so that neither this quotient nor the root of its numerator are of 0.
         apart, all_of_it = (jnp.sum(a, axis=(-2, -1)) for a in ((magnitudes - others) ** 2, meant))
@@ -73,8 +79,8 @@ def multi_resolution_stft(
     return total / len(resolutions)
 
 
-def _power(values: Array, length: int, step: int, window: int) -> Float[Array, "... frames frequencies"]:
-    """Return the powers of the frequencies of each frame, each at least the least one."""
+def _power(values: Array, least: Array, length: int, step: int, window: int) -> Float[Array, "... frames frequencies"]:
+    """Return the powers of the frequencies of each frame, each at least the least one, `(..., 1, 1)`."""
     around = [(0, 0)] * (values.ndim - 1) + [(length // 2, length // 2)]
     padded = jnp.pad(values, around, mode="reflect")
     frames = 1 + (padded.shape[-1] - length) // step
@@ -82,10 +88,12 @@ def _power(values: Array, length: int, step: int, window: int) -> Float[Array, "
     first = (length - window) // 2
     places = first + step * np.arange(frames)[:, None] + np.arange(window)[None]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    spectra = jnp.fft.rfft(padded[..., places] * jnp.asarray(hann, values.dtype), n=length, axis=-1)
+    frame = padded[..., places]
+    heights = jnp.asarray(hann, values.dtype).reshape((1,) * (frame.ndim - 1) + (-1,))
+    spectra = jnp.fft.rfft(frame * heights, n=length, axis=-1)
     power = jnp.real(spectra) ** 2 + jnp.imag(spectra) ** 2
     # Selected: the slope of a maximum is a product, which is NaN where a gradient is infinite.
-    return jnp.where(power < _LEAST, _LEAST, power)
+    return jnp.where(power < least, least, power)
 
 
 def _as_resolutions(resolutions: Any) -> Any:

@@ -14,7 +14,7 @@ from .._describe import array_name, describe
 from .._errors import ContractError
 from .._terms._loss import Loss
 from ._images import as_channels, images, space
-from ._ssim import as_window, check_similarity, dissimilarities
+from ._ssim import as_window, check_similarity, dissimilarities, without_magnitude
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
@@ -63,6 +63,7 @@ def multi_scale_ssim(
             f"`y_pred` {array_name(y_pred)} must be at least {least} pixels along each side, for a window of {window} "
             f"at the last of {len(weights)} scales: pass fewer `weights`, or a smaller `window`."
         )
+    y, p, data_range = without_magnitude(y, p, data_range)
     logarithm, none = jnp.zeros(y.shape[0], y.dtype), jnp.zeros(y.shape[0], bool)
     for scale, weight in enumerate(weights):
         luminance, structure = dissimilarities(y, p, data_range, window, sigma, k1, k2)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from .._describe import array_name, describe
 from .._errors import ContractError
 from .._terms._loss import Loss
+from .._types import PyTree
 from ._si_sdr import SISDR
 
 _MOST = 8
@@ -115,7 +116,7 @@ class PermutationInvariant(Loss):
         Separation*, ICASSP 2017.
     """
 
-    loss: Loss = eqx.field(default_factory=SISDR)
+    loss: PyTree = eqx.field(default_factory=SISDR)
     """What compares a source with another one: a loss of `y_true` and `y_pred`, whose own weight and reduction don't
     matter."""
 

@@ -9,6 +9,7 @@ from .._checks import check_number
 from .._converters import integer
 from .._terms._accumulator import safe_divide
 from .._terms._loss import Loss
+from .._terms._powers import without_unit
 from ._images import as_channels, images, space
 from ._windows import weights_of, windows
 
@@ -60,15 +61,23 @@ def ssim(
         Wang et al., *Image Quality Assessment: From Error Visibility to Structural Similarity*, IEEE Transactions on
         Image Processing 2004.
     """
-    y, p = images(y_true, y_pred, axis)
+    y, p, data_range = without_magnitude(*images(y_true, y_pred, axis), data_range)
     luminance, structure = dissimilarities(y, p, data_range, window, sigma, k1, k2)
     return jnp.mean(luminance + structure - luminance * structure, axis=tuple(range(1, y.ndim)))
+
+
+def without_magnitude(y_true: Array, y_pred: Array, data_range: ArrayLike) -> tuple[Array, Array, Array]:
+    """Return images and their range divided by a power of two, whose similarities are the same at any magnitude."""
+    y, p, each = without_unit(
+        [y_true, y_pred, jnp.full_like(y_true, jnp.asarray(data_range, y_true.dtype))], tuple(range(1, y_true.ndim))
+    )
+    return y, p, each[(slice(None), *(slice(0, 1) for _ in each.shape[1:]))]
 
 
 def dissimilarities(
     y_true: Array,
     y_pred: Array,
-    data_range: ArrayLike,
+    data_range: Array,
     window: int,
     sigma: ArrayLike | None,
     k1: ArrayLike,
@@ -83,10 +92,11 @@ def dissimilarities(
     **Arguments:**
 
     - `y_true`, `y_pred`: `(batch, *space, channels)`.
+    - `data_range`: of each example, of as many axes.
     """
     both = jnp.stack([y_true, y_pred, y_true - y_pred])
     found = windows(both, weights_of(window, sigma, both.dtype), [axis + 1 for axis in space(y_true)])
-    c1, c2 = ((jnp.asarray(k, both.dtype) * jnp.asarray(data_range, both.dtype)) ** 2 for k in (k1, k2))
+    c1, c2 = ((jnp.asarray(k, both.dtype) * data_range) ** 2 for k in (k1, k2))
     means, variances = found.mean, found.variance
     return (
         safe_divide(means[2] ** 2, means[0] ** 2 + means[1] ** 2 + c1),

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._describe import array_name
 from .._errors import ContractError
 
 
@@ -44,7 +43,9 @@ def windows(values: Float[Array, "..."], weights: Float[Array, "window"], axes: 
         means = [jax.lax.slice_in_dim(mean, at, at + lines, axis=axis) for at in range(weights.shape[0])]
         within = [jax.lax.slice_in_dim(variance, at, at + lines, axis=axis) for at in range(weights.shape[0])]
         mean = _total([weight[i] * m for i, m in enumerate(means)])
-        variance = _total([weight[i] * (v + (m - mean) ** 2) for i, (v, m) in enumerate(zip(within, means, strict=True))])
+        variance = _total(
+            [weight[i] * (v + (m - mean) ** 2) for i, (v, m) in enumerate(zip(within, means, strict=True))]
+        )
     return Windows(mean, variance)
 
 
@@ -60,8 +61,8 @@ def places(values: Array, window: int, axis: int) -> int:
     """Return how many windows lie within the images along an axis."""
     if values.shape[axis] < window:
         raise ContractError(
-            f"The images {array_name(values)} (channels last) are of length {values.shape[axis]} along axis {axis}, "
-            f"less than that of a window, {window}: pass a smaller `window`."
+            f"The images are of {values.shape[axis]} pixels along one side, less than a window, which is of {window}: "
+            "pass a smaller `window`."
         )
     return values.shape[axis] - window + 1
 

@@ -7,9 +7,8 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from ..._checks import check_number
 from ..._terms._metric import Metric
-from ..._terms._powers import without_unit
 from ...losses._images import as_channels, images
-from ...losses._ssim import as_window, dissimilarities
+from ...losses._ssim import as_window, dissimilarities, without_magnitude
 
 
 class UQI(Metric):
@@ -58,6 +57,6 @@ class UQI(Metric):
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch"]:
         y, p = images(y_true, y_pred, self.axis)
         inner = tuple(range(1, y.ndim))
-        y, p = without_unit([y, p], inner)
-        luminance, structure = dissimilarities(y, p, 1.0, self.window, self.sigma, 0.0, 0.0)
+        y, p, no_range = without_magnitude(y, p, 0.0)
+        luminance, structure = dissimilarities(y, p, no_range, self.window, self.sigma, 0.0, 0.0)
         return jnp.mean((1 - luminance) * (1 - structure), axis=inner)

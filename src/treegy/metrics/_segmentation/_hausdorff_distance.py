@@ -21,6 +21,11 @@ def _as_spacing(spacing: Any) -> Any:
     return tuple(spacing) if isinstance(spacing, list | tuple) else spacing
 
 
+def _as_percentile(percentile: Any) -> Any:
+    """Return a float; what isn't a number stays, to be refused by name."""
+    return float(percentile) if isinstance(percentile, int | float) and type(percentile) is not bool else percentile
+
+
 class HausdorffDistance(OfRegions):
     r"""How far apart the edges of regions are, the mean over examples and their classes of the largest distance of a
     pixel of one edge to the other edge,
@@ -56,7 +61,7 @@ class HausdorffDistance(OfRegions):
         ```
     """
 
-    percentile: float = eqx.field(default=100.0, kw_only=True, static=True)
+    percentile: float = eqx.field(default=100.0, kw_only=True, static=True, converter=_as_percentile)
     """Which percentile of the distances is taken: the largest is the 100th."""
     directed: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("directed"))
     """Whether only the distances of what is predicted to what is there count."""
@@ -68,8 +73,6 @@ class HausdorffDistance(OfRegions):
 
     def __check_init__(self) -> None:
         expected = "a percentile, from 0 to 100,"
-        if not isinstance(self.percentile, int | float):
-            raise TypeError(f"`percentile` is {expected} and got {self.percentile!r}.")
         check_number("percentile", self.percentile, lambda p: 0 <= p <= 100, expected)
         for step in self.spacing if isinstance(self.spacing, tuple) else (self.spacing,):
             check_number("spacing", step, lambda s: s > 0, "a positive number, or one for each axis")
@@ -99,7 +102,11 @@ class HausdorffDistance(OfRegions):
         return spacing
 
     def _distances(
-        self, labels: Bool[Array, "..."], found: Bool[Array, "..."], spacing: tuple[ArrayLike, ...], axes: tuple[int, ...]
+        self,
+        labels: Bool[Array, "..."],
+        found: Bool[Array, "..."],
+        spacing: tuple[ArrayLike, ...],
+        axes: tuple[int, ...],
     ) -> tuple[Float[Array, "batch"], Bool[Array, "batch"]]:
         """Return the distance of the regions of a class in each example, and whether there is any."""
         there, predicted = (jnp.any(mask, axis=axes) for mask in (labels, found))

@@ -144,10 +144,10 @@ class PanopticQuality(Metric):
         missing = ~jnp.any(pairs, axis=1) & (lost <= of_meant / 2) & (of_meant > 0)
         too_many = ~jnp.any(pairs, axis=0) & (ignored <= of_found / 2) & (of_found > 0)
         each = jnp.arange(void)[:, None]
-        in_meant, in_found = meant.category == each, found.category == each
+        in_meant, in_found = meant.category[None] == each, found.category[None] == each
 
         def counted(which: Array, values: Array) -> Array:
-            return jnp.sum(jnp.where(which, values.astype(jnp.float32), 0), axis=-1)
+            return jnp.sum(jnp.where(which, values[None].astype(jnp.float32), 0), axis=-1)
 
         return jnp.stack(
             [
@@ -159,9 +159,7 @@ class PanopticQuality(Metric):
         )
 
 
-def _quality(
-    counts: Float[Array, "4 categories"], parts: bool, by_category: bool
-) -> Array | Mapping[str, Array]:
+def _quality(counts: Float[Array, "4 categories"], parts: bool, by_category: bool) -> Array | Mapping[str, Array]:
     iou, pairs, too_many, missing = counts
     denominator = pairs + (too_many + missing) / 2
     occurs = denominator != 0

@@ -40,9 +40,7 @@ class OfRegions(Metric):
     """How many classes there are. Needed where `y_pred` holds class indices, and known by its shape otherwise."""
     threshold: ArrayLike | None = eqx.field(default=None, kw_only=True)
     """For two classes that are predicted by one number: what is above it stands for class 1."""
-    include_background: bool = eqx.field(
-        default=True, kw_only=True, static=True, converter=flag("include_background")
-    )
+    include_background: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("include_background"))
     """Whether class 0 is one of those whose regions are compared."""
     axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes in scores, and in labels of the same shape; 1 if they come first."""

@@ -30,7 +30,7 @@ def segments(values: Int[Array, "pixels 2"], categories: tuple[int, ...], things
     - `things`: how many of them are things, whose instances are told apart.
     - `most`: how many segments are numbered.
     """
-    known = values[:, :1] == jnp.asarray(categories, values.dtype)
+    known = values[:, :1] == jnp.asarray(categories, values.dtype)[None]
     unknown = ~jnp.any(known, axis=1)
     category = jnp.where(unknown, len(categories), jnp.argmax(known, axis=1)).astype(jnp.int32)
     instance = jnp.where(category < things, values[:, 1], 0)

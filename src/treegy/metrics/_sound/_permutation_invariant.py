@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from ..._converters import flag
 from ..._describe import describe
 from ..._terms._metric import Metric
+from ..._types import PyTree
 from ...losses._permutation_invariant import of_best_order
 from ._ratios import SISDR
 
@@ -33,7 +34,7 @@ class PermutationInvariant(Metric):
         ```
     """
 
-    metric: Metric = eqx.field(default_factory=SISDR)
+    metric: PyTree = eqx.field(default_factory=SISDR)
     """What compares a source with another one: a metric of `y_true` and `y_pred`."""
     largest: bool = eqx.field(default=True, kw_only=True, static=True, converter=flag("largest"))
     """Whether the largest values are best, as of ratios; or the least, as of errors."""
