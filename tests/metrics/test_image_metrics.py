@@ -192,7 +192,7 @@ def test_mistakes():
         tg.metrics.MultiScaleSSIM(data_range=1)(jnp.zeros((1, 64, 64, 1)), jnp.zeros((1, 64, 64, 1)))
     with pytest.raises(TypeError, match="`weights` is a list of numbers, one for each scale"):
         tg.losses.MultiScaleSSIM(data_range=1, weights=())
-    with pytest.raises(ValueError, match="`axis` is the axis of the channels"):
+    with pytest.raises(TypeError, match="`axis` is the axis of the channels"):
         tg.metrics.SpectralAngle(axis=None)  # pyright: ignore
     with pytest.raises(tg.ContractError, match="must have the same shape"):
         tg.metrics.PSNR(data_range=1)(Y, P[..., :1])

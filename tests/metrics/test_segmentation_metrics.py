@@ -241,7 +241,7 @@ def test_mistakes():
         tg.metrics.DiceScore(average="weighted")  # pyright: ignore
     with pytest.raises(ValueError, match="`threshold` is about two classes"):
         tg.metrics.HausdorffDistance(3, threshold=0.5)
-    with pytest.raises(ValueError, match="`percentile` is a percentile, from 0 to 100, and got 101"):
+    with pytest.raises(ValueError, match="`percentile` is a percentile, a number from 0 to 100, and got 101"):
         tg.metrics.HausdorffDistance(3, percentile=101)
     with pytest.raises(tg.ContractError, match="`spacing` has 3 numbers, and there are 2 axes of space"):
         tg.metrics.HausdorffDistance(spacing=(1.0, 1.0, 1.0))(Y, SCORES)

@@ -59,8 +59,8 @@ def multi_resolution_stft(
     longest = max(length for length, _, _ in resolutions)
     if p.ndim < 2 or p.shape[-1] <= longest // 2:
         raise ContractError(
-            f"`y_pred` {array_name(y_pred)} must be sounds (batch, ..., time) of more than {longest // 2} samples, half "
-            "of the longest transform: pass other `resolutions` for shorter ones."
+            f"`y_pred` {array_name(y_pred)} must be sounds (batch, ..., time) of more than {longest // 2} samples, "
+            "half of the longest transform: pass other `resolutions` for shorter ones."
         )
     # Of what is loud, powers would overflow. What is less than loud stays in the unit of the least power.
     largest = jnp.max(jnp.maximum(jnp.abs(y), jnp.abs(p)), axis=-1, keepdims=True)

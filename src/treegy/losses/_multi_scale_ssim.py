@@ -103,7 +103,8 @@ def check_weights(weights: object) -> None:
 class MultiScaleSSIM(Loss):
     """One minus the structural similarity of two images at several scales: [`treegy.losses.multi_scale_ssim`][].
 
-    **Raises:** what [`treegy.losses.SSIM`][] does; `ValueError` or `TypeError` where `weights` aren't numbers from 0 on.
+    **Raises:** what [`treegy.losses.SSIM`][] does; `ValueError` or `TypeError` where `weights` aren't numbers from 0
+    on.
 
     !!! example
 

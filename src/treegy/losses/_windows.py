@@ -39,32 +39,29 @@ def windows(values: Float[Array, "..."], weights: Float[Array, "window"], axes: 
     """
     mean, variance = values, jnp.zeros_like(values)
     for axis in axes:
-        lines, weight = places(values, weights.shape[0], axis), weights
-        means = [jax.lax.slice_in_dim(mean, at, at + lines, axis=axis) for at in range(weights.shape[0])]
-        within = [jax.lax.slice_in_dim(variance, at, at + lines, axis=axis) for at in range(weights.shape[0])]
-        mean = _total([weight[i] * m for i, m in enumerate(means)])
-        variance = _total(
-            [weight[i] * (v + (m - mean) ** 2) for i, (v, m) in enumerate(zip(within, means, strict=True))]
-        )
+        means, within = (beside(a, weights.shape[0], axis) for a in (mean, variance))
+        mean = _total([weight * m for weight, m in zip(weights, means, strict=True)])
+        spread = [v + (m - mean) ** 2 for v, m in zip(within, means, strict=True)]
+        variance = _total([weight * v for weight, v in zip(weights, spread, strict=True)])
     return Windows(mean, variance)
 
 
 def window_means(values: Float[Array, "..."], window: int, axes: Sequence[int]) -> Float[Array, "..."]:
     """Return the mean of each window, moved along `axes`."""
     for axis in axes:
-        lines = places(values, window, axis)
-        values = _total([jax.lax.slice_in_dim(values, at, at + lines, axis=axis) for at in range(window)]) / window
+        values = _total(beside(values, window, axis)) / window
     return values
 
 
-def places(values: Array, window: int, axis: int) -> int:
-    """Return how many windows lie within the images along an axis."""
+def beside(values: Array, window: int, axis: int) -> list[Array]:
+    """Return the first values of all windows that lie within the images along an axis, the second ones, and so on."""
     if values.shape[axis] < window:
         raise ContractError(
             f"The images are of {values.shape[axis]} pixels along one side, less than a window, which is of {window}: "
             "pass a smaller `window`."
         )
-    return values.shape[axis] - window + 1
+    lines = values.shape[axis] - window + 1
+    return [jax.lax.slice_in_dim(values, at, at + lines, axis=axis) for at in range(window)]
 
 
 def _total(values: Sequence[Array]) -> Array:

@@ -4,10 +4,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
+from ..._converters import integer
 from ..._terms._accumulator import safe_divide
 from ..._terms._metric import Metric
 from ..._terms._powers import without_unit
-from ...losses._images import as_channels, images
+from ...losses._images import images
 
 
 class SpectralAngle(Metric):
@@ -37,12 +38,8 @@ class SpectralAngle(Metric):
         Kruse et al., *The Spectral Image Processing System (SIPS)*, Remote Sensing of Environment 1993.
     """
 
-    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=as_channels)
+    axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "the axis of the channels"))
     """That of the channels, 1 if they come first."""
-
-    def __check_init__(self) -> None:
-        if self.axis is None:
-            raise ValueError("`axis` is the axis of the channels, whose values a spectrum consists of, and got None.")
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch"]:
         y, p = (_directions(a) for a in images(y_true, y_pred, self.axis))

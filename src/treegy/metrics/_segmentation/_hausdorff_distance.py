@@ -72,7 +72,7 @@ class HausdorffDistance(OfRegions):
     the diagonal of the image."""
 
     def __check_init__(self) -> None:
-        expected = "a percentile, from 0 to 100,"
+        expected = "a percentile, a number from 0 to 100"
         check_number("percentile", self.percentile, lambda p: 0 <= p <= 100, expected)
         for step in self.spacing if isinstance(self.spacing, tuple) else (self.spacing,):
             check_number("spacing", step, lambda s: s > 0, "a positive number, or one for each axis")

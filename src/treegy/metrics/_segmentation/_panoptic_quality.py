@@ -26,7 +26,8 @@ def _as_categories(categories: Any) -> Any:
 
 
 class PanopticQuality(Metric):
-    r"""How well the segments of images are found and cut out, the mean over the categories that occur or are predicted of
+    r"""How well the segments of images are found and cut out, the mean over the categories that occur or are predicted
+    of
 
     $$
     \frac{\sum_{(s, \hat s)} \text{IoU}(s, \hat s)}{TP + \frac{1}{2} FP + \frac{1}{2} FN}
