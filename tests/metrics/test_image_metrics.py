@@ -146,7 +146,8 @@ def test_images_of_bytes():
 def test_what_is_flat():
     """Images without structure, and of zeros: the values that the docstrings say."""
     zeros, ones = np.zeros((8, 8, 2), "float32"), np.ones((8, 8, 2), "float32")
-    y, p = np.stack([zeros, ones, ones, zeros]), np.stack([zeros, ones, 3 * ones, ones])
+    third = np.float32(1 / 3) * ones
+    y, p = np.stack([zeros, ones, third, zeros]), np.stack([zeros, ones, 3 * third, ones])
     things = {
         "uqi": tg.metrics.UQI(window=4),
         "angle": tg.metrics.SpectralAngle(),

@@ -40,7 +40,9 @@ def windows(values: Float[Array, "..."], weights: Float[Array, "window"], axes: 
     mean, variance = values, jnp.zeros_like(values)
     for axis in axes:
         means, within = (beside(a, weights.shape[0], axis) for a in (mean, variance))
-        mean = _total([weight * m for weight, m in zip(weights, means, strict=True)])
+        # Of deviations from the value in the middle: where an image is flat, they are 0, and nothing is rounded.
+        middle = means[len(means) // 2]
+        mean = middle + _total([weight * (m - middle) for weight, m in zip(weights, means, strict=True)])
         spread = [v + (m - mean) ** 2 for v, m in zip(within, means, strict=True)]
         variance = _total([weight * v for weight, v in zip(weights, spread, strict=True)])
     return Windows(mean, variance)
