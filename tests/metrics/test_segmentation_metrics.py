@@ -235,8 +235,12 @@ def test_mistakes():
         tg.metrics.DiceScore()(Y, FOUND)
     with pytest.raises(tg.ContractError, match="has no axis of pixels"):
         tg.metrics.DiceScore()(Y[:, 0, 0], SCORES[:, 0, 0])
-    with pytest.raises(tg.ContractError, match=r"`y_true` i32\[4,10,12\] must hold a class index for each `y_pred`"):
-        tg.metrics.DiceScore()(Y, np.moveaxis(SCORES, -1, 1))
+    first = np.moveaxis(SCORES, -1, 1)
+    for thing in (tg.metrics.DiceScore(), tg.losses.LovaszSoftmax()):
+        with pytest.raises(tg.ContractError, match=r"`y_pred` f32\[4,3,10,12\] has its classes first.* `axis=1`"):
+            thing(Y, first)
+    with pytest.raises(tg.ContractError, match=r"look like masks and their probabilities: pass `threshold=0.5`"):
+        tg.metrics.DiceScore()(Y == 1, SCORES[..., 1])
     with pytest.raises(ValueError, match="`average` is one of 'micro', 'macro' and None"):
         tg.metrics.DiceScore(average="weighted")  # pyright: ignore
     with pytest.raises(ValueError, match="`threshold` is about two classes"):

@@ -11,7 +11,7 @@ from .._converters import flag, integer
 from .._describe import array_name
 from .._errors import ContractError
 from .._terms._accumulator import safe_divide
-from .._terms._classes import class_labels
+from .._terms._classes import check_classes_last, class_labels
 from .._terms._elementwise import absolute, all_in_floats, matched
 from .._terms._loss import Loss
 
@@ -78,6 +78,7 @@ def lovasz_softmax(
         Berman, Triki and Blaschko, *The Lovász-Softmax Loss: A Tractable Surrogate for the Optimization of the
         Intersection-over-Union Measure in Neural Networks*, CVPR 2018.
     """
+    check_classes_last(y_true, y_pred, axis)
     labels = class_labels(y_true, y_pred, axis)
     (p,) = all_in_floats({"y_pred": y_pred})
     if labels.ndim < 2:

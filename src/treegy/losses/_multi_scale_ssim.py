@@ -61,7 +61,8 @@ def multi_scale_ssim(
     if min(y.shape[a] for a in axes) < least:
         raise ContractError(
             f"`y_pred` {array_name(y_pred)} must be at least {least} pixels along each side, for a window of {window} "
-            f"at the last of {len(weights)} scales: pass fewer `weights`, or a smaller `window`."
+            f"at the last of {len(weights)} scales: pass fewer `weights` or a smaller `window`, or "
+            "`axis=1` if the channels come first."
         )
     y, p, data_range = without_magnitude(y, p, data_range)
     logarithm, none = jnp.zeros(y.shape[0], y.dtype), jnp.zeros(y.shape[0], bool)

@@ -60,7 +60,7 @@ def beside(values: Array, window: int, axis: int) -> list[Array]:
     if values.shape[axis] < window:
         raise ContractError(
             f"The images are of {values.shape[axis]} pixels along one side, less than a window, which is of {window}: "
-            "pass a smaller `window`."
+            "pass a smaller `window`, or `axis=1` if the channels come first."
         )
     lines = values.shape[axis] - window + 1
     return [jax.lax.slice_in_dim(values, at, at + lines, axis=axis) for at in range(window)]

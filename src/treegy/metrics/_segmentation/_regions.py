@@ -12,6 +12,7 @@ from ..._checks import check_number
 from ..._converters import flag, integer
 from ..._describe import array_name
 from ..._errors import ContractError
+from ..._terms._classes import check_classes_last
 from ..._terms._elementwise import inner_axis
 from ..._terms._metric import Metric
 from .._classification._class_indices import Indices, class_indices
@@ -55,6 +56,13 @@ class OfRegions(Metric):
         """Return class indices `(batch, ...)` of pixels."""
         if self.threshold is None and jnp.issubdtype(y_pred.dtype, jnp.floating):
             front = inner_axis(y_pred, self.axis, "classes")
+            check_classes_last(y_true, y_pred, self.axis)
+            # One-hot labels of lines of pixels have no more axes than masks have, which are meant then.
+            if y_true.shape == y_pred.shape and y_pred.ndim < 4:
+                raise ContractError(
+                    f"`y_true` {array_name(y_true)} and `y_pred` {array_name(y_pred)} look like masks and their "
+                    "probabilities: pass `threshold=0.5`. One-hot labels have an axis more, that of the classes."
+                )
             if y_true.ndim == y_pred.ndim:
                 y_true = jnp.moveaxis(y_true, front, -1)
             y_pred = jnp.moveaxis(y_pred, front, -1)
