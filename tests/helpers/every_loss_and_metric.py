@@ -101,6 +101,7 @@ KINDS: list[tuple[str, str]] = [
     ("^PermutationInvariant$", "sources"),
     ("^DiceScore|^GeneralizedDice|^Hausdorff|^LovaszSoftmax", "regions"),
     ("^Panoptic", "segments"),
+    ("^BoxIoU", "boxes"),
     ("^LovaszHinge|^FocalTversky", "binary"),
     ("^Boundary|^Charbonnier", "numbers"),
     ("^NDCG|^MeanReciprocal|^MeanAveragePrec|^HitRate|AtK$|^RPrecision|^FallOut|^QueryAUC", "relevances"),
@@ -146,6 +147,10 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         return {"y_true": _floats(rng, (n, 2, 6)), "y_pred": _floats(rng, (n, 2, 6))}
     if kind == "regions":
         return {"y_true": _integers(rng, 3, (n, 3, 4)), "y_pred": _uniform(rng, (n, 3, 4, 3))}
+    if kind == "boxes":
+        corners = [_uniform(rng, (n, 2)) for _ in range(2)]
+        pair = [jnp.concatenate([corner, corner + 0.5 + _uniform(rng, (n, 2))], axis=-1) for corner in corners]
+        return {"y_true": pair[0], "y_pred": pair[1]}
     if kind == "segments":
         return {"y_true": _integers(rng, 3, (n, 2, 4, 2)), "y_pred": _integers(rng, 3, (n, 2, 4, 2))}
     if kind == "relevances":

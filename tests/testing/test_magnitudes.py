@@ -16,6 +16,7 @@ import helpers.formulas_of_segmentation as of_regions
 import helpers.formulas_of_sound as of_sound
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
+from helpers.formulas_of_boxes import box_iou
 from treegy._terms._saturating import widened
 
 pytestmark = pytest.mark.once
@@ -24,7 +25,7 @@ EPSILON = 1e-7
 SCALES = (1e-15, 1e-8, 1.0, 1e8, 1e15)
 
 # What is to be scaled: labels are 0 or 1, or class indices, of whatever size predictions are.
-BOTH = ("numbers", "rates", "values", "mean and variance", "images", "pictures", "sounds", "sources")
+BOTH = ("numbers", "rates", "values", "mean and variance", "images", "pictures", "sounds", "sources", "boxes")
 
 
 # Formulas of losses, and of metrics that are means, by the name of the class: a value per example.
@@ -317,6 +318,10 @@ def negative_if_loss(it: Any, value: Any) -> Any:
     return -value if isinstance(it, tg.Loss) else value
 
 
+def one_minus_if_loss(it: Any, value: Any) -> Any:
+    return 1 - value if isinstance(it, tg.Loss) else value
+
+
 def one_minus_if_metric(it: Any, value: Any) -> Any:
     return value if isinstance(it, tg.Loss) else 1 - value
 
@@ -327,6 +332,7 @@ def of_classes(value: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
 VALUES.update(
     {
+        "BoxIoU": of_each(lambda it, y, p: one_minus_if_loss(it, box_iou(y, p, it.kind))),
         "Boundary": lambda it, y, p: (y * p).mean(-1),
         "Charbonnier": lambda it, y, p: np.sqrt((y - p) ** 2 + 1e-6).mean(-1),
         "DiceScore": of_classes(of_regions.dice),
@@ -559,6 +565,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 
 # What has no unit, and so no magnitude at which it may be lost.
 WITHOUT_SCALE = {
+    "BoxIoU",
     "Classwise",
     "ConcordanceCorrelation",
     "ERGAS",

@@ -88,3 +88,5 @@ from ._lovasz import LovaszHinge as LovaszHinge
 from ._lovasz import LovaszSoftmax as LovaszSoftmax
 from ._lovasz import lovasz_hinge as lovasz_hinge
 from ._lovasz import lovasz_softmax as lovasz_softmax
+from ._box_iou import BoxIoU as BoxIoU
+from ._box_iou import box_iou as box_iou

@@ -109,3 +109,4 @@ from ._segmentation._dice_score import DiceScore as DiceScore
 from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
 from ._segmentation._hausdorff_distance import HausdorffDistance as HausdorffDistance
 from ._segmentation._panoptic_quality import PanopticQuality as PanopticQuality
+from ._segmentation._box_iou import BoxIoU as BoxIoU
