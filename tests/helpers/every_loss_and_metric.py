@@ -46,6 +46,7 @@ OPTIONS: dict[str, list[Data]] = {
     "ConcordanceCorrelation": [{"axis": 0}],
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
+    "DiceScore": [{"by_example": False, "average": "micro"}],
     "ExplainedVariance": [{"class_aggregation": None}],
     "LambdaRank": [{"k": 2, "gain": "linear"}],
     "ListNet": [{"target": "share"}],
@@ -53,6 +54,7 @@ OPTIONS: dict[str, list[Data]] = {
     "MeanAveragePrecision": [{"k": 2}],
     "MeanSquaredError": [{"weight": 2.0, "reduction": "sum"}, {"reduction": "weighted_mean"}],
     "NDCG": [{"k": 3, "gain": "exponential", "skip_empty": True}],
+    "PSNR": [{"pooled": True}],
     "PearsonCorrelation": [{"axis": 0}],
     "Perplexity": [{"ignore_class": 0}],
     "Precision": [{"thresholds": [0.25, 0.5], "class_id": 1}],
@@ -72,21 +74,38 @@ NEEDED: dict[str, Data] = {
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
+    "HausdorffDistance": {"empty": 9.0},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
     "MeanIoU": {"num_classes": 3},
+    "MultiResolutionSTFT": {"resolutions": ((8, 3, 6),)},
+    "MultiScaleSSIM": {"data_range": 1.0, "window": 2, "weights": (0.4, 0.6)},
     "OneHotIoU": {"num_classes": 4, "target_class_ids": [0, 2]},
     "OneHotMeanIoU": {"num_classes": 4},
+    "PSNR": {"data_range": 1.0},
+    "PanopticQuality": {"things": (0,), "stuffs": (1, 2), "max_segments": 16},
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
     "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
+    "SSIM": {"data_range": 1.0, "window": 3},
     "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SlidingRMSE": {"window": 3},
     "SparseTopKCategoricalAccuracy": {"k": 2},
     "SpecificityAtSensitivity": {"sensitivity": 0.5},
     "TopKCategoricalAccuracy": {"k": 2},
+    "UQI": {"window": 3},
 }
 
 # Data by a pattern in the name of the class; the first that fits. One line for each kind.
 KINDS: list[tuple[str, str]] = [
+    ("SSIM$|^UQI$|^PSNR$|^SpectralAngle$|^ERGAS$|^SlidingRMSE$|^FocalFrequency$", "images"),
+    ("^TotalVariation$", "pictures"),
+    ("^SNR$|^SISDR$|^SISNR$|STFT$", "sounds"),
+    ("^PermutationInvariant$", "sources"),
+    ("^DiceScore|^GeneralizedDice|^Hausdorff|^LovaszSoftmax", "regions"),
+    ("^Panoptic", "segments"),
+    ("^BoxIoU", "boxes"),
+    ("^LovaszHinge|^FocalTversky", "binary"),
+    ("^Boundary|^Charbonnier", "numbers"),
     ("^NDCG|^MeanReciprocal|^MeanAveragePrec|^HitRate|AtK$|^RPrecision|^FallOut|^QueryAUC", "relevances"),
     ("^Pairwise|^LambdaRank|^ApproxNDCG|^ListNet", "relevances"),
     ("^BPR|^SampledSoftmax", "choices"),
@@ -122,6 +141,22 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         return {"y_pred": _floats(rng, (n, 3))}
     if kind == "numbers":
         return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3))}
+    if kind == "images":
+        return {"y_true": _floats(rng, (n, 6, 5, 2)), "y_pred": _floats(rng, (n, 6, 5, 2))}
+    if kind == "pictures":
+        return {"y_pred": _floats(rng, (n, 3, 4, 2))}
+    if kind == "sounds":
+        return {"y_true": _floats(rng, (n, 12)), "y_pred": _floats(rng, (n, 12))}
+    if kind == "sources":
+        return {"y_true": _floats(rng, (n, 2, 6)), "y_pred": _floats(rng, (n, 2, 6))}
+    if kind == "regions":
+        return {"y_true": _integers(rng, 3, (n, 3, 4)), "y_pred": _uniform(rng, (n, 3, 4, 3))}
+    if kind == "boxes":
+        corners = [_uniform(rng, (n, 2)) for _ in range(2)]
+        pair = [jnp.concatenate([corner, corner + 0.5 + _uniform(rng, (n, 2))], axis=-1) for corner in corners]
+        return {"y_true": pair[0], "y_pred": pair[1]}
+    if kind == "segments":
+        return {"y_true": _integers(rng, 3, (n, 2, 4, 2)), "y_pred": _integers(rng, 3, (n, 2, 4, 2))}
     if kind == "relevances":
         return {"y_true": _integers(rng, 4, (n, 5)) - 1, "y_pred": _floats(rng, (n, 5))}
     if kind == "choices":

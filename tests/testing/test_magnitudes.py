@@ -11,8 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers.formulas_of_images as of_images
+import helpers.formulas_of_segmentation as of_regions
+import helpers.formulas_of_sound as of_sound
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
+from helpers.formulas_of_boxes import box_iou
 from helpers.formulas_of_rankings import VALUES as RANKING
 from treegy._terms._saturating import widened
 
@@ -22,7 +26,7 @@ EPSILON = 1e-7
 SCALES = (1e-15, 1e-8, 1.0, 1e8, 1e15)
 
 # What is to be scaled: labels are 0 or 1, or class indices, of whatever size predictions are.
-BOTH = ("numbers", "rates", "values", "mean and variance")
+BOTH = ("numbers", "rates", "values", "mean and variance", "images", "pictures", "sounds", "sources", "boxes")
 
 
 # Formulas of losses, and of metrics that are means, by the name of the class: a value per example.
@@ -161,9 +165,9 @@ def dice(it: Any, y: Any, p: Any) -> Any:
     return 1 - 2 * (y * p).sum(-1) / (y.sum(-1) + p.sum(-1) + EPSILON)
 
 
-def tversky(it: Any, y: Any, p: Any) -> Any:
+def tversky(it: Any, y: Any, p: Any, alpha: float = 0.5, beta: float = 0.5) -> Any:
     both = (y * p).sum(-1)
-    return 1 - both / (both + ((1 - y) * p + y * (1 - p)).sum(-1) / 2 + EPSILON)
+    return 1 - both / (both + (alpha * (1 - y) * p + beta * y * (1 - p)).sum(-1) + EPSILON)
 
 
 def log_sum_exp(values: Any) -> Any:
@@ -267,6 +271,58 @@ VALUES: dict[str, Callable[..., Any]] = {
 
 
 VALUES.update(RANKING)
+
+
+def of_each(value: Callable[..., Any]) -> Callable[..., Any]:
+    """A value for each example, of its own labels and predictions."""
+    return lambda it, y, p: [value(it, *one) for one in (zip(p) if y is None else zip(y, p, strict=True))]
+
+
+def negative_if_loss(it: Any, value: Any) -> Any:
+    return -value if isinstance(it, tg.Loss) else value
+
+
+def one_minus_if_loss(it: Any, value: Any) -> Any:
+    return 1 - value if isinstance(it, tg.Loss) else value
+
+
+def one_minus_if_metric(it: Any, value: Any) -> Any:
+    return value if isinstance(it, tg.Loss) else 1 - value
+
+
+def of_classes(value: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    return of_each(lambda it, y, p: value(y, p.argmax(-1), range(p.shape[-1]), **options))
+
+
+VALUES.update(
+    {
+        "BoxIoU": of_each(lambda it, y, p: one_minus_if_loss(it, box_iou(y, p, it.kind))),
+        "Boundary": lambda it, y, p: (y * p).mean(-1),
+        "Charbonnier": lambda it, y, p: np.sqrt((y - p) ** 2 + 1e-6).mean(-1),
+        "DiceScore": of_classes(of_regions.dice),
+        "ERGAS": of_each(lambda it, y, p: of_images.ergas(y, p)),
+        "FocalFrequency": of_each(lambda it, y, p: of_images.focal_frequency(y, p)),
+        "FocalTversky": lambda it, y, p: np.maximum(tversky(it, y, p, 0.3, 0.7), 0) ** 0.75,
+        "GeneralizedDice": of_classes(of_regions.generalized_dice),
+        "HausdorffDistance": of_classes(of_regions.mean_hausdorff, empty=9.0),
+        "LovaszHinge": of_each(lambda it, y, s: of_regions.lovasz_hinge(y, s)),
+        "LovaszSoftmax": of_each(lambda it, y, p: of_regions.lovasz_softmax(y, p)),
+        "MultiResolutionSTFT": of_each(lambda it, y, p: of_sound.multi_resolution_stft(y, p, it.resolutions)),
+        "MultiScaleSSIM": of_each(
+            lambda it, y, p: one_minus_if_metric(it, of_images.multi_scale_ssim_loss(y, p, 1.0, (0.4, 0.6), 2))
+        ),
+        "PSNR": of_each(lambda it, y, p: of_images.psnr(y, p, 1.0)),
+        "PermutationInvariant": of_each(lambda it, y, p: negative_if_loss(it, of_sound.best(of_sound.si_sdr, y, p))),
+        "SISDR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.si_sdr(y, p))),
+        "SISNR": of_each(lambda it, y, p: of_sound.si_sdr(y, p, zero_mean=True)),
+        "SNR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.snr(y, p))),
+        "SSIM": of_each(lambda it, y, p: one_minus_if_metric(it, of_images.ssim_loss(y, p, 1.0, 3))),
+        "SlidingRMSE": of_each(lambda it, y, p: of_images.sliding_rmse(y, p, 3)),
+        "SpectralAngle": of_each(lambda it, y, p: of_images.spectral_angle(y, p)),
+        "TotalVariation": of_each(lambda it, p: of_images.total_variation(p)),
+        "UQI": of_each(lambda it, y, p: of_images.uqi(y, p, 3)),
+    }
+)
 
 
 # Formulas of metrics that aren't means: their values.
@@ -417,6 +473,11 @@ def by_group(it: Any, y: Any, p: Any) -> Any:
     return [errors[group == g].mean() for g in (False, True)] + [0.0]
 
 
+def panoptic_quality(it: Any, y: Any, p: Any) -> Any:
+    counts = [of_regions.panoptic_counts(*one, it.things, it.stuffs) for one in zip(y, p, strict=True)]
+    return of_regions.panoptic_quality(np.sum(counts, axis=0))
+
+
 FIGURES: dict[str, Callable[..., Any]] = {
     "AUC": auc,
     "AveragePrecision": average_precision,
@@ -445,6 +506,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "OneHotIoU": iou((0, 2)),
     "OneHotMeanIoU": iou(),
     "PearsonCorrelation": lambda it, y, p: pearson(y, p, 1).mean(),
+    "PanopticQuality": panoptic_quality,
     "Perplexity": lambda it, y, p: np.exp(sparse(it, y, p).mean()),
     "Precision": rate(0),
     "PrecisionAtRecall": best(0, 1),
@@ -467,12 +529,20 @@ FIGURES: dict[str, Callable[..., Any]] = {
 
 # What has no unit, and so no magnitude at which it may be lost.
 WITHOUT_SCALE = {
+    "BoxIoU",
     "Classwise",
     "ConcordanceCorrelation",
+    "ERGAS",
     "ExplainedVariance",
     "PearsonCorrelation",
+    "PermutationInvariant",
     "R2Score",
+    "SISDR",
+    "SISNR",
+    "SNR",
     "SpearmanCorrelation",
+    "SpectralAngle",
+    "UQI",
 }
 # Random, so that no formula says what it is.
 RANDOM = {"Bootstrap"}

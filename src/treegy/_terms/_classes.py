@@ -31,6 +31,16 @@ def class_labels(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
     return y_true if y_true.dtype == jnp.int64 else y_true.astype(jnp.int32)
 
 
+def check_classes_last(y_true: Array, y_pred: Array, axis: int) -> None:
+    """Refuse scores whose classes come first, to go by the shape of the labels, where `axis` says they are last."""
+    last = axis in (-1, y_pred.ndim - 1)
+    if last and y_pred.ndim > 2 and y_true.shape == y_pred.shape[:1] + y_pred.shape[2:] != y_pred.shape[:-1]:
+        raise ContractError(
+            f"`y_pred` {array_name(y_pred)} has its classes first, to go by `y_true` {array_name(y_true)}: pass "
+            "`axis=1`."
+        )
+
+
 def class_axis(y_true: Array, y_pred: Array, axis: int = -1) -> int:
     """Return the axis of classes, counted from the front, of labels and predictions of the same shape.
 

@@ -1,5 +1,7 @@
 """Powers of two as scales: products of what they divide neither underflow nor overflow, and nothing is rounded."""
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -27,6 +29,17 @@ def times_power(values: Float[Array, "..."], exponent: Int[Array, "..."]) -> Flo
     for part in (exponent // 2, exponent - exponent // 2):
         values = values * jax.lax.bitcast_convert_type((part + bias) << mantissa, values.dtype)
     return values
+
+
+def without_unit(arrays: Sequence[Float[Array, "..."]], axis: int | tuple[int, ...]) -> list[Float[Array, "..."]]:
+    """Return arrays of one shape divided by a power of two, the one next below the largest of all of them along `axis`.
+
+    What is a quotient of their squares is what it was, and is neither lost nor infinite at any magnitude.
+    """
+    largest = functools.reduce(jnp.maximum, (jnp.max(jnp.abs(a), axis=axis, keepdims=True) for a in arrays))
+    exponent = exponent_of(largest)
+    # Of zeros alone nothing is to be divided: their gradients would be multiplied by the largest power there is.
+    return [times_power(a, jnp.where(exponent == LOWEST, 0, -exponent)) for a in arrays]
 
 
 def _layout(dtype: DTypeLike) -> tuple[Any, int, int]:

@@ -1,0 +1,1 @@
+"""Metrics of images: how far those that are predicted are from those that are meant. A value per example."""

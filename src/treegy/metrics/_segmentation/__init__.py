@@ -1,0 +1,1 @@
+"""Metrics of segmentations: how well the regions of classes that are predicted are those that are there."""
