@@ -65,8 +65,22 @@ OPTIONS: dict[str, list[Data]] = {
     "TripletMargin": [{"norm_degree": 1}],
 }
 
+PARTITIONS = (
+    "AdjustedMutualInformation",
+    "AdjustedRandScore",
+    "ClusterAccuracy",
+    "Completeness",
+    "FowlkesMallows",
+    "Homogeneity",
+    "MutualInformation",
+    "NormalizedMutualInformation",
+    "RandScore",
+    "VMeasure",
+)
+
 # What a class can't be made without, or not for the data of the laws.
 NEEDED: dict[str, Data] = {
+    **{name: {"num_classes": 3, "num_clusters": 3} for name in PARTITIONS},
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
@@ -93,6 +107,7 @@ KINDS: list[tuple[str, str]] = [
     ("^Confusion|^Balanced|^Matthews|^Cohen|^Jaccard|^Brier|^Calibration", "class indices"),
     ("^IoU|^MeanIoU", "labels"),
     ("^Accuracy", "labels"),
+    ("^Rand|^Adjusted|^Fowlkes|Information$|^Homogen|^Complete|^VMeasure|^Cluster", "labels"),
     ("^Mean$|^Sum$", "values"),
     ("^Poisson", "rates"),
     ("^CTC", "sequences"),

@@ -3,6 +3,7 @@
 The classes and their data are those of every_loss_and_metric.py. A class without a formula here fails.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn
 
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
@@ -500,6 +502,24 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "TruePositives": count(0),
     "Variance": lambda it, y, p: p.var(),
 }
+
+# Of partitions: scikit-learn's, which are of float64.
+FIGURES.update(
+    {
+        "AdjustedMutualInformation": lambda it, y, p: sklearn.adjusted_mutual_info_score(y, p),
+        "AdjustedRandScore": lambda it, y, p: sklearn.adjusted_rand_score(y, p),
+        "ClusterAccuracy": lambda it, y, p: max(
+            sum(matrix(it, y, p)[range(3), names]) / len(y) for names in itertools.permutations(range(3))
+        ),
+        "Completeness": lambda it, y, p: sklearn.completeness_score(y, p),
+        "FowlkesMallows": lambda it, y, p: sklearn.fowlkes_mallows_score(y, p),
+        "Homogeneity": lambda it, y, p: sklearn.homogeneity_score(y, p),
+        "MutualInformation": lambda it, y, p: sklearn.mutual_info_score(y, p),
+        "NormalizedMutualInformation": lambda it, y, p: sklearn.normalized_mutual_info_score(y, p),
+        "RandScore": lambda it, y, p: sklearn.rand_score(y, p),
+        "VMeasure": lambda it, y, p: sklearn.v_measure_score(y, p),
+    }
+)
 
 # What has no unit, and so no magnitude at which it may be lost.
 WITHOUT_SCALE = {

@@ -93,3 +93,13 @@ from ._ranking._precision_at_k import PrecisionAtK as PrecisionAtK
 from ._ranking._query_auc import QueryAUC as QueryAUC
 from ._ranking._r_precision import RPrecision as RPrecision
 from ._ranking._recall_at_k import RecallAtK as RecallAtK
+from ._clusters._adjusted_mutual_information import AdjustedMutualInformation as AdjustedMutualInformation
+from ._clusters._cluster_accuracy import ClusterAccuracy as ClusterAccuracy
+from ._clusters._fowlkes_mallows import FowlkesMallows as FowlkesMallows
+from ._clusters._mutual_information import MutualInformation as MutualInformation
+from ._clusters._mutual_information import NormalizedMutualInformation as NormalizedMutualInformation
+from ._clusters._rand_score import AdjustedRandScore as AdjustedRandScore
+from ._clusters._rand_score import RandScore as RandScore
+from ._clusters._v_measure import Completeness as Completeness
+from ._clusters._v_measure import Homogeneity as Homogeneity
+from ._clusters._v_measure import VMeasure as VMeasure
