@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 # Up to where the series is used, and how many of its terms: the rest is below what float32 rounds.
-_NEAR, _TERMS = 0.1, 7
+_NEAR, _TERMS = 0.25, 11
 
 
 def unit_deviance(y: Float[Array, "..."], mean: Float[Array, "..."], power: float) -> Float[Array, "..."]:
@@ -40,10 +40,16 @@ def _far(y: Array, mean: Array, power: float) -> Array:
     some = y > 0
     positive = jnp.where(some, y, jnp.ones_like(y))
     if power == 1:
-        return jnp.where(some, y * (jnp.log(positive) - jnp.log(mean)), jnp.zeros_like(y)) - y + mean
+        return jnp.where(some, y * _log_ratio(positive, mean), jnp.zeros_like(y)) - y + mean
     if power == 2:
-        return jnp.where(some, jnp.log(mean) - jnp.log(positive), jnp.full_like(y, jnp.inf)) + (y - mean) / mean
+        return jnp.where(some, -_log_ratio(positive, mean), jnp.full_like(y, jnp.inf)) + (y - mean) / mean
     of_zero = jnp.zeros_like(y) if power < 2 else jnp.full_like(y, jnp.inf)
     of_label = jnp.where(some, positive ** (2 - power), of_zero) / abs((1 - power) * (2 - power))
     of_label = of_label if (1 - power) * (2 - power) > 0 else -of_label
     return of_label - y * mean ** (1 - power) / (1 - power) + mean ** (2 - power) / (2 - power)
+
+
+def _log_ratio(a: Array, b: Array) -> Array:
+    # The ratio of numbers of other magnitudes may not fit; of others, logarithms are rounded too coarsely.
+    alike = (a < 10 * b) & (b < 10 * a)
+    return jnp.where(alike, jnp.log(jnp.where(alike, a, b) / b), jnp.log(a) - jnp.log(b))
