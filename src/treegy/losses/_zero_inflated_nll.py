@@ -41,7 +41,9 @@ def zero_inflated_nll(y_true: Shaped[Array, "..."], y_pred: PyTree) -> Float[Arr
     """
     mean, dispersion, logit, y = several(y_pred, ("mean", "dispersion", "logit"), y_true=y_true)
     counted = jax.nn.softplus(logit) + negative_binomial_values(y, mean, dispersion)
-    return mean_over_last_axis(jnp.where(y == 0, -jnp.logaddexp(-jax.nn.softplus(-logit), -counted), counted))
+    # Selected before, since of a count that gives NaN the other branch would have a gradient that is.
+    zero = jnp.where(y == 0, counted, jnp.zeros_like(counted))
+    return mean_over_last_axis(jnp.where(y == 0, -jnp.logaddexp(-jax.nn.softplus(-logit), -zero), counted))
 
 
 class ZeroInflatedNLL(Loss):

@@ -103,3 +103,27 @@ from ._clusters._rand_score import RandScore as RandScore
 from ._clusters._v_measure import Completeness as Completeness
 from ._clusters._v_measure import Homogeneity as Homogeneity
 from ._clusters._v_measure import VMeasure as VMeasure
+from ._forecasts._d2_absolute_error import D2AbsoluteError as D2AbsoluteError
+from ._forecasts._d2_tweedie import D2Tweedie as D2Tweedie
+from ._forecasts._deviances import GammaDeviance as GammaDeviance
+from ._forecasts._deviances import TweedieDeviance as TweedieDeviance
+from ._forecasts._distributions import JensenShannonDivergence as JensenShannonDivergence
+from ._forecasts._distributions import Wasserstein as Wasserstein
+from ._forecasts._energy_score import EnergyScore as EnergyScore
+from ._forecasts._intervals import IntervalCoverage as IntervalCoverage
+from ._forecasts._intervals import IntervalWidth as IntervalWidth
+from ._forecasts._intervals import WinklerScore as WinklerScore
+from ._forecasts._kendall_correlation import KendallCorrelation as KendallCorrelation
+from ._forecasts._mean_absolute_scaled_error import MeanAbsoluteScaledError as MeanAbsoluteScaledError
+from ._forecasts._minkowski_distance import MinkowskiDistance as MinkowskiDistance
+from ._forecasts._normalized_root_mean_squared_error import (
+    NormalizedRootMeanSquaredError as NormalizedRootMeanSquaredError,
+)
+from ._forecasts._percentage_errors import SymmetricMeanAbsolutePercentageError as SymmetricMeanAbsolutePercentageError
+from ._forecasts._percentage_errors import WeightedMeanAbsolutePercentageError as WeightedMeanAbsolutePercentageError
+from ._forecasts._quantile_calibration_error import QuantileCalibrationError as QuantileCalibrationError
+from ._forecasts._relative_squared_error import RelativeSquaredError as RelativeSquaredError
+from ._forecasts._scores import EnsembleCRPS as EnsembleCRPS
+from ._forecasts._scores import GaussianCRPS as GaussianCRPS
+from ._forecasts._scores import GaussianLogScore as GaussianLogScore
+from ._forecasts._scores import QuantileCRPS as QuantileCRPS
