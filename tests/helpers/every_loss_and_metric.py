@@ -119,7 +119,7 @@ KINDS: list[tuple[str, str]] = [
     ("^IntervalWidth", "ends of intervals"),
     ("^NegativeBinomial", "counts"),
     ("^ZeroInflated", "counts of which some are 0"),
-    ("^StudentT", "location, scale and degrees"),
+    ("^Student", "location, scale and degrees"),
     ("^Mixture", "mixtures"),
     ("^Evidential", "evidence"),
     ("^TweedieDeviance|^D2Tweedie", "rates"),

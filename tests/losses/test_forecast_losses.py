@@ -124,7 +124,7 @@ TABLE: list[tuple[tg.Loss, Any, Any, Any]] = [
         (MEANS, VARIANCES),
         lambda y, p: p[1] ** 0.3 * (np.log(p[1]) + (y - p[0]) ** 2 / p[1]) / 2,
     ),
-    (tg.losses.StudentTNLL(), ERRORS, (0 * MEANS, SCALES, DEGREES), lambda y, p: -stats.t.logpdf(y, p[2], p[0], p[1])),
+    (tg.losses.StudentNLL(), ERRORS, (0 * MEANS, SCALES, DEGREES), lambda y, p: -stats.t.logpdf(y, p[2], p[0], p[1])),
     (
         tg.losses.MixtureDensityNLL(),
         NUMBERS,
@@ -195,8 +195,8 @@ def test_what_is_not_positive_shows():
         (tg.losses.NegativeBinomialNLL(), (one, minus)),
         (tg.losses.ZeroInflatedNLL(), (minus, one, one)),
         (tg.losses.BetaNLL(), (one, minus)),
-        (tg.losses.StudentTNLL(), (one, minus, one)),
-        (tg.losses.StudentTNLL(), (one, one, minus)),
+        (tg.losses.StudentNLL(), (one, minus, one)),
+        (tg.losses.StudentNLL(), (one, one, minus)),
         (tg.losses.EvidentialRegression(), (one, minus, one, one)),
         (tg.losses.MixtureDensityNLL(), (one[None], one[None], minus[None])),
     ):
@@ -226,7 +226,7 @@ def test_mistakes():
         tg.losses.QuantileCRPS(q=Q)(y, two)
     for loss, name in (
         (tg.losses.GaussianCRPS, "eps"),
-        (tg.losses.StudentTNLL, "eps"),
+        (tg.losses.StudentNLL, "eps"),
         (tg.losses.MixtureDensityNLL, "eps"),
     ):
         with pytest.raises(ValueError, match=f"`{name}` is a positive number, and got 0"):

@@ -1,5 +1,7 @@
 """Metrics of forecasts against scikit-learn, SciPy and NumPy float64, over several batches, by one program."""
 
+import functools
+import inspect
 from typing import Any
 
 import jax
@@ -170,9 +172,9 @@ TABLE: list[tuple[tg.Metric, Any, Any, Any]] = [
         (M.MinkowskiDistance(p), NUMBERS, ROUGHLY, lambda y, p, w, k=p: (w @ np.abs(y - p) ** k).sum() ** (1 / k))
         for p in (1, 2, 3.5)
     ),
+    (M.KendallCorrelation(capacity=150), NUMBERS, ROUGHLY, repeated(lambda y, p: stats.kendalltau(y, p)[0])),
     *(
-        (M.KendallCorrelation(capacity=150, variant=v), y, p, repeated(of))
-        for y, p in ((NUMBERS, ROUGHLY), (FEW, FEW[::-1] + single(NUMBERS > 5)))
+        (M.KendallCorrelation(capacity=150, variant=v), FEW, FEW[::-1] + single(NUMBERS > 5), repeated(of))
         for v, of in (
             ("a", kendall_a),
             ("b", lambda y, p: stats.kendalltau(y, p)[0]),
@@ -186,10 +188,10 @@ TABLE: list[tuple[tg.Metric, Any, Any, Any]] = [
         ROUGHLY - 3,
         lambda y, p, w: sklearn.d2_absolute_error_score(y, p, sample_weight=w),
     ),
-    *((M.TweedieDeviance(k), MANY_ZEROS, RATES, tweedie(sklearn.mean_tweedie_deviance, k)) for k in (0, 1, 1.5)),
+    (M.TweedieDeviance(1.5), MANY_ZEROS, RATES, tweedie(sklearn.mean_tweedie_deviance, 1.5)),
     (M.GammaDeviance(), AMOUNTS, RATES, tweedie(sklearn.mean_tweedie_deviance, 2)),
-    *((M.D2Tweedie(k), MANY_ZEROS, RATES, tweedie(sklearn.d2_tweedie_score, k)) for k in (0, 1, 1.5)),
-    *((M.D2Tweedie(k), AMOUNTS, RATES, tweedie(sklearn.d2_tweedie_score, k)) for k in (2, 3)),
+    *((M.D2Tweedie(k), MANY_ZEROS, RATES, tweedie(sklearn.d2_tweedie_score, k)) for k in (0, 1.5)),
+    (M.D2Tweedie(2), AMOUNTS, RATES, tweedie(sklearn.d2_tweedie_score, 2)),
     (
         M.IntervalCoverage(),
         NUMBERS,
@@ -198,7 +200,6 @@ TABLE: list[tuple[tg.Metric, Any, Any, Any]] = [
     ),
     (M.IntervalWidth(), NUMBERS, INTERVALS, lambda y, p, w: mean(p[1] - p[0], w)),
     (M.WinklerScore(alpha=0.2), NUMBERS, INTERVALS, winkler),
-    (M.QuantileCalibrationError(Q), NUMBERS, QUANTILES, lambda *a: gaps(*a).mean()),
     (M.QuantileCalibrationError(Q, norm="l2"), NUMBERS, QUANTILES, lambda *a: np.sqrt((gaps(*a) ** 2).mean())),
     (M.QuantileCalibrationError(Q, norm="max"), NUMBERS, QUANTILES, lambda *a: gaps(*a).max()),
     (M.QuantileCalibrationError(Q), NUMBERS, (ROUGHLY, VARIANCES), of_normal),
@@ -220,36 +221,150 @@ TABLE: list[tuple[tg.Metric, Any, Any, Any]] = [
 ]
 
 
-def of_batches(data: Any, weight: Any, cuts: Any) -> Any:
-    found: list[Any] = []
-    for (metric, _, _, _), (y, p) in zip(TABLE, data, strict=True):
-        given = [
-            {"y_true": y[at], "y_pred": jax.tree.map(lambda a, at=at: a[at], p), "sample_weight": weight[at]}
-            for at in cuts
-        ]
-        if isinstance(metric, M.MeanAbsoluteScaledError):
-            given = [{"x": jnp.asarray(HISTORY)[at], **each} for each, at in zip(given, cuts, strict=True)]
-        if isinstance(metric, M.IntervalWidth):
-            given = [{k: v for k, v in each.items() if k != "y_true"} for each in given]
-        first, *others = [metric(**each) for each in given]
-        for other in others:
-            first = first.merge(other)
-        found.append(first.compute())
-    return found
-
-
 DATA = [jax.tree.map(jnp.asarray, (y, p)) for _, y, p, _ in TABLE]
-compiled = jax.jit(lambda weight: of_batches(DATA, weight, [slice(0, 20), slice(20, N)]))
+
+
+@jax.jit
+def values_of(weight: Any) -> list[Any]:
+    """The values of two batches, merged; of means, of which merging isn't their own, those of one."""
+    found: list[Any] = []
+    for (metric, _, _, _), (y, p) in zip(TABLE, DATA, strict=True):
+        values = {"x": jnp.asarray(HISTORY), "y_true": y, "y_pred": p, "sample_weight": weight}
+        names = set(inspect.signature(metric.call).parameters) | {"sample_weight"}
+        own = "sample_weight" in inspect.signature(metric.call).parameters
+        batches = [
+            jax.tree.map(lambda a, at=at: a[at], {k: v for k, v in values.items() if k in names})
+            for at in ([slice(0, 20), slice(20, N)] if own else [slice(0, N)])
+        ]
+        found.append(functools.reduce(lambda a, b: a.merge(b), [metric(**each) for each in batches]).compute())
+    return found
 
 
 @pytest.mark.parametrize("weights", ["equal", "whole"])
 def test_equal_their_references(weights: str):
     w = np.ones(N) if weights == "equal" else RNG.integers(0, 4, N).astype("float64")
-    for (metric, y, p, reference), value in zip(TABLE, compiled(jnp.asarray(w, jnp.float32)), strict=True):
+    for (metric, y, p, reference), value in zip(TABLE, values_of(jnp.asarray(w, jnp.float32)), strict=True):
         exact = jax.tree.map(lambda a: np.asarray(a, "float64"), (y, p))
         np.testing.assert_allclose(value, reference(*exact, w), rtol=2e-5, atol=2e-6, err_msg=repr(metric))
 
 
 def test_of_nothing_they_are_a_number():
-    for (metric, _, _, _), value in zip(TABLE, compiled(jnp.zeros(N)), strict=True):
+    for (metric, _, _, _), value in zip(TABLE, values_of(jnp.zeros(N)), strict=True):
         assert np.all(np.asarray(value) == 0), repr(metric)
+
+
+def test_weights_of_elements():
+    weight = jnp.asarray(RNG.integers(0, 3, SHAPE), jnp.float32)
+    y, p, w = (np.asarray(a, "float64") for a in (NUMBERS, ROUGHLY, weight))
+    error = np.abs(y - p)
+    rows = [(*(np.repeat(a[:, i], w[:, i].astype(int)) for a in (y, p)),) for i in range(D)]
+    cases = [
+        (M.SymmetricMeanAbsolutePercentageError(), np.average(200 * error / (abs(y) + abs(p)), weights=w)),
+        (M.WeightedMeanAbsolutePercentageError(), 100 * (w * error).sum() / (w * abs(y)).sum()),
+        (M.RelativeSquaredError(), np.mean([squared(*row, None) for row in rows])),
+        (M.D2Tweedie(1), sklearn.d2_tweedie_score(y.ravel(), p.ravel(), sample_weight=w.ravel(), power=1)),
+        (M.KendallCorrelation(capacity=60), [stats.kendalltau(*row)[0] for row in rows]),
+    ]
+    found = jax.jit(lambda weight: [metric(NUMBERS, ROUGHLY, sample_weight=weight).compute() for metric, _ in cases])(
+        weight
+    )
+    for (metric, wanted), value in zip(cases, found, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=2e-5, err_msg=repr(metric))
+
+
+def test_labels_that_do_not_vary():
+    same, off, zero = np.full(4, 2, "float32"), np.array([2, 2, 3, 2], "float32"), np.zeros(4, "float32")
+    # The metric, and its values where the labels are predicted, and where one isn't.
+    cases = [
+        (M.RelativeSquaredError(), 0, 1),
+        (M.D2AbsoluteError(capacity=4), 1, 0),
+        (M.D2Tweedie(1), 1, 0),
+        (M.KendallCorrelation(capacity=4), 0, 0),
+        (M.KendallCorrelation(capacity=4, variant="c"), 0, 0),
+        (M.NormalizedRootMeanSquaredError(normalization="range"), 0, np.inf),
+        (M.NormalizedRootMeanSquaredError(normalization="std"), 0, np.inf),
+    ]
+    found = jax.jit(lambda a, b: [[m(a, p).compute() for p in (a, b)] for m, _, _ in cases])(same, off)
+    assert found == [[right, wrong] for _, right, wrong in cases]
+    of_zeros = [
+        # A series that doesn't vary doesn't count.
+        M.MeanAbsoluteScaledError()(x=np.ones((2, 3)), y_true=np.zeros((2, 1)), y_pred=np.ones((2, 1))),
+        M.SymmetricMeanAbsolutePercentageError()(zero, zero),
+        M.D2Tweedie(1.5)(zero, same),
+    ]
+    assert [float(each) for each in of_zeros] == [0, 0, 0]
+
+
+def test_what_is_nan_or_too_much_shows():
+    y, nan = np.arange(4, dtype="float32"), np.array([0, 1, np.nan, 3], "float32")
+    for metric in (M.KendallCorrelation(capacity=4), M.D2AbsoluteError(capacity=4)):
+        assert np.isnan(float(metric(y, nan)))
+        assert np.isfinite(float(metric(y, nan, sample_weight=np.array([1.0, 1, 0, 1]))))
+        assert np.isnan(float(metric(y, y).merge(metric(y, y))))
+    assert np.isnan(float(M.IntervalCoverage()(y, (nan, y + 1))))
+    assert np.isnan(float(M.QuantileCalibrationError([0.5])(y, nan[:, None])))
+    assert np.isnan(float(M.QuantileCalibrationError([0.5])(y, (y, -y))))
+    assert np.isnan(float(M.JensenShannonDivergence()(np.ones((1, 4)), nan[None])))
+
+
+def carried(metrics: Any) -> int:
+    """How many numbers metrics carry from batch to batch."""
+    model = tg.Model(lambda x: x, metrics=metrics, trainable=False).init(jnp.ones((4, D)), jnp.ones((4, D)))
+    return sum(a.size for a in jax.tree.leaves(model.states.metrics_states))
+
+
+def test_what_is_the_same_is_carried_once():
+    scores = [M.R2Score(), M.RelativeSquaredError(), M.NormalizedRootMeanSquaredError()]
+    kept = [M.SpearmanCorrelation(capacity=9), M.KendallCorrelation(capacity=9), M.D2AbsoluteError(capacity=9)]
+    assert carried(scores) == carried(scores[0]) and carried(kept) == carried(kept[0])
+    assert carried([*kept, M.KendallCorrelation(capacity=8, name="other")]) > carried(kept)
+
+
+def test_gradients_where_members_are_equal():
+    score = jax.grad(lambda x: M.EnergyScore()(jnp.zeros((2, 2)), x).compute())
+    gradient = jax.jit(score)(jnp.zeros((2, 3, 2)))
+    assert np.all(np.isfinite(gradient))
+
+
+def test_mistakes():
+    y = jnp.ones((4, 3))
+    for metric, given, words in (
+        (
+            M.MeanAbsoluteScaledError(),
+            {"x": y, "y_true": y[:, 0], "y_pred": y[:, 0]},
+            "a history and a forecast of each",
+        ),
+        (
+            M.MeanAbsoluteScaledError(seasonality=3),
+            {"x": y, "y_true": y, "y_pred": y},
+            "history of 3 steps.* at least 4",
+        ),
+        (
+            M.IntervalCoverage(),
+            {"y_true": y, "y_pred": y},
+            r"a tuple of 2 arrays is expected: \(lower end, upper end\)",
+        ),
+        (M.QuantileCalibrationError([0.1, 0.9]), {"y_true": y, "y_pred": y}, r"for 2 quantiles .* \(4, 3, 2\)"),
+        (
+            M.Wasserstein(positions=[0, 1]),
+            {"y_true": y, "y_pred": y},
+            "There are 2 `positions`, and `y_pred` has 3 bins",
+        ),
+        (M.EnergyScore(), {"y_true": y, "y_pred": y}, "must be vectors and ensembles of them"),
+        (M.KendallCorrelation(capacity=3), {"y_true": y, "y_pred": y}, "4 examples are more than there is room for"),
+    ):
+        with pytest.raises(tg.ContractError, match=words):
+            metric(**given)
+    for made, error, words in (
+        (lambda: M.KendallCorrelation(variant="d"), ValueError, "`variant` is one of 'a', 'b' and 'c'"),  # pyright: ignore[reportArgumentType]
+        (lambda: M.MinkowskiDistance(0.5), ValueError, "`p` is a number from 1 on, and got 0.5"),
+        (lambda: M.MinkowskiDistance(True), TypeError, "`p` is a number from 1 on, and got True"),
+        (lambda: M.Wasserstein(positions=[0, 2, 1]), ValueError, "`positions` must increase"),
+        (lambda: M.Wasserstein(positions="abc"), TypeError, "`positions` is a list of numbers, and got 'abc'"),  # pyright: ignore[reportArgumentType]
+        (lambda: M.WinklerScore(alpha=90), ValueError, "`alpha` is a number between 0 and 1, and got 90"),
+        (lambda: M.D2Tweedie(0.5), ValueError, "`power` is a number that isn't between 0 and 1, and got 0.5"),
+        (lambda: M.GaussianLogScore(eps=0.0), ValueError, "`eps` is a positive number"),
+        (lambda: M.QuantileCRPS(q=[]), ValueError, "`q` is empty"),
+    ):
+        with pytest.raises(error, match=words):
+            made()

@@ -590,7 +590,7 @@ def student_t(errors: Any, scale: Any, degrees: Any) -> Any:
     return (degrees + 1) / 2 * np.log1p((errors / scale) ** 2 / degrees) + np.log(scale) + constant
 
 
-def student_t_nll(it: Any, y: Any, p: Any) -> Any:
+def student_nll(it: Any, y: Any, p: Any) -> Any:
     return student_t(y - p[0], np.maximum(p[1], 1e-6), np.clip(p[2], 1e-6, 1e7)).mean(-1)
 
 
@@ -640,7 +640,7 @@ VALUES.update(
         "MixtureDensityNLL": mixture,
         "NegativeBinomialNLL": lambda it, y, p: negative_binomial(y, p).mean(-1),
         "QuantileCRPS": pinball,
-        "StudentTNLL": student_t_nll,
+        "StudentNLL": student_nll,
         "SymmetricMeanAbsolutePercentageError": lambda it, y, p: (200 * np.abs(y - p) / (np.abs(y) + np.abs(p))).mean(
             -1
         ),

@@ -75,8 +75,8 @@ from ._negative_binomial_nll import NegativeBinomialNLL as NegativeBinomialNLL
 from ._negative_binomial_nll import negative_binomial_nll as negative_binomial_nll
 from ._quantile_crps import QuantileCRPS as QuantileCRPS
 from ._quantile_crps import quantile_crps as quantile_crps
-from ._student_t_nll import StudentTNLL as StudentTNLL
-from ._student_t_nll import student_t_nll as student_t_nll
+from ._student_nll import StudentNLL as StudentNLL
+from ._student_nll import student_nll as student_nll
 from ._tweedie_deviance import TweedieDeviance as TweedieDeviance
 from ._tweedie_deviance import tweedie_deviance as tweedie_deviance
 from ._zero_inflated_nll import ZeroInflatedNLL as ZeroInflatedNLL

@@ -13,7 +13,7 @@ from .._terms._loss import Loss
 from .._types import PyTree
 from ._bounded import bounded, unless_negative
 from ._several import several
-from ._student_t_nll import student_t_values
+from ._student_nll import student_t_values
 
 # From where on the distribution is the normal one, to float32.
 _NORMAL = 5e6

@@ -21,7 +21,7 @@ _NORMAL = 1e7
 _FAR = 1e4
 
 
-def student_t_nll(y_true: Shaped[Array, "..."], y_pred: PyTree, *, eps: ArrayLike = 1e-6) -> Float[Array, "..."]:
+def student_nll(y_true: Shaped[Array, "..."], y_pred: PyTree, *, eps: ArrayLike = 1e-6) -> Float[Array, "..."]:
     r"""The negative logarithm of the likelihood under Student's t distributions, averaged over the last axis,
 
     $$
@@ -67,8 +67,8 @@ def student_t_values(errors: Array, scale: Array, degrees: Array) -> Array:
     return (degrees + 1) / 2 * jnp.where(near, jnp.log1p(quotient**2), far) + jnp.log(scale) + constant
 
 
-class StudentTNLL(Loss):
-    r"""The negative logarithm of a likelihood of Student's t: [`treegy.losses.student_t_nll`][].
+class StudentNLL(Loss):
+    r"""The negative logarithm of a likelihood of Student's t: [`treegy.losses.student_nll`][].
 
     Other than under a normal distribution, a label that is far off is no surprise, and hardly moves the mean.
 
@@ -80,7 +80,7 @@ class StudentTNLL(Loss):
         import jax.numpy as jnp
         import treegy as tg
 
-        loss, one = tg.losses.StudentTNLL(), jnp.ones(1)
+        loss, one = tg.losses.StudentNLL(), jnp.ones(1)
         assert abs(loss(2 * one, (one, one, one)) - jnp.log(2 * jnp.pi)) < 1e-5  # Cauchy's distribution
         ```
     """
@@ -94,4 +94,4 @@ class StudentTNLL(Loss):
         check_number("eps", self.eps, lambda e: e > 0, "a positive number")
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: PyTree) -> Float[Array, "batch ..."]:
-        return student_t_nll(y_true, y_pred, eps=self.eps)
+        return student_nll(y_true, y_pred, eps=self.eps)
