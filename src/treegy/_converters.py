@@ -54,6 +54,29 @@ def integers(name: str, expected: str) -> Callable[[Any], Any]:
     return convert
 
 
+def fixed_number(name: str, expected: str, valid: Callable[[float], bool]) -> Callable[[float], float]:
+    """Return a converter to a Python float that is never traced, as a formula is chosen by it.
+
+    **Arguments:**
+
+    - `name`: what the number is called.
+    - `expected`: what it may be.
+    - `valid`: whether a number is in range; false for NaN.
+
+    The converter raises `TypeError` for what isn't a number, as booleans and arrays aren't, and `ValueError` for one
+    that is out of range.
+    """
+
+    def convert(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"`{name}` is {expected}, and got {describe(value)}.")
+        if not valid(float(value)):
+            raise ValueError(f"`{name}` is {expected}, and got {value}.")
+        return float(value)
+
+    return convert
+
+
 def flag(name: str) -> Callable[[bool], bool]:
     """Return a converter to a Python boolean, which raises `TypeError` for what isn't one."""
 

@@ -47,11 +47,15 @@ OPTIONS: dict[str, list[Data]] = {
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
     "DiceScore": [{"by_example": False, "average": "micro"}],
+    "EnergyScore": [{"fair": True}],
     "ExplainedVariance": [{"class_aggregation": None}],
     "LambdaRank": [{"k": 2, "gain": "linear"}],
     "ListNet": [{"target": "share"}],
     "GlobalL1L2": [{"l1": 0.1, "l2": 0.2}],
     "MeanAveragePrecision": [{"k": 2}],
+    "KendallCorrelation": [{"variant": "c"}],
+    "NormalizedRootMeanSquaredError": [{"normalization": "range"}],
+    "QuantileCalibrationError": [{"norm": "l2"}],
     "MeanSquaredError": [{"weight": 2.0, "reduction": "sum"}, {"reduction": "weighted_mean"}],
     "NDCG": [{"k": 3, "gain": "exponential", "skip_empty": True}],
     "PSNR": [{"pooled": True}],
@@ -69,10 +73,32 @@ OPTIONS: dict[str, list[Data]] = {
     "TripletMargin": [{"norm_degree": 1}],
 }
 
+PARTITIONS = (
+    "AdjustedMutualInformation",
+    "AdjustedRandScore",
+    "ClusterAccuracy",
+    "Completeness",
+    "FowlkesMallows",
+    "Homogeneity",
+    "MutualInformation",
+    "NormalizedMutualInformation",
+    "RandScore",
+    "VMeasure",
+)
+
 # What a class can't be made without, or not for the data of the laws.
 NEEDED: dict[str, Data] = {
+    **{name: {"num_classes": 3, "num_clusters": 3} for name in PARTITIONS},
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
+    "D2AbsoluteError": {"capacity": 24},
+    "D2Tweedie": {"power": 1.5},
+    "KendallCorrelation": {"capacity": 24},
+    "MinkowskiDistance": {"p": 2},
+    "QuantileCRPS": {"q": [0.25, 0.75]},
+    "QuantileCalibrationError": {"q": [0.25, 0.75]},
+    "TweedieDeviance": {"power": 1.5},
+    "WinklerScore": {"alpha": 0.1},
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
     "HausdorffDistance": {"empty": 9.0},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
@@ -106,6 +132,21 @@ KINDS: list[tuple[str, str]] = [
     ("^BoxIoU", "boxes"),
     ("^LovaszHinge|^FocalTversky", "binary"),
     ("^Boundary|^Charbonnier", "numbers"),
+    ("^MeanAbsoluteScaled", "series"),
+    ("^QuantileC", "quantiles"),
+    ("^EnsembleCRPS", "members"),
+    ("^EnergyScore", "ensembles of vectors"),
+    ("^IntervalCoverage|^Winkler", "intervals"),
+    ("^IntervalWidth", "ends of intervals"),
+    ("^NegativeBinomial", "counts"),
+    ("^ZeroInflated", "counts of which some are 0"),
+    ("^Student", "location, scale and degrees"),
+    ("^Mixture", "mixtures"),
+    ("^Evidential", "evidence"),
+    ("^TweedieDeviance|^D2Tweedie", "rates"),
+    ("^GammaDeviance", "positive"),
+    ("^JensenShannon|^Wasserstein", "distributions"),
+    ("^Minkowski", "numbers"),
     ("^NDCG|^MeanReciprocal|^MeanAveragePrec|^HitRate|AtK$|^RPrecision|^FallOut|^QueryAUC", "relevances"),
     ("^Pairwise|^LambdaRank|^ApproxNDCG|^ListNet", "relevances"),
     ("^BPR|^SampledSoftmax", "choices"),
@@ -116,12 +157,13 @@ KINDS: list[tuple[str, str]] = [
     ("^Confusion|^Balanced|^Matthews|^Cohen|^Jaccard|^Brier|^Calibration", "class indices"),
     ("^IoU|^MeanIoU", "labels"),
     ("^Accuracy", "labels"),
+    ("^Rand|^Adjusted|^Fowlkes|Information$|^Homogen|^Complete|^VMeasure|^Cluster", "labels"),
     ("^Mean$|^Sum$", "values"),
     ("^Poisson", "rates"),
     ("^CTC", "sequences"),
     ("^Circle|^NTXent", "embeddings"),
     ("^Triplet", "triplets"),
-    ("^GaussianNLL", "mean and variance"),
+    ("^Gaussian|^BetaNLL", "mean and variance"),
     ("Error$|^Huber|^LogCosh|^CosineSimilarity|^Quantile", "numbers"),
     ("^Min$|^Max$|^Std$|^Variance$", "values"),
     ("^Perplexity", "class indices"),
@@ -130,7 +172,16 @@ KINDS: list[tuple[str, str]] = [
 ]
 
 # What isn't negative by its meaning.
-NOT_NEGATIVE = ("rates", "mean and variance")
+NOT_NEGATIVE = (
+    "rates",
+    "positive",
+    "mean and variance",
+    "counts",
+    "counts of which some are 0",
+    "location, scale and degrees",
+    "mixtures",
+    "evidence",
+)
 
 
 def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
@@ -165,6 +216,30 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         return {"y_true": _integers(rng, 3, (n, 3)), "y_pred": _uniform(rng, (n, 3))}
     if kind == "mean and variance":
         return {"y_true": _floats(rng, (n, 3)), "y_pred": (_floats(rng, (n, 3)), _uniform(rng, (n, 3)))}
+    if kind == "positive":
+        return {"y_true": _uniform(rng, (n, 3)), "y_pred": _uniform(rng, (n, 3))}
+    if kind == "series":
+        return {"x": _floats(rng, (n, 4)), "y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3))}
+    if kind == "quantiles":
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3, 2))}
+    if kind == "members":
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3, 5))}
+    if kind == "ensembles of vectors":
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 5, 3))}
+    if kind == "intervals":
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": (_floats(rng, (n, 3)), _floats(rng, (n, 3)))}
+    if kind == "ends of intervals":
+        return {"y_pred": (_floats(rng, (n, 3)), _floats(rng, (n, 3)))}
+    if kind == "mixtures":
+        parts = (_floats(rng, (n, 3, 2)), _floats(rng, (n, 3, 2)), _uniform(rng, (n, 3, 2)))
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": parts}
+    if kind in ("counts", "counts of which some are 0"):
+        parts = 2 if kind == "counts" else 3
+        return {"y_true": _integers(rng, 3, (n, 3)), "y_pred": tuple(_uniform(rng, (n, 3)) for _ in range(parts))}
+    if kind in ("location, scale and degrees", "evidence"):
+        others = 2 if kind != "evidence" else 3
+        parts = (_floats(rng, (n, 3)), *(_uniform(rng, (n, 3)) for _ in range(others)))
+        return {"y_true": _floats(rng, (n, 3)), "y_pred": parts}
     if kind == "labels":
         return {"y_true": _integers(rng, 3, (n,)), "y_pred": _integers(rng, 3, (n,))}
     if kind == "sequences":

@@ -11,6 +11,7 @@ import pytest
 
 import treegy as tg
 from helpers import Same
+from helpers.every_loss_and_metric import data_for, make
 
 pytestmark = pytest.mark.once
 
@@ -24,8 +25,15 @@ def found_in(package: Any, base: type[Any]) -> list[type[Any]]:
     return [cls for cls in classes if cls.elementwise]
 
 
-LOSSES = found_in(tg.losses, tg.Loss)
-METRICS = found_in(tg.metrics, tg.Metric)
+# Of one array, or a mean and a variance: these are tried in models, which takes a while, and the others by a call.
+BY_MODEL = {
+    *("BinaryCrossentropy", "BinaryFocalCrossentropy", "GaussianNLL", "Hinge", "Huber", "LogCosh", "LogCoshError"),
+    *("MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError"),
+    *("Poisson", "Quantile", "RootMeanSquaredError", "SigmoidFocal", "SquaredHinge"),
+}
+FOUND = [found_in(tg.losses, tg.Loss), found_in(tg.metrics, tg.Metric)]
+LOSSES, METRICS = ([cls for cls in found if cls.__name__ in BY_MODEL] for found in FOUND)
+OTHERS = [cls for found in FOUND for cls in found if cls.__name__ not in BY_MODEL]
 
 
 def data(cls: type[Any]) -> tuple[Any, np.ndarray]:
@@ -55,6 +63,33 @@ def test_those_that_average_elements_are_found():
         "SquaredHinge"
     )
     assert [cls.__name__ for cls in LOSSES] == names.split()
+    names = (
+        "BetaNLL EnsembleCRPS EvidentialRegression GaussianCRPS MixtureDensityNLL NegativeBinomialNLL QuantileCRPS "
+        "StudentNLL TweedieDeviance ZeroInflatedNLL"
+    )
+    assert [cls.__name__ for cls in OTHERS if issubclass(cls, tg.Loss)] == names.split()
+
+
+def test_others():
+    """Against the mean of what each element gives alone, as an example of its own; missing labels have weight 0."""
+    given = {cls: data_for(cls, N) for cls in OTHERS}
+
+    @jax.jit
+    def run(given: Any, w: Any) -> Any:
+        found = []
+        for cls, values in zip(OTHERS, given, strict=True):
+            it = make(cls, {"reduction": "weighted_mean"} if issubclass(cls, tg.Loss) else {})
+            flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), values)
+            labels = values["y_true"]
+            if jnp.issubdtype(labels.dtype, jnp.floating):
+                labels = jnp.where(w == 0, jnp.nan, labels)
+            value = it(**{**values, "y_true": labels}, sample_weight=w)
+            value = value if isinstance(it, tg.Loss) else value.compute()
+            found.append((value, jnp.sum(w.reshape(-1) * it.call(**flat)) / jnp.sum(w)))
+        return found
+
+    for cls, (value, expected) in zip(OTHERS, run(list(given.values()), WEIGHT), strict=True):
+        assert float(value) == pytest.approx(float(expected), rel=1e-4), cls
 
 
 @pytest.mark.parametrize("cls", LOSSES)

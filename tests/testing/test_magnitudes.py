@@ -3,6 +3,7 @@
 The classes and their data are those of every_loss_and_metric.py. A class without a formula here fails.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special, stats
+from sklearn import metrics as sklearn
 
 import helpers.formulas_of_images as of_images
 import helpers.formulas_of_segmentation as of_regions
@@ -26,7 +29,27 @@ EPSILON = 1e-7
 SCALES = (1e-15, 1e-8, 1.0, 1e8, 1e15)
 
 # What is to be scaled: labels are 0 or 1, or class indices, of whatever size predictions are.
-BOTH = ("numbers", "rates", "values", "mean and variance", "images", "pictures", "sounds", "sources", "boxes")
+BOTH = (
+    "images",
+    "pictures",
+    "sounds",
+    "sources",
+    "boxes",
+    "numbers",
+    "rates",
+    "positive",
+    "values",
+    "mean and variance",
+    "series",
+    "quantiles",
+    "members",
+    "ensembles of vectors",
+    "intervals",
+    "ends of intervals",
+    "location, scale and degrees",
+    "mixtures",
+    "evidence",
+)
 
 
 # Formulas of losses, and of metrics that are means, by the name of the class: a value per example.
@@ -527,13 +550,182 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "Variance": lambda it, y, p: p.var(),
 }
 
+# Of forecasts and distributions.
+
+
+def deviance(y: Any, p: Any, power: float) -> Any:
+    """Where `power` isn't 1 or 2."""
+    p = np.maximum(p, EPSILON)
+    of_y = np.where(y > 0, np.where(y > 0, y, 1) ** (2 - power), 0)
+    return 2 * (
+        of_y / ((1 - power) * (2 - power)) - y * p ** (1 - power) / (1 - power) + p ** (2 - power) / (2 - power)
+    )
+
+
+def gamma_deviance(it: Any, y: Any, p: Any) -> Any:
+    r = y / np.maximum(p, EPSILON)
+    return 2 * (r - 1 - np.log(r)).mean(-1)
+
+
+def d2_tweedie(it: Any, y: Any, p: Any) -> Any:
+    mean = np.full_like(p, y.mean())
+    return 1 - deviance(y, p, 1.5).sum() / deviance(y, mean, 1.5).sum()
+
+
+def gaussian_crps(it: Any, y: Any, p: Any) -> Any:
+    s = np.sqrt(np.maximum(p[1], 1e-6))
+    z = (y - p[0]) / s
+    return (s * (z * special.erf(z / 2**0.5) + np.exp(-(z**2) / 2) * (2 / np.pi) ** 0.5 - np.pi**-0.5)).mean(-1)
+
+
+def spread(x: Any) -> Any:
+    """The mean distance of any two members along the last axis, halved."""
+    return np.abs(x[..., :, None] - x[..., None, :]).mean((-1, -2)) / 2
+
+
+def ensemble_crps(it: Any, y: Any, x: Any) -> Any:
+    return (np.abs(x - y[..., None]).mean(-1) - spread(x)).mean(-1)
+
+
+def energy(it: Any, y: Any, x: Any) -> Any:
+    between = np.linalg.norm(x[:, :, None] - x[:, None], axis=-1).mean((1, 2)) / 2
+    return np.linalg.norm(x - y[:, None], axis=-1).mean(1) - between
+
+
+def pinball(it: Any, y: Any, p: Any) -> Any:
+    e, q = y[..., None] - p, np.array([0.25, 0.75])
+    return 2 * np.maximum(q * e, (q - 1) * e).mean((-1, -2))
+
+
+def negative_binomial(y: Any, p: Any) -> Any:
+    mean, r = np.maximum(p[0], EPSILON), 1 / np.clip(p[1], EPSILON, 1e7)
+    # The quotient of the gamma functions is a product, of counts as small as these.
+    rising = sum(np.where(k < y, np.log(r + k), 0) for k in range(3)) - special.gammaln(y + 1)
+    return -(rising - r * np.log1p(mean / r) + y * (np.log(mean) - np.log(r + mean)))
+
+
+def zero_inflated(it: Any, y: Any, p: Any) -> Any:
+    counted = np.logaddexp(0, p[2]) + negative_binomial(y, p[:2])
+    return np.where(y == 0, -np.logaddexp(-np.logaddexp(0, -p[2]), -counted), counted).mean(-1)
+
+
+def beta(it: Any, y: Any, p: Any) -> Any:
+    v = np.maximum(p[1], 1e-6)
+    return (np.sqrt(v) * (np.log(v) + (y - p[0]) ** 2 / v) / 2).mean(-1)
+
+
+def student_t(errors: Any, scale: Any, degrees: Any) -> Any:
+    constant = special.gammaln(degrees / 2) - special.gammaln((degrees + 1) / 2) + np.log(degrees * np.pi) / 2
+    # For many degrees, of Stirling's series, as even float64 cancels.
+    constant = np.where(degrees > 1e5, np.log(2 * np.pi) / 2 + 1 / (4 * degrees), constant)
+    return (degrees + 1) / 2 * np.log1p((errors / scale) ** 2 / degrees) + np.log(scale) + constant
+
+
+def student_nll(it: Any, y: Any, p: Any) -> Any:
+    return student_t(y - p[0], np.maximum(p[1], 1e-6), np.clip(p[2], 1e-6, 1e7)).mean(-1)
+
+
+def evidential(it: Any, y: Any, p: Any) -> Any:
+    nu, alpha, rate = (np.maximum(each, 1e-6) for each in p[1:])
+    scale = np.sqrt(rate * (1 + nu) / (nu * alpha))
+    errors = np.abs(y - p[0])
+    return (student_t(errors, scale, 2 * np.minimum(alpha, 5e6)) + 0.01 * errors * (2 * nu + alpha)).mean(-1)
+
+
+def mixture(it: Any, y: Any, p: Any) -> Any:
+    v = np.maximum(p[2], 1e-6)
+    each = log_p(p[0], from_logits=True) - ((y[..., None] - p[1]) ** 2 / v + np.log(2 * np.pi * v)) / 2
+    return -special.logsumexp(each, -1).mean(-1)
+
+
+def winkler(it: Any, y: Any, p: Any) -> Any:
+    return (p[1] - p[0] + 20 * (np.maximum(p[0] - y, 0) + np.maximum(y - p[1], 0))).mean(-1)
+
+
+def shares_of(p: Any) -> Any:
+    return p / p.sum(-1, keepdims=True)
+
+
+def jensen_shannon(it: Any, y: Any, p: Any) -> Any:
+    y, p = shares_of(y), shares_of(p)
+    return (special.rel_entr(y, (y + p) / 2) + special.rel_entr(p, (y + p) / 2)).sum(-1) / 2
+
+
+def scaled_error(it: Any, y: Any, p: Any, x: Any) -> Any:
+    return np.abs(y - p).mean(-1) / np.abs(x[:, 1:] - x[:, :-1]).mean(-1)
+
+
+VALUES.update(
+    {
+        "BetaNLL": beta,
+        "EnergyScore": energy,
+        "EnsembleCRPS": ensemble_crps,
+        "EvidentialRegression": evidential,
+        "GammaDeviance": gamma_deviance,
+        "GaussianCRPS": gaussian_crps,
+        "GaussianLogScore": lambda it, y, p: gaussian(it, y, p) + np.log(2 * np.pi) / 2,
+        "IntervalCoverage": lambda it, y, p: ((p[0] <= y) & (y <= p[1])).mean(-1),
+        "IntervalWidth": lambda it, y, p: (p[1] - p[0]).mean(-1),
+        "JensenShannonDivergence": jensen_shannon,
+        "MeanAbsoluteScaledError": scaled_error,
+        "MixtureDensityNLL": mixture,
+        "NegativeBinomialNLL": lambda it, y, p: negative_binomial(y, p).mean(-1),
+        "QuantileCRPS": pinball,
+        "StudentNLL": student_nll,
+        "SymmetricMeanAbsolutePercentageError": lambda it, y, p: (200 * np.abs(y - p) / (np.abs(y) + np.abs(p))).mean(
+            -1
+        ),
+        "TweedieDeviance": lambda it, y, p: deviance(y, p, 1.5).mean(-1),
+        "Wasserstein": lambda it, y, p: np.abs(np.cumsum(shares_of(y) - shares_of(p), -1)).sum(-1),
+        "WinklerScore": winkler,
+        "ZeroInflatedNLL": zero_inflated,
+    }
+)
+FIGURES.update(
+    {
+        "D2AbsoluteError": lambda it, y, p: np.mean(1 - np.abs(y - p).sum(0) / np.abs(y - np.median(y, 0)).sum(0)),
+        "D2Tweedie": d2_tweedie,
+        "KendallCorrelation": lambda it, y, p: [stats.kendalltau(a, b)[0] for a, b in zip(y.T, p.T, strict=True)],
+        "MinkowskiDistance": lambda it, y, p: np.sqrt(((y - p) ** 2).sum()),
+        "NormalizedRootMeanSquaredError": lambda it, y, p: np.mean(np.sqrt(((y - p) ** 2).mean(0)) / np.abs(y.mean(0))),
+        "QuantileCalibrationError": lambda it, y, p: np.abs(
+            (y[..., None] <= p).mean((0, 1)) - np.array([0.25, 0.75])
+        ).mean(),
+        "RelativeSquaredError": lambda it, y, p: np.mean(((y - p) ** 2).sum(0) / (varying(y) ** 2).sum(0)),
+        "WeightedMeanAbsolutePercentageError": lambda it, y, p: 100 * np.abs(y - p).sum() / np.abs(y).sum(),
+    }
+)
+
+# Of partitions: scikit-learn's, which are of float64.
+FIGURES.update(
+    {
+        "AdjustedMutualInformation": lambda it, y, p: sklearn.adjusted_mutual_info_score(y, p),
+        "AdjustedRandScore": lambda it, y, p: sklearn.adjusted_rand_score(y, p),
+        "ClusterAccuracy": lambda it, y, p: max(
+            sum(matrix(it, y, p)[range(3), names]) / len(y) for names in itertools.permutations(range(3))
+        ),
+        "Completeness": lambda it, y, p: sklearn.completeness_score(y, p),
+        "FowlkesMallows": lambda it, y, p: sklearn.fowlkes_mallows_score(y, p),
+        "Homogeneity": lambda it, y, p: sklearn.homogeneity_score(y, p),
+        "MutualInformation": lambda it, y, p: sklearn.mutual_info_score(y, p),
+        "NormalizedMutualInformation": lambda it, y, p: sklearn.normalized_mutual_info_score(y, p),
+        "RandScore": lambda it, y, p: sklearn.rand_score(y, p),
+        "VMeasure": lambda it, y, p: sklearn.v_measure_score(y, p),
+    }
+)
+
 # What has no unit, and so no magnitude at which it may be lost.
 WITHOUT_SCALE = {
     "BoxIoU",
     "Classwise",
     "ConcordanceCorrelation",
     "ERGAS",
+    "D2AbsoluteError",
     "ExplainedVariance",
+    "IntervalCoverage",
+    "KendallCorrelation",
+    "MeanAbsoluteScaledError",
+    "NormalizedRootMeanSquaredError",
     "PearsonCorrelation",
     "PermutationInvariant",
     "R2Score",
@@ -543,6 +735,9 @@ WITHOUT_SCALE = {
     "SpearmanCorrelation",
     "SpectralAngle",
     "UQI",
+    "RelativeSquaredError",
+    "SymmetricMeanAbsolutePercentageError",
+    "WeightedMeanAbsolutePercentageError",
 }
 # Random, so that no formula says what it is.
 RANDOM = {"Bootstrap"}
@@ -555,7 +750,7 @@ def scaled(cls: Any, scale: float) -> Any:
         return jnp.asarray(np.asarray(a, "float64") * scale, jnp.float32) if is_float(a) else a
 
     data = data_for(cls)
-    names = ("y_true", "y_pred", "parameters") if kind_of(cls) in BOTH else ("y_pred", "parameters")
+    names = ("x", "y_true", "y_pred", "parameters") if kind_of(cls) in BOTH else ("y_pred", "parameters")
     return {name: jax.tree.map(times, value) if name in names else value for name, value in data.items()}
 
 
@@ -590,7 +785,7 @@ def expected(it: Any, data: Any) -> Any:
         exact: Any = jax.tree.map(lambda a: np.asarray(a, "float64" if is_float(a) else None), data)
         if "parameters" in exact:
             return flat(FIGURES[name](it, flat(exact["parameters"])))
-        given = it, exact.get("y_true"), exact["y_pred"]
+        given = it, exact.get("y_true"), exact["y_pred"], *([exact["x"]] if "x" in exact else [])
         if name in FIGURES:
             return flat(FIGURES[name](*given))
         return flat(np.mean(np.asarray(VALUES[name](*given), "float64")))

@@ -1,7 +1,10 @@
 """Losses: functions that give a value per example, and classes that make them injectable."""
 
+from .._terms._loss import Loss as Loss
 from ._approx_ndcg import approx_ndcg as approx_ndcg
 from ._approx_ndcg import ApproxNDCG as ApproxNDCG
+from ._beta_nll import beta_nll as beta_nll
+from ._beta_nll import BetaNLL as BetaNLL
 from ._binary_crossentropy import binary_crossentropy as binary_crossentropy
 from ._binary_crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from ._binary_focal_crossentropy import binary_focal_crossentropy as binary_focal_crossentropy
@@ -33,10 +36,16 @@ from ._cosine_similarity import CosineSimilarity as CosineSimilarity
 from ._ctc import CTC as CTC
 from ._ctc import ctc as ctc
 from ._distances import signed_distances as signed_distances
+from ._ensemble_crps import ensemble_crps as ensemble_crps
+from ._ensemble_crps import EnsembleCRPS as EnsembleCRPS
+from ._evidential_regression import evidential_regression as evidential_regression
+from ._evidential_regression import EvidentialRegression as EvidentialRegression
 from ._focal_frequency import focal_frequency as focal_frequency
 from ._focal_frequency import FocalFrequency as FocalFrequency
 from ._focal_tversky import focal_tversky as focal_tversky
 from ._focal_tversky import FocalTversky as FocalTversky
+from ._gaussian_crps import gaussian_crps as gaussian_crps
+from ._gaussian_crps import GaussianCRPS as GaussianCRPS
 from ._gaussian_nll import gaussian_nll as gaussian_nll
 from ._gaussian_nll import GaussianNLL as GaussianNLL
 from ._hinge import Hinge as Hinge
@@ -65,10 +74,14 @@ from ._mean_squared_error import mean_squared_error as mean_squared_error
 from ._mean_squared_error import MeanSquaredError as MeanSquaredError
 from ._mean_squared_logarithmic_error import mean_squared_logarithmic_error as mean_squared_logarithmic_error
 from ._mean_squared_logarithmic_error import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
+from ._mixture_density_nll import mixture_density_nll as mixture_density_nll
+from ._mixture_density_nll import MixtureDensityNLL as MixtureDensityNLL
 from ._multi_resolution_stft import multi_resolution_stft as multi_resolution_stft
 from ._multi_resolution_stft import MultiResolutionSTFT as MultiResolutionSTFT
 from ._multi_scale_ssim import multi_scale_ssim as multi_scale_ssim
 from ._multi_scale_ssim import MultiScaleSSIM as MultiScaleSSIM
+from ._negative_binomial_nll import negative_binomial_nll as negative_binomial_nll
+from ._negative_binomial_nll import NegativeBinomialNLL as NegativeBinomialNLL
 from ._ntxent import NTXent as NTXent
 from ._ntxent import ntxent as ntxent
 from ._overlap import Dice as Dice
@@ -87,6 +100,8 @@ from ._poly_loss import poly_loss as poly_loss
 from ._poly_loss import PolyLoss as PolyLoss
 from ._quantile import Quantile as Quantile
 from ._quantile import quantile as quantile
+from ._quantile_crps import quantile_crps as quantile_crps
+from ._quantile_crps import QuantileCRPS as QuantileCRPS
 from ._sampled_softmax import sampled_softmax as sampled_softmax
 from ._sampled_softmax import SampledSoftmax as SampledSoftmax
 from ._si_sdr import si_sdr as si_sdr
@@ -99,8 +114,13 @@ from ._sparse_categorical_crossentropy import sparse_categorical_crossentropy as
 from ._sparse_categorical_crossentropy import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
 from ._ssim import SSIM as SSIM
 from ._ssim import ssim as ssim
-from .._terms._loss import Loss as Loss
+from ._student_nll import student_nll as student_nll
+from ._student_nll import StudentNLL as StudentNLL
 from ._total_variation import total_variation as total_variation
 from ._total_variation import TotalVariation as TotalVariation
 from ._triplet_margin import triplet_margin as triplet_margin
 from ._triplet_margin import TripletMargin as TripletMargin
+from ._tweedie_deviance import tweedie_deviance as tweedie_deviance
+from ._tweedie_deviance import TweedieDeviance as TweedieDeviance
+from ._zero_inflated_nll import zero_inflated_nll as zero_inflated_nll
+from ._zero_inflated_nll import ZeroInflatedNLL as ZeroInflatedNLL

@@ -13,6 +13,7 @@ from .._converters import flag
 from .._terms._elementwise import mean_over_last_axis
 from .._terms._loss import Loss
 from .._types import PyTree
+from ._bounded import bounded, unless_negative
 from ._several import several
 
 
@@ -42,12 +43,14 @@ def gaussian_nll(
         Nix and Weigend, *Estimating the Mean and Variance of the Target Probability Distribution*, ICNN 1994.
     """
     mean, variance, y_true = several(y_pred, ("mean", "variance"), y_true=y_true)
-    eps = jnp.asarray(eps, variance.dtype)
-    # Selected, since the slope of a maximum is a product, which is NaN where a gradient is infinite.
-    v = jnp.where(variance < eps, eps, variance)
+    values = gaussian_values(y_true, mean, bounded(variance, eps)) + (0.5 * math.log(2 * math.pi) if full else 0)
+    return mean_over_last_axis(unless_negative(values, variance))
+
+
+def gaussian_values(y: Array, mean: Array, variance: Array) -> Array:
+    """Return the value of each element, without the constant."""
     # The square of the quotient, since the square of the error alone may overflow.
-    values = (jnp.log(v) + ((y_true - mean) / jnp.sqrt(v)) ** 2) / 2 + (0.5 * math.log(2 * math.pi) if full else 0)
-    return mean_over_last_axis(jnp.where(variance < 0, jnp.full_like(values, jnp.nan), values))
+    return (jnp.log(variance) + ((y - mean) / jnp.sqrt(variance)) ** 2) / 2
 
 
 class GaussianNLL(Loss):

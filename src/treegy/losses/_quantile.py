@@ -1,7 +1,7 @@
 """The pinball loss, which is least where quantiles are predicted."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,15 +9,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._checks import check_number
-from .._describe import array_name
+from .._describe import array_name, describe
 from .._errors import ContractError
 from .._terms._elementwise import check_same_shape, in_floats, laid_along, mean_over_last_axis
 from .._terms._loss import Loss
 
+Quantiles: TypeAlias = ArrayLike | Sequence[ArrayLike]
 
-def quantile(
-    y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."], *, q: ArrayLike | Sequence[ArrayLike] = 0.5
-) -> Float[Array, "..."]:
+
+def quantile(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."], *, q: Quantiles = 0.5) -> Float[Array, "..."]:
     r"""The pinball loss averaged over the last axis, $\frac{1}{d}\sum_i \max(q e_i, (q - 1) e_i)$ with
     $e = y - \hat y$.
 
@@ -62,7 +62,18 @@ def _as_tuple(q: object) -> Any:
     return tuple(q) if isinstance(q, list) else q
 
 
-_as_quantiles: Callable[[ArrayLike | Sequence[ArrayLike]], ArrayLike | Sequence[ArrayLike]] = _as_tuple
+as_quantiles: Callable[[Quantiles], Quantiles] = _as_tuple
+
+
+def check_quantiles(q: Quantiles, *, several: bool = False) -> None:
+    """Refuse what isn't a number between 0 and 1, or numbers that aren't; with `several`, also a single number."""
+    if several and not isinstance(q, tuple):
+        raise TypeError(f"`q` is a list of numbers between 0 and 1, and got {describe(q)}.")
+    each = q if isinstance(q, tuple) else (q,)
+    if not each:
+        raise ValueError("`q` is empty: give at least one quantile.")
+    for one in each:
+        check_number("q", one, lambda q: 0 < q < 1, "a number between 0 and 1, or a list of them")
 
 
 class Quantile(Loss):
@@ -84,15 +95,11 @@ class Quantile(Loss):
 
     elementwise: ClassVar[bool] = True
 
-    q: ArrayLike | Sequence[ArrayLike] = eqx.field(default=0.5, kw_only=True, converter=_as_quantiles)
+    q: Quantiles = eqx.field(default=0.5, kw_only=True, converter=as_quantiles)
     """Which quantile, between 0 and 1, or a list of them: one for each component of the last axis of `y_pred`."""
 
     def __check_init__(self) -> None:
-        several = self.q if isinstance(self.q, tuple) else (self.q,)
-        if not several:
-            raise ValueError("`q` is empty: give at least one quantile.")
-        for q in several:
-            check_number("q", q, lambda q: 0 < q < 1, "a number between 0 and 1, or a list of them")
+        check_quantiles(self.q)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return quantile(y_true, y_pred, q=self.q)

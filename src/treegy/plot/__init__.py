@@ -1,4 +1,4 @@
-"""Pictures of what a model predicts, as figures of Matplotlib: fed by metric values, or by a model and data."""
+"""Pictures of what a model predicts, drawn with Matplotlib of metric values, or of a model and data."""
 
 from ._confusion_matrix import confusion_matrix as confusion_matrix
 from ._predictions import predictions as predictions

@@ -1,14 +1,14 @@
-"""Metrics whose metric value is made of what others accumulate too: of counts, a confusion matrix, a histogram."""
+"""Metrics whose metric value is made of what others accumulate too: counts, a confusion matrix, a histogram, pairs."""
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Num, Shaped
 
 from ..._describe import is_arraylike
 from ..._injection._at import Selection
-from ..._terms._accumulator import Sum
+from ..._terms._accumulator import Accumulator
 from ..._terms._metric import Metric
 from ..._terms._term import Context
 from ..._types import PyTree
@@ -18,12 +18,12 @@ from ._value_of import ValueOf
 class Source(NamedTuple):
     """What is accumulated of labels and predictions. Equal ones accumulate the same."""
 
-    function: Callable[..., Sum]
+    function: Callable[..., Accumulator]
     """A function of a module, of `y_true`, `y_pred`, `sample_weight` and the options."""
     options: tuple[tuple[str, object], ...]
 
 
-def source(function: Callable[..., Sum], **options: object) -> Source:
+def source(function: Callable[..., Accumulator], **options: object) -> Source:
     """Return what a function accumulates with some options, which are hashable."""
     return Source(function, tuple(options.items()))
 
@@ -35,8 +35,9 @@ class Derived(Metric):
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         """Return what is accumulated of labels and predictions of such shapes and dtypes, whether they fit or not."""
 
+    # Of whatever class the source gives; each family says which.
     @abc.abstractmethod
-    def _metric_value(self, accumulated: Sum) -> ValueOf:
+    def _metric_value(self, accumulated: Any) -> ValueOf:
         """Return what is made of it."""
 
     def call(

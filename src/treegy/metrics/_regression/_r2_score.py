@@ -2,85 +2,16 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array
 
 from ..._converters import integer
-from ..._terms._accumulator import Accumulator, Sum, safe_divide
-from ..._terms._metric import Metric
-from ..._terms._powers import LOWEST, exponent_of, times_power
-from ..._terms._weights import weigh
-from .._accumulators._moments import Moments
-from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
+from ..._terms._accumulator import safe_divide
+from .._accumulators._value_of import ValueOf
+from ._outputs import ClassAggregation, aggregated, check_class_aggregation, explained
+from ._residuals import OfResiduals, Residuals, Scores
 
 
-class Squares(Accumulator):
-    """Sums of squares of numbers that are divided by a power of two first, the one next below the largest."""
-
-    total: Sum
-    exponents: Array
-    """`LOWEST` where all are 0."""
-
-    @staticmethod
-    def of(values: Array, weights: Array) -> "Squares":
-        """Return the sums of the squares over the first axis."""
-        values = jnp.where(weights != 0, values, jnp.zeros_like(values))
-        exponents = exponent_of(jnp.max(jnp.abs(values), axis=0, initial=0))
-        values = times_power(values, jnp.where(exponents == LOWEST, 0, -exponents)[None])
-        return Squares(Sum(jnp.sum(values**2 * weights, axis=0)), exponents)
-
-    def empty(self) -> "Squares":
-        return Squares(self.total.empty(), jnp.full_like(self.exponents, LOWEST))
-
-    def merge(self, other: "Squares") -> "Squares":
-        exponents = jnp.maximum(self.exponents, other.exponents)
-        mine, theirs = (
-            one.total.times(times_power(jnp.ones_like(one.total.total), 2 * (one.exponents - exponents)))
-            for one in (self, other)
-        )
-        return Squares(mine.merge(theirs), exponents)
-
-    def compute(self) -> Scaled:
-        return Scaled(self.total.compute(), 2 * jnp.where(self.exponents == LOWEST, 0, self.exponents))
-
-
-class Residuals(Accumulator):
-    """How labels vary, and how far predictions are from them: one of each for every output."""
-
-    labels: Moments
-    """Of the labels, `(1, outputs)`."""
-    squared_errors: Squares
-    """`(outputs,)`"""
-    examples: Sum
-    """How many there are whose weight isn't 0."""
-    class_aggregation: ClassAggregation = eqx.field(static=True)
-    num_regressors: int = eqx.field(static=True)
-
-    def empty(self) -> "Residuals":
-        return self._with(self.labels.empty(), self.squared_errors.empty(), self.examples.empty())
-
-    def merge(self, other: "Residuals") -> "Residuals":
-        return self._with(
-            self.labels.merge(other.labels),
-            self.squared_errors.merge(other.squared_errors),
-            self.examples.merge(other.examples),
-        )
-
-    def compute(self) -> Array:
-        labels = self.labels.compute()
-        varying = Scaled(labels.products[0, 0], 2 * labels.exponents[0])
-        scores = explained(self.squared_errors.compute(), varying, labels.weight)
-        score = aggregated(scores, varying, self.class_aggregation)
-        if self.num_regressors == 0:
-            return score
-        free = self.examples.compute() - self.num_regressors - 1
-        adjusted = 1 - safe_divide((1 - score) * (self.examples.compute() - 1), free)
-        return jnp.where(free > 0, adjusted, score)
-
-    def _with(self, labels: Moments, squared_errors: Squares, examples: Sum) -> "Residuals":
-        return Residuals(labels, squared_errors, examples, self.class_aggregation, self.num_regressors)
-
-
-class R2Score(Metric):
+class R2Score(OfResiduals):
     r"""The coefficient of determination, $R^2 = 1 - \sum_i w_i (y_i - \hat y_i)^2 / \sum_i w_i (y_i - \bar y)^2$.
 
     Of labels that don't vary it is 1 if they are predicted exactly, else 0, as in scikit-learn. It is that of the whole
@@ -116,18 +47,17 @@ class R2Score(Metric):
     def __check_init__(self) -> None:
         check_class_aggregation(self.class_aggregation)
 
-    def call(
-        self,
-        y_true: Shaped[Array, "batch ..."],
-        y_pred: Num[Array, "batch ..."],
-        sample_weight: Num[Array, "batch ..."] | None = None,
-    ) -> Residuals:
-        y_true, y_pred = outputs(y_true, y_pred)
-        _, weights, _ = weigh(y_true, sample_weight)
-        return Residuals(
-            Moments.of((y_true,), sample_weight),
-            Squares.of(y_pred - y_true, weights),
-            Sum(jnp.sum(jnp.any(weights != 0, axis=1), dtype=jnp.int32)),
-            self.class_aggregation,
-            self.num_regressors,
+    def _metric_value(self, accumulated: Residuals) -> ValueOf:
+        return ValueOf(
+            accumulated, _r2_score, class_aggregation=self.class_aggregation, num_regressors=self.num_regressors
         )
+
+
+def _r2_score(scores: Scores, class_aggregation: ClassAggregation, num_regressors: int) -> Array:
+    each = explained(scores.squared_errors, scores.varying, scores.weight)
+    score = aggregated(each, scores.varying, class_aggregation)
+    if num_regressors == 0:
+        return score
+    free = scores.examples - num_regressors - 1
+    adjusted = 1 - safe_divide((1 - score) * (scores.examples - 1), free)
+    return jnp.where(free > 0, adjusted, score)

@@ -1,0 +1,1 @@
+"""Metrics of partitions: how well clusters agree with classes, whatever the clusters are called."""

@@ -1,0 +1,1 @@
+"""Metrics of forecasts: errors against a scale, intervals, quantiles, ensembles and distributions."""
