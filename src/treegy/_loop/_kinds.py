@@ -1,7 +1,7 @@
 """Training, evaluating and predicting: what distinguishes them."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax.typing import ArrayLike
 
@@ -44,15 +44,22 @@ def _predict(model: M, batch: Batch, index: ArrayLike) -> tuple[M, PyTree]:
     return predict(model, batch.x, index)
 
 
+def named(chunk: Any, name: str) -> Chunked:
+    """Return a chunk that is called so, for `jit_step`s that ask a function for its name."""
+    chunk.__name__ = chunk.__qualname__ = name
+    return chunk
+
+
 def _logging(name: str, one_batch: OneBatch, *, trains: bool) -> Kind:
     step = step_of(name, one_batch)
-    chunks = (functools.partial(chunk, step) for chunk in (merged_chunk, merged_chunk_with_values))
-    return Kind(name, one_batch, step, *chunks, trains=trains)
+    chunk = named(functools.partial(merged_chunk, step), f"{name}_chunk")
+    with_values = named(functools.partial(merged_chunk_with_values, step), f"{name}_chunk_with_values")
+    return Kind(name, one_batch, step, chunk, with_values, trains=trains)
 
 
 def _predicting(one_batch: OneBatch) -> Kind:
     step = step_of("pred", one_batch)
-    chunk = functools.partial(predicted_chunk, step)
+    chunk = named(functools.partial(predicted_chunk, step), "pred_chunk")
     return Kind("pred", one_batch, step, chunk, chunk, predicts=True)
 
 

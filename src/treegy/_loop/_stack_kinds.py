@@ -17,7 +17,7 @@ from .._steps._stacks import over_models, over_models_fast, size_of_stack
 from .._terms._logs import StepLogs
 from .._types import PyTree
 from ._chunks import Chunked
-from ._kinds import PREDICT, TEST, TRAIN, Kind
+from ._kinds import PREDICT, TEST, TRAIN, Kind, named
 from ._traced_step import step_of
 
 
@@ -30,13 +30,13 @@ def _of_stack(kind: Kind) -> Kind:
 
     step = step_of(kind.name, one_batch)
     if kind.predicts:
-        chunk = _predicted(kind.chunk)
+        chunk = named(_predicted(kind.chunk), "pred_chunk_of_stack")
         return kind._replace(one_batch=one_batch, step=step, chunk=chunk, chunk_with_values=chunk)
     return kind._replace(
         one_batch=one_batch,
         step=step,
-        chunk=_merged(kind.chunk),
-        chunk_with_values=_merged_with_values(kind.chunk_with_values),
+        chunk=named(_merged(kind.chunk), f"{kind.name}_chunk_of_stack"),
+        chunk_with_values=named(_merged_with_values(kind.chunk_with_values), f"{kind.name}_chunk_of_stack_with_values"),
     )
 
 
