@@ -32,6 +32,11 @@ BOUNDS: dict[str, dict[str, float]] = {
     "stack-small": {"hand-written": 0.60},
     "stack-middle": {"hand-written": 1.05},
     "stack-mlp": {"hand-written": 1.05},
+    "field-classes": {"hand-written": 2.00},
+    "field-thresholds": {"hand-written": 2.00},
+    "field-rankings": {"hand-written": 2.00},
+    "field-numbers": {"hand-written": 2.00},
+    "field-clusters": {"hand-written": 2.00},
     "hook": {"hand-written": 0.55},
     "hook-reads": {"hand-written": 0.75},
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import counts  # noqa: E402
+import fields  # noqa: E402
 import fresh  # noqa: E402
 import loaders  # noqa: E402
 import other_networks  # noqa: E402
@@ -24,11 +25,8 @@ from workloads import FIRST_EPOCHS, MEMORY, PLANS, Plan, Work  # noqa: E402
 
 _CALLS = single_calls.CALLS
 _NETWORKS, _LOADERS = other_networks.NETWORKS, loaders.LOADERS
-_NAMES = [row.name for row in [*PLANS, *_CALLS, *stacks.STACKS, *_LOADERS, *FIRST_EPOCHS, *_NETWORKS]] + [
-    "import",
-    MEMORY.name,
-    "counts",
-]
+_ROWS = [*PLANS, *_CALLS, *stacks.STACKS, *fields.FIELDS, *_LOADERS, *FIRST_EPOCHS, *_NETWORKS]
+_NAMES = [*(row.name for row in _ROWS), "import", MEMORY.name, "counts"]
 
 
 def main() -> int:
@@ -49,6 +47,9 @@ def main() -> int:
         for stack in stacks.STACKS:
             if stack.name in options.only:
                 results.append(_said(stacks.measured(stack, options.rounds, options.quick)))
+        for field in fields.FIELDS:
+            if field.name in options.only:
+                results.append(_said(fields.measured(field, options.rounds, options.quick)))
         for loader in _LOADERS:
             if loader.name in options.only and loaders.is_there(loader):
                 results.append(_said(loaders.measured(loader, min(options.rounds, 5), options.quick)))

@@ -28,6 +28,7 @@ from helpers import X, Y, make_model, run_script
 SGD = optax.sgd(0.01)
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -18,6 +18,7 @@ STEPS = N // SIZE
 NUMBERS = np.arange(N, dtype=np.int32)
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.filterwarnings("ignore:.*which can't be told where to resume:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*workers are forked:UserWarning"),
 ]

@@ -11,6 +11,8 @@ import pytest
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 N = 12
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 3)).astype(np.float32)

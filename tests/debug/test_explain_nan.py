@@ -14,6 +14,8 @@ import pytest
 import treegy as tg
 from helpers import numbers
 
+pytestmark = pytest.mark.once
+
 X = numbers(8, 3)
 Y = numbers(8, 2, seed=1)
 SGD = optax.sgd(0.1)

@@ -22,7 +22,7 @@ import treegy as tg
 from helpers import numbers
 
 # Code as people write it, with JAX's own promotion.
-pytestmark = pytest.mark.standard_promotion
+pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from rich.console import Console
 from treegy._loop import _progress
 from treegy._loop._progress import Progress
 
+pytestmark = pytest.mark.once
+
 MANY = {f"a_figure_with_a_name_{i}": 0.125 * i for i in range(12)}
 
 

@@ -99,7 +99,10 @@ def keras_figure(name: str, options: dict[str, Any], batches: Any, standard_prom
         return np.asarray(theirs.result())
 
 
-@pytest.mark.parametrize("kind", ["binary", "ties", "positives only", "negatives only"])
+@pytest.mark.parametrize(
+    "kind",
+    ["ties", *(pytest.param(k, marks=pytest.mark.slow) for k in ("binary", "positives only", "negatives only"))],
+)
 @pytest.mark.parametrize("name, options", BINARY)
 def test_counts_at_thresholds_equal_keras(name: str, options: dict[str, Any], kind: str, standard_promotion: Any):
     y_true, y_pred = data(kind)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
 Data = dict[str, Any]
 
 METRICS = [
-    pytest.param(cls, options, id=cls.__name__ + ("" if not options else "-" + "-".join(options)))
+    pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[pytest.mark.slow] if options else [])
     for cls in CLASSES
     if issubclass(cls, tg.Metric) and not issubclass(cls, Wrapper)
     for options in [{}, *OPTIONS.get(cls.__name__, [])]

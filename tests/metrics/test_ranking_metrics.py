@@ -10,6 +10,8 @@ from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 
 import treegy as tg
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 QUERIES, DOCUMENTS = 40, 7
 SCORES = RNG.normal(size=(QUERIES, DOCUMENTS)).astype("float32")

@@ -16,6 +16,8 @@ from treegy._terms._logs import StepLogs
 from treegy._terms._objective import evaluate
 from treegy._terms._term import Context
 
+pytestmark = pytest.mark.once
+
 SCORES = [
     tg.metrics.ConfusionMatrix(),
     tg.metrics.MatthewsCorrelation(),

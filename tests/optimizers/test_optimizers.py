@@ -13,7 +13,7 @@ import treegy as tg
 from helpers.optimizing import MSE, X, Y, fit, linear, same
 
 # Optax's own promotions of dtypes and ranks.
-pytestmark = pytest.mark.standard_promotion
+pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 
 
 # What optimizers ask for

@@ -22,7 +22,7 @@ from treegy._saving._lock import Lock
 from treegy._saving._read_checkpoints import read_checkpoint, steps_in
 
 # Optax's Adam promotes dtypes.
-pytestmark = pytest.mark.standard_promotion
+pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 
 
 class FailingAt(tg.callbacks.Callback):

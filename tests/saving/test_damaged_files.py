@@ -305,7 +305,7 @@ def below(content: Any, depth: int = 2) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(
-    "value", [pytest.param(v, marks=[] if i < 4 else pytest.mark.slow) for i, v in enumerate(VALUES)]
+    "value", [pytest.param(v, marks=[] if i < 1 else pytest.mark.slow) for i, v in enumerate(VALUES)]
 )
 def test_values_of_the_wrong_type(whole, copied, value):
     """In each place of each document: an error of ours, or what makes no difference."""

@@ -14,6 +14,8 @@ from jax.lax import conv_general_dilated as conv
 from treegy._steps import _convolution_forms, _convolutions
 from treegy._steps._convolutions import channels_last, convolutions, fast_in_loops, slow_in_loops, with_channels_last
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def _rewriting(monkeypatch):
@@ -205,7 +207,7 @@ GROUPED: dict[str, tuple[int, int, int, tuple[int, ...], list[str | None]]] = {
     "options",
     [
         {},
-        {"window_strides": 2, "lhs_dilation": 3},
+        pytest.param({"window_strides": 2, "lhs_dilation": 3}, marks=pytest.mark.slow),
         pytest.param({"window_strides": 2}, marks=pytest.mark.slow),
         pytest.param({"rhs_dilation": 2}, marks=pytest.mark.slow),
         pytest.param({"lhs_dilation": 3}, marks=pytest.mark.slow),

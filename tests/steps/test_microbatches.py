@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 import treegy as tg
 from helpers.every_loss_and_metric import N, data_for, kind_of, make, variants
 
-pytestmark = pytest.mark.standard_promotion
+pytestmark = [pytest.mark.standard_promotion, pytest.mark.once]
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 8)), RNG.integers(0, 3, 50)

@@ -14,6 +14,8 @@ import pytest
 import treegy as tg
 from treegy._terms._accumulator import Scaled, Total, compute_all
 
+pytestmark = pytest.mark.once
+
 few = hypothesis.settings(max_examples=20, deadline=None)
 numbers = st.floats(-1e3, 1e3, width=32)
 # Five values each, so that nothing is compiled twice.

@@ -8,6 +8,8 @@ import treegy as tg
 from helpers import linear
 from helpers.linear_models import WEIGHT, X, Y, arrays, fitted, identical, predicted, regression
 
+pytestmark = pytest.mark.once
+
 LABELS = np.array([0, 1, 2, 2, 1, 0, 0, 1, 2, 1], np.int32)
 
 

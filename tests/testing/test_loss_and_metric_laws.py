@@ -30,10 +30,10 @@ from treegy._terms._accumulator import compute_all
 from treegy.testing._subject import make_subject
 
 
-def every(of_options: pytest.MarkDecorator = pytest.mark.once) -> Any:
-    """A test of all variants; those with options are marked so."""
+def every() -> Any:
+    """A test of all variants, slow for those with options."""
     params = [
-        pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[of_options] if options else [])
+        pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[pytest.mark.slow] if options else [])
         for cls, options in variants()
     ]
     return pytest.mark.parametrize("cls, options", params)
@@ -64,8 +64,8 @@ def test_few_are_exempt_and_for_a_reason():
     assert all(reason for cls in CLASSES for reason in cls.exempt_from.values())
 
 
-@pytest.mark.once
-@every(pytest.mark.slow)
+@pytest.mark.slow
+@every()
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype: Any):
     def halved(a: jax.Array) -> jax.Array:
@@ -85,6 +85,17 @@ def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype
     assert jax.tree.map(lambda a: a.dtype, got) == jax.tree.map(lambda a: a.dtype, expected)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_annotations_are_true():
+    """Each is traced once, under the import hook if there is one."""
+    weight = jnp.ones(N, jnp.float32)
+    for cls, options in variants():
+        it = make_subject("loss" if issubclass(cls, tg.Loss) else "metric", make(cls, options), data_for(cls))
+        values = jax.eval_shape(
+            lambda weight, it=it: it.metric_values(it.examples, weight if it.size else None), weight
+        )
+        assert jax.tree.leaves(values), cls
 
 
 def figures_on(place: Any) -> Any:
