@@ -1,0 +1,29 @@
+"""Every example runs, writes the picture that it says, and is listed."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from helpers import ROOT
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_it_runs(example, tmp_path):
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, str(example)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    wanted = set(re.findall(r'savefig\("(.+?)"\)', example.read_text()))
+    assert wanted == {path.name for path in tmp_path.iterdir()}
+
+
+def test_all_are_listed():
+    listed = re.findall(r"^\| `(\w+\.py)` \|", (ROOT / "docs/examples.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == [path.name for path in EXAMPLES]
