@@ -30,7 +30,8 @@ class Autoencoder(eqx.Module):
 
 def main() -> None:
     pixels, _ = load_digits(return_X_y=True)
-    x, x_test = train_test_split((pixels / 16).astype("float32"), test_size=300, random_state=0)
+    images = np.asarray(pixels / 16, "float32")
+    x, x_test = (np.asarray(part) for part in train_test_split(images, test_size=300, random_state=0))
 
     model = tg.Model(
         Autoencoder(8, jax.random.key(0)),

@@ -25,7 +25,7 @@ def covered(y_true: jax.Array, y_pred: jax.Array) -> jax.Array:
 def main() -> None:
     x, y = load_diabetes(return_X_y=True)
     x = StandardScaler().fit_transform(x).astype("float32")
-    y = (y / 100).astype("float32")
+    y = np.asarray(y, "float32") / 100
     x, x_test, y, y_test = train_test_split(x, y, test_size=142, random_state=0)
 
     model = tg.Model(

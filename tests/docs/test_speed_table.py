@@ -14,7 +14,8 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def number(cell: str) -> float:
-    return round(float(re.search(r"\d+\.\d+", cell)[0]), 2)
+    (found,) = re.findall(r"\d+\.\d+", cell.partition("(")[0])
+    return round(float(found), 2)
 
 
 def test_the_front_page_has_the_figures_that_were_measured():

@@ -33,9 +33,9 @@ def hausdorff(
     """The distance of the edges of two masks, none of them empty."""
     if not (y.any() and p.any()):
         return empty if y.any() or p.any() else np.nan
-    a, b = (mask & ~ndimage.binary_erosion(mask) for mask in (p, y))
+    a, b = (mask & ~np.asarray(ndimage.binary_erosion(mask)) for mask in (p, y))
     pairs = [(a, b)] if directed else [(a, b), (b, a)]
-    each = [ndimage.distance_transform_edt(~other, sampling=spacing)[edge] for edge, other in pairs]
+    each = [np.asarray(ndimage.distance_transform_edt(~other, sampling=spacing))[edge] for edge, other in pairs]
     return max(np.percentile(distances, percentile) for distances in each)
 
 
@@ -65,7 +65,7 @@ def lovasz_softmax(y: Any, p: Any, ignore_class: int | None = None) -> Any:
 def signed_distances(mask: Any) -> Any:
     if mask.all() or not mask.any():
         return np.zeros(mask.shape)
-    outward, inward = ndimage.distance_transform_edt(~mask), ndimage.distance_transform_edt(mask)
+    outward, inward = (np.asarray(ndimage.distance_transform_edt(m)) for m in (~mask, mask))
     return np.where(mask, 1 - inward, outward)
 
 

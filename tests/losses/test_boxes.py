@@ -32,16 +32,15 @@ def test_formulas():
 
 def test_layouts():
     (y, p), (w, v) = CORNERS, SIDES
-    found = jax.jit(
-        lambda y, p, w, v: [
-            tg.losses.box_iou(jnp.concatenate(a, -1), jnp.concatenate(b, -1), kind="ciou", layout=layout)
-            for layout, a, b in (
-                ("xyxy", (y, y + w), (p, p + v)),
-                ("xywh", (y, w), (p, v)),
-                ("cxcywh", (y + w / 2, w), (p + v / 2, v)),
-            )
-        ]
-    )(y, p, w, v)
+    layouts: list[tuple[Any, ...]] = [
+        ("xyxy", (y, y + w), (p, p + v)),
+        ("xywh", (y, w), (p, v)),
+        ("cxcywh", (y + w / 2, w), (p + v / 2, v)),
+    ]
+    found = [
+        tg.losses.box_iou(jnp.concatenate(a, -1), jnp.concatenate(b, -1), kind="ciou", layout=layout)
+        for layout, a, b in layouts
+    ]
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], rtol=1e-5, atol=1e-6)
 

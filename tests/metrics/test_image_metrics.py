@@ -18,7 +18,8 @@ RNG = np.random.default_rng(0)
 Y = RNG.uniform(size=(4, 18, 23, 2)).astype("float32")
 P = np.clip(Y + 0.2 * RNG.normal(size=Y.shape), 0.01, 1).astype("float32")
 
-SSIM, MS = {"data_range": 1.0, "window": 7}, {"data_range": 1.0, "window": 4, "weights": (0.3, 0.5, 0.2)}
+SSIM: dict[str, Any] = {"data_range": 1.0, "window": 7}
+MS: dict[str, Any] = {"data_range": 1.0, "window": 4, "weights": (0.3, 0.5, 0.2)}
 
 # What is compared, its formula for one image, and how near they are.
 TABLE: dict[str, tuple[tg.Loss | tg.Metric, Callable[[Any, Any], Any], float]] = {

@@ -178,7 +178,8 @@ def test_panoptic_quality():
         *(y, p),
     )
     assert abs(found["mean"] - of.panoptic_quality(counts)) < 1e-6
-    (iou, pairs, too_many, missing), parts = counts, found["parts"]
+    iou, pairs, too_many, missing = (np.asarray(count) for count in counts)
+    parts = found["parts"]
     np.testing.assert_allclose(parts["segmentation"], iou / np.maximum(pairs, 1), rtol=1e-6)
     np.testing.assert_allclose(parts["recognition"], pairs / (pairs + (too_many + missing) / 2), rtol=1e-6)
     # Void in what is predicted, and more segments than there is room for, show.

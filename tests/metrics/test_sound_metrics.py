@@ -102,9 +102,9 @@ def test_mistakes():
     with pytest.raises(tg.ContractError, match=r"must be sources of the same shape, like \(batch, sources, time\)"):
         tg.metrics.PermutationInvariant()(jnp.zeros((2, 9, 4)), jnp.zeros((2, 9, 4)))
     with pytest.raises(TypeError, match="`metric` is a metric, such as tg.metrics.SISDR"):
-        tg.metrics.PermutationInvariant(tg.losses.SISDR())  # pyright: ignore
+        tg.metrics.PermutationInvariant(tg.losses.SISDR())
     with pytest.raises(TypeError, match="`loss` is a loss, such as tg.losses.SISDR"):
-        tg.losses.PermutationInvariant(tg.losses.si_sdr)  # pyright: ignore
+        tg.losses.PermutationInvariant(tg.losses.si_sdr)
     with pytest.raises(tg.ContractError, match="one for each of 18 is expected"):
         tg.losses.PermutationInvariant(tg.losses.SISDR())(Y[:2, :, None], P[:2, :, None])
     with pytest.raises(tg.ContractError, match="of more than 1024 samples, half of the longest transform"):
