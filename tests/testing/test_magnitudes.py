@@ -16,6 +16,7 @@ from sklearn import metrics as sklearn
 
 import helpers.formulas_of_images as of_images
 import helpers.formulas_of_segmentation as of_regions
+import helpers.formulas_of_sequences as of_sequences
 import helpers.formulas_of_sound as of_sound
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
@@ -294,6 +295,7 @@ VALUES: dict[str, Callable[..., Any]] = {
 
 
 VALUES.update(RANKING)
+VALUES.update(of_sequences.VALUES)
 
 
 def of_each(value: Callable[..., Any]) -> Callable[..., Any]:
@@ -549,6 +551,8 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "TruePositives": count(0),
     "Variance": lambda it, y, p: p.var(),
 }
+
+FIGURES.update(of_sequences.FIGURES)
 
 # Of forecasts and distributions.
 

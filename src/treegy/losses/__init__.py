@@ -102,6 +102,8 @@ from ._quantile import Quantile as Quantile
 from ._quantile import quantile as quantile
 from ._quantile_crps import quantile_crps as quantile_crps
 from ._quantile_crps import QuantileCRPS as QuantileCRPS
+from ._rnnt import rnnt as rnnt
+from ._rnnt import RNNT as RNNT
 from ._sampled_softmax import sampled_softmax as sampled_softmax
 from ._sampled_softmax import SampledSoftmax as SampledSoftmax
 from ._si_sdr import si_sdr as si_sdr
@@ -122,5 +124,9 @@ from ._triplet_margin import triplet_margin as triplet_margin
 from ._triplet_margin import TripletMargin as TripletMargin
 from ._tweedie_deviance import tweedie_deviance as tweedie_deviance
 from ._tweedie_deviance import TweedieDeviance as TweedieDeviance
+from ._unlikelihood import unlikelihood as unlikelihood
+from ._unlikelihood import Unlikelihood as Unlikelihood
+from ._z_loss import z_loss as z_loss
+from ._z_loss import ZLoss as ZLoss
 from ._zero_inflated_nll import zero_inflated_nll as zero_inflated_nll
 from ._zero_inflated_nll import ZeroInflatedNLL as ZeroInflatedNLL

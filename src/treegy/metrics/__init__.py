@@ -130,6 +130,15 @@ from ._segmentation._dice_score import DiceScore as DiceScore
 from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
 from ._segmentation._hausdorff_distance import HausdorffDistance as HausdorffDistance
 from ._segmentation._panoptic_quality import PanopticQuality as PanopticQuality
+from ._sequences._bleu import BLEU as BLEU
+from ._sequences._chrf import ChrF as ChrF
+from ._sequences._edit_distance import EditDistance as EditDistance
+from ._sequences._error_rates import MatchErrorRate as MatchErrorRate
+from ._sequences._error_rates import TokenErrorRate as TokenErrorRate
+from ._sequences._sequence_accuracy import SequenceAccuracy as SequenceAccuracy
+from ._sequences._span_scores import SpanF1 as SpanF1
+from ._sequences._span_scores import SpanPrecision as SpanPrecision
+from ._sequences._span_scores import SpanRecall as SpanRecall
 from ._sound._permutation_invariant import PermutationInvariant as PermutationInvariant
 from ._sound._ratios import SISDR as SISDR
 from ._sound._ratios import SISNR as SISNR
