@@ -44,6 +44,7 @@ OPTIONS: dict[str, list[Data]] = {
     "CategoricalCrossentropy": [{"label_smoothing": 0.1, "from_logits": True}],
     "CategoricalFocalCrossentropy": [{"from_logits": True, "alpha": [0.1, 0.2, 0.3, 0.4], "gamma": 0.5}],
     "ConcordanceCorrelation": [{"axis": 0}],
+    "Cox": [{"ties": "breslow"}],
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
     "DiceScore": [{"by_example": False, "average": "micro"}],
@@ -95,6 +96,7 @@ NEEDED: dict[str, Data] = {
     **{name: {"num_classes": 3, "num_clusters": 3} for name in PARTITIONS},
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
+    "ConcordanceIndex": {"capacity": 24},
     "D2AbsoluteError": {"capacity": 24},
     "D2Tweedie": {"power": 1.5},
     "KendallCorrelation": {"capacity": 24},
@@ -130,6 +132,8 @@ NEEDED: dict[str, Data] = {
 
 # Data by a pattern in the name of the class; the first that fits. One line for each kind.
 KINDS: list[tuple[str, str]] = [
+    ("^Cox|^ConcordanceIndex", "times"),
+    ("^DiscreteHazards", "intervals of time"),
     ("^RNNT", "transducer"),
     ("^Unlikelihood", "class indices of steps"),
     ("^ZLoss", "logits"),
@@ -257,6 +261,9 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
     if kind == "sequences":
         y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n, 3, 4))}
+    if kind in ("times", "intervals of time"):
+        y_true = jnp.stack([_integers(rng, 4, (n,)), _integers(rng, 2, (n,))], axis=1)
+        return {"y_true": y_true, "y_pred": _floats(rng, (n,) if kind == "times" else (n, 4))}
     if kind == "transducer":
         y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n, 2, 3, 4))}

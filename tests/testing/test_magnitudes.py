@@ -18,6 +18,7 @@ import helpers.formulas_of_images as of_images
 import helpers.formulas_of_segmentation as of_regions
 import helpers.formulas_of_sequences as of_sequences
 import helpers.formulas_of_sound as of_sound
+import helpers.formulas_of_survival as of_survival
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
 from helpers.formulas_of_boxes import box_iou
@@ -296,6 +297,7 @@ VALUES: dict[str, Callable[..., Any]] = {
 
 VALUES.update(RANKING)
 VALUES.update(of_sequences.VALUES)
+VALUES.update(of_survival.VALUES)
 
 
 def of_each(value: Callable[..., Any]) -> Callable[..., Any]:
@@ -553,6 +555,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 FIGURES.update(of_sequences.FIGURES)
+FIGURES.update(of_survival.FIGURES)
 
 # Of forecasts and distributions.
 

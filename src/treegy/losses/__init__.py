@@ -33,8 +33,12 @@ from ._circle import Circle as Circle
 from ._circle import circle as circle
 from ._cosine_similarity import cosine_similarity as cosine_similarity
 from ._cosine_similarity import CosineSimilarity as CosineSimilarity
+from ._cox import cox as cox
+from ._cox import Cox as Cox
 from ._ctc import CTC as CTC
 from ._ctc import ctc as ctc
+from ._discrete_hazards import discrete_hazards as discrete_hazards
+from ._discrete_hazards import DiscreteHazards as DiscreteHazards
 from ._distances import signed_distances as signed_distances
 from ._ensemble_crps import ensemble_crps as ensemble_crps
 from ._ensemble_crps import EnsembleCRPS as EnsembleCRPS

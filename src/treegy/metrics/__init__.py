@@ -143,6 +143,7 @@ from ._sound._permutation_invariant import PermutationInvariant as PermutationIn
 from ._sound._ratios import SISDR as SISDR
 from ._sound._ratios import SISNR as SISNR
 from ._sound._ratios import SNR as SNR
+from ._survival._concordance_index import ConcordanceIndex as ConcordanceIndex
 from ._values._extremum import Max as Max
 from ._values._extremum import Min as Min
 from ._values._mean import Mean as Mean

@@ -45,14 +45,6 @@ def scored(values: Num[Array, "..."], name: str) -> tuple[Int[Array, "batch leng
     return values.astype(jnp.int32), jnp.zeros(values.shape[:1], bool)
 
 
-def check_sizes(y_true: Array, y_pred: Array) -> None:
-    if y_true.shape[:1] != y_pred.shape[:1]:
-        raise ContractError(
-            f"`y_true` {array_name(y_true)} and `y_pred` {array_name(y_pred)} must be of the same number of sequences. "
-            "Their lengths may differ."
-        )
-
-
 def at_front(ids: Array, present: Array, unknown: Array) -> Tokens:
     """Return sequences without what isn't there, in which nothing else changes its place."""
     order = jnp.argsort(~present, axis=-1, stable=True)
@@ -99,11 +91,9 @@ class OfTokens(Metric):
     def _both(self, y_true: Any, y_pred: Any) -> tuple[Tokens, Tokens]:
         """Return labels and predictions as sequences.
 
-        **Raises:** [`treegy.ContractError`][] where they aren't sequences of ids, or not of the same number.
+        **Raises:** [`treegy.ContractError`][] where they aren't sequences of ids.
         """
-        true, predicted = self._read(y_true, "y_true"), self._read(y_pred, "y_pred")
-        check_sizes(y_true, y_pred)
-        return true, predicted
+        return self._read(y_true, "y_true"), self._read(y_pred, "y_pred")
 
 
 def unless_unknown(values: Array, *of: Tokens) -> Array:
