@@ -14,6 +14,7 @@ import pytest
 from scipy import special, stats
 from sklearn import metrics as sklearn
 
+import helpers.formulas_of_classes as of_more_classes
 import helpers.formulas_of_images as of_images
 import helpers.formulas_of_segmentation as of_regions
 import helpers.formulas_of_sequences as of_sequences
@@ -296,6 +297,7 @@ VALUES: dict[str, Callable[..., Any]] = {
 
 
 VALUES.update(RANKING)
+VALUES.update(of_more_classes.VALUES)
 VALUES.update(of_sequences.VALUES)
 VALUES.update(of_survival.VALUES)
 
@@ -554,6 +556,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "Variance": lambda it, y, p: p.var(),
 }
 
+FIGURES.update(of_more_classes.FIGURES)
 FIGURES.update(of_sequences.FIGURES)
 FIGURES.update(of_survival.FIGURES)
 

@@ -66,6 +66,8 @@ from ._list_net import list_net as list_net
 from ._list_net import ListNet as ListNet
 from ._log_cosh import log_cosh as log_cosh
 from ._log_cosh import LogCosh as LogCosh
+from ._logit_adjusted import logit_adjusted as logit_adjusted
+from ._logit_adjusted import LogitAdjusted as LogitAdjusted
 from ._lovasz import lovasz_hinge as lovasz_hinge
 from ._lovasz import lovasz_softmax as lovasz_softmax
 from ._lovasz import LovaszHinge as LovaszHinge

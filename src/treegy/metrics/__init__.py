@@ -19,6 +19,7 @@ from ._classification._categorical_accuracy import categorical_accuracy as categ
 from ._classification._categorical_accuracy import CategoricalAccuracy as CategoricalAccuracy
 from ._classification._cohen_kappa import CohenKappa as CohenKappa
 from ._classification._confusion_matrix import ConfusionMatrix as ConfusionMatrix
+from ._classification._cramers_v import CramersV as CramersV
 from ._classification._curves import PrecisionRecallCurve as PrecisionRecallCurve
 from ._classification._curves import RocCurve as RocCurve
 from ._classification._exact_match import exact_match as exact_match
@@ -42,6 +43,7 @@ from ._classification._positives_and_negatives import TruePositives as TruePosit
 from ._classification._precision_recall import Precision as Precision
 from ._classification._precision_recall import Recall as Recall
 from ._classification._precision_recall import Specificity as Specificity
+from ._classification._precision_recall import NegativePredictiveValue as NegativePredictiveValue
 from ._classification._sparse_categorical_accuracy import sparse_categorical_accuracy as sparse_categorical_accuracy
 from ._classification._sparse_categorical_accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
 from ._classification._sparse_top_k_categorical_accuracy import (
