@@ -28,7 +28,7 @@ def counts_of_spans(y_true: Array, y_pred: Array, sample_weight: Array | None, *
         )
     if y_pred.ndim == 3 and y_pred.shape[-1] != len(tags):
         raise ContractError(f"`y_pred` {array_name(y_pred)} has scores of {y_pred.shape[-1]} tags, not {len(tags)}.")
-    # Both without the places that have no label, so that spans go on across them.
+    # Both without the places that have no label, so that spans continue across them.
     labeled = ids >= 0
     there = at_front(ids, labeled, unknown)
     found = at_front(predicted, labeled, unknown_too)
@@ -73,12 +73,12 @@ class SpanF1(OfSpans):
     r"""The harmonic mean of precision and recall of spans, $2 TP / (N + M)$ for $TP$ spans that are right, of $N$
     predicted and $M$ that are there: the F-score of named entities.
 
-    A span is right if its kind, its beginning and its end are. It begins with a tag `B-`, or with an `I-` that goes on
-    with none of its kind, as in the CoNLL evaluation and by default in seqeval; any other tag ends it.
+    A span is right if its kind, its beginning and its end are. It begins with a tag `B-`, or with an `I-` that continues
+    none of its kind, as in the CoNLL evaluation and by default in seqeval; any other tag ends it.
 
     **Accepts:** ids of `tags`, integers `y_true` and `y_pred` `(batch, length)`, or scores `y_pred`
     `(batch, length, tags)` of a floating dtype, of which the first largest is predicted. Where `y_true` is below 0, as
-    at padding or at what goes on a word, there is no place at all, whatever is predicted there. An id that is no tag,
+    at padding or at the later pieces of a word, there is no place at all, whatever is predicted there. An id that is no tag,
     or a score that is NaN, makes the value NaN. A predicted id below 0 is in no span.
 
     **Raises:** `ValueError` or `TypeError` where `tags` aren't such tags. [`treegy.ContractError`][] where the shapes

@@ -43,7 +43,7 @@ class Spans(NamedTuple):
 def spans(ids: Int[Array, "batch length"], tags: Tags) -> Spans:
     """Return the spans of tags; an id that is none of them is in no span.
 
-    A span of a kind begins with `B-`, or with an `I-` that doesn't go on with one of the same kind, and it ends before
+    A span of a kind begins with `B-`, or with an `I-` that doesn't continue one of the same kind, and it ends before
     the next that does so or isn't of its kind.
     """
     kinds = kinds_of(tags)
