@@ -73,13 +73,13 @@ class SpanF1(OfSpans):
     r"""The harmonic mean of precision and recall of spans, $2 TP / (N + M)$ for $TP$ spans that are right, of $N$
     predicted and $M$ that are there: the F-score of named entities.
 
-    A span is right if its kind, its beginning and its end are. It begins with a tag `B-`, or with an `I-` that continues
-    none of its kind, as in the CoNLL evaluation and by default in seqeval; any other tag ends it.
+    A span is right if its kind, its beginning and its end are. It begins with a tag `B-`, or with an `I-` that
+    continues none of its kind, as in the CoNLL evaluation and by default in seqeval; any other tag ends it.
 
     **Accepts:** ids of `tags`, integers `y_true` and `y_pred` `(batch, length)`, or scores `y_pred`
     `(batch, length, tags)` of a floating dtype, of which the first largest is predicted. Where `y_true` is below 0, as
-    at padding or at the later pieces of a word, there is no place at all, whatever is predicted there. An id that is no tag,
-    or a score that is NaN, makes the value NaN. A predicted id below 0 is in no span.
+    at padding or at the later pieces of a word, there is no place at all, whatever is predicted there. An id that is
+    no tag, or a score that is NaN, makes the value NaN. A predicted id below 0 is in no span.
 
     **Raises:** `ValueError` or `TypeError` where `tags` aren't such tags. [`treegy.ContractError`][] where the shapes
     aren't these.
