@@ -44,6 +44,8 @@ OPTIONS: dict[str, list[Data]] = {
     "CategoricalCrossentropy": [{"label_smoothing": 0.1, "from_logits": True}],
     "CategoricalFocalCrossentropy": [{"from_logits": True, "alpha": [0.1, 0.2, 0.3, 0.4], "gamma": 0.5}],
     "ConcordanceCorrelation": [{"axis": 0}],
+    "CramersV": [{"bias_correction": True}],
+    "Cox": [{"ties": "breslow"}],
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
     "DiceScore": [{"by_example": False, "average": "micro"}],
@@ -68,8 +70,10 @@ OPTIONS: dict[str, list[Data]] = {
         {"thresholds": [0.25, 0.5], "class_id": 1},
     ],
     "SigmoidFocal": [{"alpha": 0.25, "gamma": 0.5}],
-    "SparseCategoricalCrossentropy": [{"ignore_class": 0, "from_logits": True}],
+    "SparseCategoricalCrossentropy": [{"ignore_class": 0, "from_logits": True, "label_smoothing": 0.1}],
+    "SpanF1": [{"average": "macro"}],
     "SpearmanCorrelation": [{"capacity": 24}],
+    "TokenErrorRate": [{"end_id": 0, "blank_id": 2}],
     "TripletMargin": [{"norm_degree": 1}],
 }
 
@@ -86,11 +90,14 @@ PARTITIONS = (
     "VMeasure",
 )
 
+TAGS = ["O", "B-place", "I-place", "B-name", "I-name"]
+
 # What a class can't be made without, or not for the data of the laws.
 NEEDED: dict[str, Data] = {
     **{name: {"num_classes": 3, "num_clusters": 3} for name in PARTITIONS},
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
+    "ConcordanceIndex": {"capacity": 24},
     "D2AbsoluteError": {"capacity": 24},
     "D2Tweedie": {"power": 1.5},
     "KendallCorrelation": {"capacity": 24},
@@ -102,6 +109,7 @@ NEEDED: dict[str, Data] = {
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
     "HausdorffDistance": {"empty": 9.0},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
+    "LogitAdjusted": {"class_counts": [4, 3, 2, 1]},
     "MeanIoU": {"num_classes": 3},
     "MultiResolutionSTFT": {"resolutions": ((8, 3, 6),)},
     "MultiScaleSSIM": {"data_range": 1.0, "window": 2, "weights": (0.4, 0.6)},
@@ -111,6 +119,9 @@ NEEDED: dict[str, Data] = {
     "PanopticQuality": {"things": (0,), "stuffs": (1, 2), "max_segments": 16},
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
+    **{name: {"tags": TAGS} for name in ("SpanF1", "SpanPrecision", "SpanRecall")},
+    "BLEU": {"n": 2},
+    "ChrF": {"n": 2},
     "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
     "SSIM": {"data_range": 1.0, "window": 3},
     "SensitivityAtSpecificity": {"specificity": 0.5},
@@ -123,6 +134,15 @@ NEEDED: dict[str, Data] = {
 
 # Data by a pattern in the name of the class; the first that fits. One line for each kind.
 KINDS: list[tuple[str, str]] = [
+    ("^Cox|^ConcordanceIndex", "times"),
+    ("^DiscreteHazards", "intervals of time"),
+    ("^CramersV|^LogitAdjusted", "class indices"),
+    ("^NegativePredictive", "binary"),
+    ("^RNNT", "transducer"),
+    ("^Unlikelihood", "class indices of steps"),
+    ("^ZLoss", "logits"),
+    ("^EditDistance|^TokenError|^MatchError|^BLEU|^ChrF|^SequenceAccuracy", "ids"),
+    ("^Span", "tags"),
     ("SSIM$|^UQI$|^PSNR$|^SpectralAngle$|^ERGAS$|^SlidingRMSE$|^FocalFrequency$", "images"),
     ("^TotalVariation$", "pictures"),
     ("^SNR$|^SISDR$|^SISNR$|STFT$", "sounds"),
@@ -245,6 +265,20 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
     if kind == "sequences":
         y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n, 3, 4))}
+    if kind in ("times", "intervals of time"):
+        y_true = jnp.stack([_integers(rng, 4, (n,)), _integers(rng, 2, (n,))], axis=1)
+        return {"y_true": y_true, "y_pred": _floats(rng, (n,) if kind == "times" else (n, 4))}
+    if kind == "transducer":
+        y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
+        return {"y_true": y_true, "y_pred": _floats(rng, (n, 2, 3, 4))}
+    if kind == "class indices of steps":
+        return {"y_true": _integers(rng, 4, (n, 5)), "y_pred": _uniform(rng, (n, 5, 4))}
+    if kind == "logits":
+        return {"y_pred": _floats(rng, (n, 4))}
+    if kind == "ids":
+        return {"y_true": _integers(rng, 4, (n, 6)) - 1, "y_pred": _integers(rng, 4, (n, 5)) - 1}
+    if kind == "tags":
+        return {"y_true": _integers(rng, 6, (n, 6)) - 1, "y_pred": _integers(rng, 5, (n, 6))}
     if kind == "embeddings":
         return {"y_true": _integers(rng, 2, (n,)), "y_pred": _floats(rng, (n, 3))}
     if kind == "triplets":

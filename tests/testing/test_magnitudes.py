@@ -14,9 +14,12 @@ import pytest
 from scipy import special, stats
 from sklearn import metrics as sklearn
 
+import helpers.formulas_of_classes as of_more_classes
 import helpers.formulas_of_images as of_images
 import helpers.formulas_of_segmentation as of_regions
+import helpers.formulas_of_sequences as of_sequences
 import helpers.formulas_of_sound as of_sound
+import helpers.formulas_of_survival as of_survival
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
 from helpers.formulas_of_boxes import box_iou
@@ -294,6 +297,9 @@ VALUES: dict[str, Callable[..., Any]] = {
 
 
 VALUES.update(RANKING)
+VALUES.update(of_more_classes.VALUES)
+VALUES.update(of_sequences.VALUES)
+VALUES.update(of_survival.VALUES)
 
 
 def of_each(value: Callable[..., Any]) -> Callable[..., Any]:
@@ -549,6 +555,10 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "TruePositives": count(0),
     "Variance": lambda it, y, p: p.var(),
 }
+
+FIGURES.update(of_more_classes.FIGURES)
+FIGURES.update(of_sequences.FIGURES)
+FIGURES.update(of_survival.FIGURES)
 
 # Of forecasts and distributions.
 

@@ -33,8 +33,12 @@ from ._circle import Circle as Circle
 from ._circle import circle as circle
 from ._cosine_similarity import cosine_similarity as cosine_similarity
 from ._cosine_similarity import CosineSimilarity as CosineSimilarity
+from ._cox import cox as cox
+from ._cox import Cox as Cox
 from ._ctc import CTC as CTC
 from ._ctc import ctc as ctc
+from ._discrete_hazards import discrete_hazards as discrete_hazards
+from ._discrete_hazards import DiscreteHazards as DiscreteHazards
 from ._distances import signed_distances as signed_distances
 from ._ensemble_crps import ensemble_crps as ensemble_crps
 from ._ensemble_crps import EnsembleCRPS as EnsembleCRPS
@@ -62,6 +66,8 @@ from ._list_net import list_net as list_net
 from ._list_net import ListNet as ListNet
 from ._log_cosh import log_cosh as log_cosh
 from ._log_cosh import LogCosh as LogCosh
+from ._logit_adjusted import logit_adjusted as logit_adjusted
+from ._logit_adjusted import LogitAdjusted as LogitAdjusted
 from ._lovasz import lovasz_hinge as lovasz_hinge
 from ._lovasz import lovasz_softmax as lovasz_softmax
 from ._lovasz import LovaszHinge as LovaszHinge
@@ -102,6 +108,8 @@ from ._quantile import Quantile as Quantile
 from ._quantile import quantile as quantile
 from ._quantile_crps import quantile_crps as quantile_crps
 from ._quantile_crps import QuantileCRPS as QuantileCRPS
+from ._rnnt import rnnt as rnnt
+from ._rnnt import RNNT as RNNT
 from ._sampled_softmax import sampled_softmax as sampled_softmax
 from ._sampled_softmax import SampledSoftmax as SampledSoftmax
 from ._si_sdr import si_sdr as si_sdr
@@ -122,5 +130,9 @@ from ._triplet_margin import triplet_margin as triplet_margin
 from ._triplet_margin import TripletMargin as TripletMargin
 from ._tweedie_deviance import tweedie_deviance as tweedie_deviance
 from ._tweedie_deviance import TweedieDeviance as TweedieDeviance
+from ._unlikelihood import unlikelihood as unlikelihood
+from ._unlikelihood import Unlikelihood as Unlikelihood
+from ._z_loss import z_loss as z_loss
+from ._z_loss import ZLoss as ZLoss
 from ._zero_inflated_nll import zero_inflated_nll as zero_inflated_nll
 from ._zero_inflated_nll import ZeroInflatedNLL as ZeroInflatedNLL

@@ -43,6 +43,24 @@ def log_softmax(logits: Array, axis: int) -> Array:
     return logits - jnp.log1p(jnp.sum(powers, axis=axis, keepdims=True))
 
 
+def log_of_others(y_pred: Array, axis: int, *, from_logits: bool) -> Array:
+    """Return the logarithms of 1 minus each probability, which is what all others make up.
+
+    Probabilities are made to sum to 1 along `axis`, and what logarithms are taken of is clipped; of logits it isn't.
+    """
+    largest = first_largest(y_pred, axis)
+    if from_logits:
+        logs = log_softmax(y_pred, axis)
+        # Only the largest may be so near 1 that 1 minus it would be rounded.
+        others = jax.nn.logsumexp(jnp.where(largest, -jnp.inf, logs), axis=axis, keepdims=True)
+        return jnp.where(largest, others, jnp.log1p(-jnp.exp(jnp.where(largest, -1, logs))))
+    y_pred = safe_divide(y_pred, jax.lax.stop_gradient(jnp.sum(y_pred, axis=axis, keepdims=True)))
+    total = jnp.sum(y_pred, axis=axis, keepdims=True)
+    others = jnp.sum(jnp.where(largest, jnp.zeros_like(y_pred), y_pred), axis=axis, keepdims=True)
+    p = safe_divide(y_pred, total)
+    return log_clipped(jnp.where(largest, safe_divide(others, total), 1 - p), p)
+
+
 def first_largest(values: Array, axis: int) -> Array:
     """Return which of the values is the largest along an axis: of equal ones, the first.
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._converters import flag, integer
@@ -12,7 +13,7 @@ from .._terms._classes import class_labels, within
 from .._terms._elementwise import in_floats
 from .._terms._loss import Loss
 from .._terms._weights import Masked
-from ._crossentropy import log_distribution
+from ._crossentropy import check_label_smoothing, log_distribution, log_softmax
 
 
 def sparse_categorical_crossentropy(
@@ -23,8 +24,10 @@ def sparse_categorical_crossentropy(
     ignore_class: int | None = None,
     check_bounds: bool = True,
     axis: int = -1,
+    label_smoothing: ArrayLike = 0.0,
 ) -> Float[Array, "..."]:
-    r"""The crossentropy of class indices, $-\log p_y$.
+    r"""The crossentropy of class indices, $-\log p_y$, or with smoothed labels $-(1 - s) \log p_y - \frac{s}{C} \sum_c
+    \log p_c$.
 
     **Arguments:**
 
@@ -36,6 +39,7 @@ def sparse_categorical_crossentropy(
         mean as well is the class's business, [`treegy.losses.SparseCategoricalCrossentropy`][].
     - `check_bounds`: whether the value of any other label that isn't from 0 to $C - 1$ is NaN, and not 0.
     - `axis`: the axis of the $C$ classes in `y_pred`.
+    - `label_smoothing`: $s \in [0, 1]$ draws the labels towards the uniform distribution.
 
     **Returns:**
 
@@ -48,7 +52,10 @@ def sparse_categorical_crossentropy(
     labels = class_labels(y_true, y_pred, axis)
     _, y_pred = in_floats(y_true, jnp.moveaxis(y_pred, axis, -1))
     inside, at = within(labels, y_pred.shape[-1])
-    if from_logits:
+    if not _is_zero(label_smoothing):
+        logs = log_softmax(y_pred, -1) if from_logits else log_distribution(y_pred, -1)
+        values = _of_smoothed(at, logs, jnp.asarray(label_smoothing, logs.dtype))
+    elif from_logits:
         values = _of_logits(at, y_pred)
     else:
         values = -jnp.take_along_axis(log_distribution(y_pred, -1), at[..., None], axis=-1)[..., 0]
@@ -67,10 +74,24 @@ def _of_logits(labels: Array, logits: Array) -> Array:
     return jnp.log1p(others + jnp.expm1(own)) - own
 
 
+def _is_zero(label_smoothing: ArrayLike) -> bool:
+    return isinstance(label_smoothing, int | float) and label_smoothing == 0
+
+
+def _of_smoothed(labels: Array, logs: Array, smoothing: Array) -> Array:
+    """Return the crossentropy of labels drawn towards the uniform distribution, from logarithms of probabilities."""
+    at = jax.lax.broadcasted_iota(labels.dtype, logs.shape, logs.ndim - 1) == labels[..., None]
+    weights = jnp.where(at, 1 - smoothing, jnp.zeros_like(smoothing)) + smoothing / logs.shape[-1]
+    # 0 log 0 is 0.
+    return -jnp.sum(jnp.where(weights == 0, jnp.zeros_like(logs), weights * logs), axis=-1)
+
+
 class SparseCategoricalCrossentropy(Loss):
     """The crossentropy of class indices: [`treegy.losses.sparse_categorical_crossentropy`][].
 
     With `ignore_class`, its values count neither in the numerator nor in the denominator of the mean.
+
+    **Raises:** `ValueError` where `label_smoothing` isn't from 0 to 1.
 
     !!! example
 
@@ -96,6 +117,11 @@ class SparseCategoricalCrossentropy(Loss):
     """Whether any other label out of range makes the value NaN, and not 0."""
     axis: int = eqx.field(default=-1, kw_only=True, static=True, converter=integer("axis", "an axis"))
     """The axis of classes in `y_pred`."""
+    label_smoothing: ArrayLike = eqx.field(default=0.0, kw_only=True)
+    """How far labels are drawn towards the uniform distribution, from 0 to 1."""
+
+    def __check_init__(self) -> None:
+        check_label_smoothing(self.label_smoothing)
 
     def call(
         self, y_true: Shaped[Array, "batch ..."], y_pred: Float[Array, "batch ..."]
@@ -107,6 +133,7 @@ class SparseCategoricalCrossentropy(Loss):
             ignore_class=self.ignore_class,
             check_bounds=self.check_bounds,
             axis=self.axis,
+            label_smoothing=self.label_smoothing,
         )
         if self.ignore_class is None:
             return values

@@ -19,6 +19,7 @@ from ._classification._categorical_accuracy import categorical_accuracy as categ
 from ._classification._categorical_accuracy import CategoricalAccuracy as CategoricalAccuracy
 from ._classification._cohen_kappa import CohenKappa as CohenKappa
 from ._classification._confusion_matrix import ConfusionMatrix as ConfusionMatrix
+from ._classification._cramers_v import CramersV as CramersV
 from ._classification._curves import PrecisionRecallCurve as PrecisionRecallCurve
 from ._classification._curves import RocCurve as RocCurve
 from ._classification._exact_match import exact_match as exact_match
@@ -42,6 +43,7 @@ from ._classification._positives_and_negatives import TruePositives as TruePosit
 from ._classification._precision_recall import Precision as Precision
 from ._classification._precision_recall import Recall as Recall
 from ._classification._precision_recall import Specificity as Specificity
+from ._classification._precision_recall import NegativePredictiveValue as NegativePredictiveValue
 from ._classification._sparse_categorical_accuracy import sparse_categorical_accuracy as sparse_categorical_accuracy
 from ._classification._sparse_categorical_accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
 from ._classification._sparse_top_k_categorical_accuracy import (
@@ -130,10 +132,20 @@ from ._segmentation._dice_score import DiceScore as DiceScore
 from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
 from ._segmentation._hausdorff_distance import HausdorffDistance as HausdorffDistance
 from ._segmentation._panoptic_quality import PanopticQuality as PanopticQuality
+from ._sequences._bleu import BLEU as BLEU
+from ._sequences._chrf import ChrF as ChrF
+from ._sequences._edit_distance import EditDistance as EditDistance
+from ._sequences._error_rates import MatchErrorRate as MatchErrorRate
+from ._sequences._error_rates import TokenErrorRate as TokenErrorRate
+from ._sequences._sequence_accuracy import SequenceAccuracy as SequenceAccuracy
+from ._sequences._span_scores import SpanF1 as SpanF1
+from ._sequences._span_scores import SpanPrecision as SpanPrecision
+from ._sequences._span_scores import SpanRecall as SpanRecall
 from ._sound._permutation_invariant import PermutationInvariant as PermutationInvariant
 from ._sound._ratios import SISDR as SISDR
 from ._sound._ratios import SISNR as SISNR
 from ._sound._ratios import SNR as SNR
+from ._survival._concordance_index import ConcordanceIndex as ConcordanceIndex
 from ._values._extremum import Max as Max
 from ._values._extremum import Min as Min
 from ._values._mean import Mean as Mean

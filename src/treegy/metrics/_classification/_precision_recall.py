@@ -1,4 +1,4 @@
-"""Ratios of the four counts: precision, recall, specificity."""
+"""Ratios of the four counts: precision, recall, specificity, negative predictive value."""
 
 from typing import ClassVar
 
@@ -106,3 +106,22 @@ class Specificity(RatioOfCounts):
     """
 
     of: ClassVar[tuple[str, str]] = ("true_negatives", "false_positives")
+
+
+class NegativePredictiveValue(RatioOfCounts):
+    r"""How many of the negative predictions are right, $TN / (TN + FN)$; `zero_division` where there are none.
+
+    What it takes and raises is what [`treegy.metrics.Precision`][] does.
+
+    !!! example
+
+        ```python
+        import jax.numpy as jnp
+        import treegy as tg
+
+        value = tg.metrics.NegativePredictiveValue()
+        assert float(value(jnp.array([0, 0, 1, 1]), jnp.array([0.0, 1.0, 0.0, 1.0]))) == 0.5
+        ```
+    """
+
+    of: ClassVar[tuple[str, str]] = ("true_negatives", "false_negatives")
