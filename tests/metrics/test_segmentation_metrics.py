@@ -166,7 +166,7 @@ def test_panoptic_quality():
     # Numbers of instances may be any.
     p[..., 1] = p[..., 1] * 1_000_003 - 5
     options: Any = {"things": [0, 2], "stuffs": [1, 3]}
-    counts = sum(of.panoptic_counts(*one, **options) for one in zip(y, p, strict=True))
+    counts: Any = sum(of.panoptic_counts(*one, **options) for one in zip(y, p, strict=True))
     metric, free = tg.metrics.PanopticQuality, {"check_bounds": False, "max_segments": 32}
     found: Any = values(
         {
@@ -178,8 +178,7 @@ def test_panoptic_quality():
         *(y, p),
     )
     assert abs(found["mean"] - of.panoptic_quality(counts)) < 1e-6
-    iou, pairs, too_many, missing = (np.asarray(count) for count in counts)
-    parts = found["parts"]
+    (iou, pairs, too_many, missing), parts = counts, found["parts"]
     np.testing.assert_allclose(parts["segmentation"], iou / np.maximum(pairs, 1), rtol=1e-6)
     np.testing.assert_allclose(parts["recognition"], pairs / (pairs + (too_many + missing) / 2), rtol=1e-6)
     # Void in what is predicted, and more segments than there is room for, show.
