@@ -144,3 +144,13 @@ from ._wrappers._bootstrap import Bootstrap as Bootstrap
 from ._wrappers._by_group import ByGroup as ByGroup
 from ._wrappers._classwise import Classwise as Classwise
 from ._wrappers._running import Running as Running
+from ._representations._alignment import Alignment as Alignment
+from ._representations._cka import CKA as CKA
+from ._representations._effective_rank import EffectiveRank as EffectiveRank
+from ._representations._embedding_mean_average_precision import (
+    EmbeddingMeanAveragePrecision as EmbeddingMeanAveragePrecision,
+)
+from ._representations._embedding_recall_at_k import EmbeddingRecallAtK as EmbeddingRecallAtK
+from ._representations._frechet_distance import FrechetDistance as FrechetDistance
+from ._representations._kernel_distance import KernelDistance as KernelDistance
+from ._representations._uniformity import Uniformity as Uniformity
