@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._checks import check_number
-from .._describe import describe
+from .._converters import function
 from .._terms._elementwise import all_in_floats
 from .._terms._loss import Loss
 from .._types import PyTree
@@ -81,14 +81,12 @@ class GradientPenalty(Loss):
         ```
     """
 
-    critic: Callable[[Any, Any], Any] = eqx.field()
+    critic: Callable[[Any, Any], Any] = eqx.field(converter=function("critic", "a function of the module and a point"))
     """A function of the module and of one point, which returns the score of the point, a scalar."""
     target: ArrayLike = eqx.field(default=1.0, kw_only=True)
     """How long the gradient should be."""
 
     def __check_init__(self) -> None:
-        if not callable(self.critic):
-            raise TypeError(f"`critic` is a function of the module and a point, and got {describe(self.critic)}.")
         check_number("target", self.target, lambda t: t >= 0, "a number that isn't negative")
 
     def call(self, y_pred: Float[Array, "batch ..."], module: PyTree) -> Float[Array, "batch"]:

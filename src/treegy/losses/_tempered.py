@@ -1,5 +1,6 @@
 """Logits divided by a temperature, and distributions made of them."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,7 +13,10 @@ def log_tempered(logits: Float[Array, "..."], temperature: Float[Array, ""]) -> 
     Logits are bounded first, so that differences of what is divided are finite, and with them the gradients.
     """
     bound = float(jnp.finfo(logits.dtype).max) / 8 * jnp.minimum(temperature, 1)
-    return log_softmax(jnp.clip(logits, -bound, bound) / temperature, -1)
+    logits = jnp.clip(logits, -bound, bound)
+    # Divided last: the compiler may divide twice and round otherwise, and then none of the quotients is the largest.
+    least = logits - jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    return log_softmax(least / temperature, -1)
 
 
 def expected(distribution: Array, values: Array) -> Array:

@@ -8,7 +8,7 @@ from ..._errors import ContractError
 
 
 def filled(arrays: tuple[Array, ...], counted: Bool[Array, "batch"], capacity: int) -> tuple[Array, ...]:
-    """Return arrays `(batch, ...)` as buffers `(capacity, ...)`: those that are counted at the front, in their order."""
+    """Return arrays `(batch, ...)` as buffers `(capacity, ...)`: those that are counted first, in their order."""
     front = jnp.argsort(~counted, stable=True)
 
     def fitted(values: Array) -> Array:

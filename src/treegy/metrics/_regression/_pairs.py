@@ -61,7 +61,8 @@ class Pairs(Accumulator):
     def merge(self, other: "Pairs") -> "Pairs":
         mine, theirs = (self.y_true, self.y_pred, self.weight), (other.y_true, other.y_pred, other.weight)
         count = jnp.minimum(self.count + other.count, len(self.weight) + 1)
-        return Pairs(*appended(mine, self.count, theirs), count)
+        y_true, y_pred, weight = appended(mine, self.count, theirs)
+        return Pairs(y_true, y_pred, weight, count)
 
     def compute(self) -> Kept:
         return Kept(self.y_true, self.y_pred, self.weight, self.count > len(self.weight))
@@ -83,7 +84,8 @@ def kept(y_true: Array, y_pred: Array, sample_weight: Array | None, *, capacity:
     counted = jnp.any((weight != 0).reshape(len(weight), -1), axis=1)
     y_true, y_pred = (jnp.where(weight != 0, values, jnp.zeros_like(values)) for values in (y_true, y_pred))
     count = jnp.minimum(jnp.sum(counted, dtype=jnp.int32), capacity + 1)
-    return Pairs(*filled((y_true, y_pred, weight), counted, capacity), count.astype(y_pred.dtype))
+    y_true, y_pred, weight = filled((y_true, y_pred, weight), counted, capacity)
+    return Pairs(y_true, y_pred, weight, count.astype(y_pred.dtype))
 
 
 class OfPairs(Derived):

@@ -3,8 +3,6 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
 
-from ..._describe import array_name
-from ..._errors import ContractError
 from ..._terms._accumulator import safe_divide
 from ..._terms._elementwise import in_floats
 from ..._terms._metric import Metric
@@ -49,10 +47,6 @@ class CKA(Metric):
         sample_weight: Num[Array, "batch"] | None = None,
     ) -> ValueOf:
         check_vectors(y_true=y_true, y_pred=y_pred)
-        if len(y_true) != len(y_pred):
-            raise ContractError(
-                f"`y_true` {array_name(y_true)} and `y_pred` {array_name(y_pred)} must be of the same examples."
-            )
         both = jnp.concatenate(in_floats(y_true, y_pred), axis=1)
         return ValueOf(Covariance.of(both, sample_weight), _alignment, size=y_true.shape[1])
 

@@ -44,10 +44,10 @@ class Covariance(Accumulator):
         vectors = jnp.where(weights != 0, vectors, jnp.zeros_like(vectors))
         total = jnp.sum(weights[:, 0])
         rough = safe_divide(jnp.sum(vectors * weights, axis=0), jnp.broadcast_to(total, vectors.shape[1:]))
-        apart = jnp.where(weights != 0, vectors - rough, jnp.zeros_like(vectors))
+        apart = jnp.where(weights != 0, vectors - rough[None], jnp.zeros_like(vectors))
         # What the rounding of the first mean left over.
         lacking = safe_divide(jnp.sum(apart * weights, axis=0), jnp.broadcast_to(total, vectors.shape[1:]))
-        apart = jnp.where(weights != 0, apart - lacking, jnp.zeros_like(apart))
+        apart = jnp.where(weights != 0, apart - lacking[None], jnp.zeros_like(apart))
         products = jnp.matmul((apart * weights).T, apart, precision="highest")
         return Covariance(Sum(total), Sum(rough).merge(Sum(lacking)), Sum(products))
 

@@ -7,12 +7,14 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
 
-from ..._describe import describe
+from ..._converters import function
 from ..._terms._accumulator import Accumulator
 from ..._terms._elementwise import in_floats
 from ..._terms._metric import Metric
 from ._covariance import Covariance, Covariances, unbiased
 from ._examples import check_vectors
+
+FEATURES = function("features", "a function of a batch of examples", optional=True)
 
 
 class BothCovariances(Accumulator):
@@ -47,7 +49,7 @@ def _root(covariances: Array) -> Array:
     largest = jnp.max(jnp.diagonal(covariances), initial=0)
     scale = jnp.where(largest > 0, largest, jnp.ones_like(largest))
     values, vectors = jnp.linalg.eigh(covariances / scale)
-    return vectors * jnp.sqrt(jnp.maximum(values, 0) * scale)
+    return vectors * jnp.sqrt(jnp.maximum(values, 0) * scale)[None]
 
 
 class FrechetDistance(Metric):
@@ -89,14 +91,12 @@ class FrechetDistance(Metric):
 
     ??? cite
 
-        Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*, NeurIPS 2017.
+        Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*, NeurIPS
+        2017.
     """
 
-    features: Callable[[Any], Any] | None = eqx.field(default=None, kw_only=True)
+    features: Callable[[Any], Any] | None = eqx.field(default=None, kw_only=True, converter=FEATURES)
     """A function that makes features `(batch, d)` of a batch of real, or of generated examples. None by default."""
-
-    def __check_init__(self) -> None:
-        check_features(self.features)
 
     def call(
         self,
@@ -106,11 +106,6 @@ class FrechetDistance(Metric):
     ) -> BothCovariances:
         real, generated = features_of(self.features, y_true, y_pred)
         return BothCovariances(Covariance.of(real, sample_weight), Covariance.of(generated, sample_weight))
-
-
-def check_features(features: object) -> None:
-    if features is not None and not callable(features):
-        raise TypeError(f"`features` is a function of a batch of examples, and got {describe(features)}.")
 
 
 def features_of(features: Callable[[Any], Any] | None, y_true: Array, y_pred: Array) -> tuple[Array, Array]:

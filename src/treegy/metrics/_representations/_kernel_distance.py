@@ -14,7 +14,7 @@ from ..._terms._metric import Metric
 from ..._terms._powers import exponent_of, times_power
 from .._accumulators._value_of import ValueOf
 from ._examples import KeptExamples, kept_examples
-from ._frechet_distance import check_features, features_of
+from ._frechet_distance import FEATURES, features_of
 
 
 class KernelDistance(Metric):
@@ -27,8 +27,8 @@ class KernelDistance(Metric):
     $$
 
     With the features of an Inception network it is the KID. It is unbiased, and so may be negative. It is of all
-    examples, where others take the mean over random subsets of them: the features of up to `capacity` examples are kept.
-    More make it NaN.
+    examples, where others take the mean over random subsets of them: the features of up to `capacity` examples are
+    kept. More make it NaN.
 
     **Accepts:** `y_true` and `y_pred` `(batch, d)`, features of real and of generated examples; or anything of which
     `features` makes these. Which of them stand side by side doesn't matter. An example counts as often as its weight
@@ -54,7 +54,7 @@ class KernelDistance(Metric):
         Bińkowski et al., *Demystifying MMD GANs*, ICLR 2018.
     """
 
-    features: Callable[[Any], Any] | None = eqx.field(default=None, kw_only=True)
+    features: Callable[[Any], Any] | None = eqx.field(default=None, kw_only=True, converter=FEATURES)
     """A function that makes features `(batch, d)` of a batch of real, or of generated examples. None by default."""
     capacity: int = eqx.field(
         default=4096,
@@ -63,9 +63,6 @@ class KernelDistance(Metric):
         converter=integer("capacity", "the number of examples to make room for", least=1),
     )
     """How many examples there is room for."""
-
-    def __check_init__(self) -> None:
-        check_features(self.features)
 
     def call(
         self,

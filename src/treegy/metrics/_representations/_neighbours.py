@@ -65,6 +65,6 @@ def _mean_of_queries(
     same, there = others(same), others(jnp.broadcast_to(weight != 0, same.shape))
     similar = jnp.matmul(vectors, vectors.T, precision="highest")
     values = of(Neighbours(jnp.where(there, similar, -jnp.inf), same), **dict(options))
-    weight = weight * jnp.any(same, axis=1)
+    weight = jnp.where(jnp.any(same, axis=1), weight, jnp.zeros_like(weight))
     value = safe_divide(jnp.sum(values * weight), jnp.sum(weight))
     return kept.unless_full(jnp.where(jnp.any(jnp.isnan(vectors)), jnp.full_like(value, jnp.nan), value))

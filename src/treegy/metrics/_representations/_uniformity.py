@@ -13,9 +13,9 @@ from ._examples import KeptExamples, check_vectors, kept_examples
 
 
 class Uniformity(Metric):
-    r"""How evenly embeddings are spread over the sphere: the logarithm of the mean of $e^{-t \lVert u - v \rVert^2}$ over
-    all pairs of different examples, with $u$ and $v$ of length 1. 0 where all embeddings point into one direction, and
-    the less the better.
+    r"""How evenly embeddings are spread over the sphere: the logarithm of the mean of $e^{-t \lVert u - v \rVert^2}$
+    over all pairs of different examples, with $u$ and $v$ of length 1. 0 where all embeddings point into one direction,
+    and the less the better.
 
     It is of all examples, however they are cut into batches: the embeddings of up to `capacity` examples are kept. More
     make it NaN. An example counts as often as its weight says. Of fewer than two it is 0.
