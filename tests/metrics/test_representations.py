@@ -148,7 +148,7 @@ def test_of_one_example_or_none():
         (losses.BarlowTwins(reduction="weighted_mean"), None, (ONE, OTHER), D),
         (losses.InfoNCE(reduction="weighted_mean"), None, (ONE, OTHER), 0.0),
     ]
-    found = jax.jit(lambda weight: [value(it, *jax.tree.map(jnp.asarray, (y, p)), weight) for it, y, p, _ in cases])
+    found = jax.jit(lambda w: [value(it, y, p, w) for it, y, p, _ in cases])
     for (it, *_, want), got, of_nothing in zip(cases, found(one), found(nothing), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6, err_msg=repr(it))
         assert of_nothing == 0, it

@@ -89,8 +89,8 @@ class InfoNCE(Loss):
             text: eqx.nn.Linear
             log_scale: jax.Array
 
-            def __call__(self, x):
-                return self.image(x["image"]), self.text(x["text"])
+            def __call__(self, image, text):
+                return self.image(image), self.text(text)
 
         k1, k2 = jax.random.split(jax.random.key(0))
         network = CLIP(eqx.nn.Linear(5, 4, key=k1), eqx.nn.Linear(3, 4, key=k2), jnp.log(1 / 0.07))

@@ -125,6 +125,16 @@ from ._regression._pearson_correlation import PearsonCorrelation as PearsonCorre
 from ._regression._r2_score import R2Score as R2Score
 from ._regression._root_mean_squared_error import RootMeanSquaredError as RootMeanSquaredError
 from ._regression._spearman_correlation import SpearmanCorrelation as SpearmanCorrelation
+from ._representations._alignment import Alignment as Alignment
+from ._representations._cka import CKA as CKA
+from ._representations._effective_rank import EffectiveRank as EffectiveRank
+from ._representations._embedding_mean_average_precision import (
+    EmbeddingMeanAveragePrecision as EmbeddingMeanAveragePrecision,
+)
+from ._representations._embedding_recall_at_k import EmbeddingRecallAtK as EmbeddingRecallAtK
+from ._representations._frechet_distance import FrechetDistance as FrechetDistance
+from ._representations._kernel_distance import KernelDistance as KernelDistance
+from ._representations._uniformity import Uniformity as Uniformity
 from ._segmentation._box_iou import BoxIoU as BoxIoU
 from ._segmentation._dice_score import DiceScore as DiceScore
 from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
@@ -144,13 +154,3 @@ from ._wrappers._bootstrap import Bootstrap as Bootstrap
 from ._wrappers._by_group import ByGroup as ByGroup
 from ._wrappers._classwise import Classwise as Classwise
 from ._wrappers._running import Running as Running
-from ._representations._alignment import Alignment as Alignment
-from ._representations._cka import CKA as CKA
-from ._representations._effective_rank import EffectiveRank as EffectiveRank
-from ._representations._embedding_mean_average_precision import (
-    EmbeddingMeanAveragePrecision as EmbeddingMeanAveragePrecision,
-)
-from ._representations._embedding_recall_at_k import EmbeddingRecallAtK as EmbeddingRecallAtK
-from ._representations._frechet_distance import FrechetDistance as FrechetDistance
-from ._representations._kernel_distance import KernelDistance as KernelDistance
-from ._representations._uniformity import Uniformity as Uniformity

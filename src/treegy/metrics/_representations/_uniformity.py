@@ -64,9 +64,9 @@ def _uniformity(kept: KeptExamples, t: float) -> Array:
     squares = jnp.sum(vectors**2, axis=1)
     products = jnp.matmul(vectors, vectors.T, precision="highest")
     apart = jnp.maximum(squares[:, None] + squares[None, :] - 2 * products, 0)
-    # Of what is at the same place, its distance is 0: with another by rounding it may not be.
-    near = jnp.where(jnp.eye(len(weight), dtype=bool), 1, jnp.exp(-t * apart))
+    near = jnp.where(jnp.eye(len(weight), dtype=bool), 0, jnp.exp(-t * apart))
     total = jnp.sum(weight)
-    mean = safe_divide(jnp.sum(weight * (near @ weight - 1)), total * (total - 1))
+    # An example of weight 2 is near to itself.
+    mean = safe_divide(jnp.sum(weight * (near @ weight + (weight - 1))), total * (total - 1))
     value = jnp.log(jnp.where(total > 1, mean, jnp.ones_like(mean)))
     return kept.unless_full(value)
