@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import linalg, special
+from scipy import special
 
 EPSILON = 1e-7
 
@@ -138,7 +138,7 @@ def gradient_penalty(it: Any, y: Any, p: Any) -> Any:
 def frechet_distance(it: Any, y: Any, p: Any) -> Any:
     a, b = np.cov(y.T), np.cov(p.T)
     # The root of a product, whose eigenvalues aren't negative.
-    root = np.sqrt(np.maximum(linalg.eigvals(a @ b).real, 0)).sum()
+    root = np.sqrt(np.maximum(np.real(np.linalg.eigvals(a @ b)), 0)).sum()
     return ((y.mean(0) - p.mean(0)) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * root
 
 
