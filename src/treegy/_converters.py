@@ -86,3 +86,14 @@ def flag(name: str) -> Callable[[bool], bool]:
         return bool(value)
 
     return convert
+
+
+def function(name: str, expected: str, *, optional: bool = False) -> Callable[[Any], Any]:
+    """Return a converter that raises `TypeError` for what isn't a function, nor `None` if that will do too."""
+
+    def convert(value: Any) -> Any:
+        if not callable(value) and not (optional and value is None):
+            raise TypeError(f"`{name}` is {expected}, and got {describe(value)}.")
+        return value
+
+    return convert

@@ -34,6 +34,11 @@ def side(y_pred: Any) -> Any:
     return (y_pred[:, 0] > 0).astype(jnp.int32)
 
 
+def score(module: Any, x: Any) -> Any:
+    """What a critic gives a point."""
+    return jnp.sum(jnp.tanh(x) * module["weight"].astype(x.dtype))
+
+
 # Besides the default: what takes another path through the mathematics. One line for each class.
 OPTIONS: dict[str, list[Data]] = {
     "AUC": [{"curve": "PR", "multi_label": True}],
@@ -95,6 +100,11 @@ TAGS = ["O", "B-place", "I-place", "B-name", "I-name"]
 # What a class can't be made without, or not for the data of the laws.
 NEEDED: dict[str, Data] = {
     **{name: {"num_classes": 3, "num_clusters": 3} for name in PARTITIONS},
+    **{
+        name: {"capacity": 24}
+        for name in ("EmbeddingMeanAveragePrecision", "EmbeddingRecallAtK", "KernelDistance", "Uniformity")
+    },
+    "GradientPenalty": {"critic": score},
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
     "ConcordanceIndex": {"capacity": 24},
@@ -143,6 +153,13 @@ KINDS: list[tuple[str, str]] = [
     ("^ZLoss", "logits"),
     ("^EditDistance|^TokenError|^MatchError|^BLEU|^ChrF|^SequenceAccuracy", "ids"),
     ("^Span", "tags"),
+    ("^InfoNCE|^SigLIP|^VICReg|^Barlow|^BYOL|^DINO|^GANDisc|^Alignment$", "views"),
+    ("^SupervisedContrastive|^Embedding", "embeddings"),
+    ("^ArcFace|^CosFace|^ProxyNCA", "class indices"),
+    ("^Distillation|^MMD|^Frechet|^KernelDistance|^CKA", "numbers"),
+    ("^GaussianKL", "normal distributions"),
+    ("^GANGen|^Uniformity|^EffectiveRank", "values"),
+    ("^GradientPenalty", "points of a critic"),
     ("SSIM$|^UQI$|^PSNR$|^SpectralAngle$|^ERGAS$|^SlidingRMSE$|^FocalFrequency$", "images"),
     ("^TotalVariation$", "pictures"),
     ("^SNR$|^SISDR$|^SISNR$|STFT$", "sounds"),
@@ -201,6 +218,7 @@ NOT_NEGATIVE = (
     "location, scale and degrees",
     "mixtures",
     "evidence",
+    "normal distributions",
 )
 
 
@@ -212,6 +230,12 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         return {"y_pred": _floats(rng, (n, 3))}
     if kind == "numbers":
         return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3))}
+    if kind == "views":
+        return {"y_pred": (_floats(rng, (n, 3)), _floats(rng, (n, 3)))}
+    if kind == "normal distributions":
+        return {"y_pred": (_floats(rng, (n, 3)), _uniform(rng, (n, 3)))}
+    if kind == "points of a critic":
+        return {"y_pred": _floats(rng, (n, 3)), "module": {"weight": jnp.asarray([0.5, -1.0, 2.0])}}
     if kind == "images":
         return {"y_true": _floats(rng, (n, 6, 5, 2)), "y_pred": _floats(rng, (n, 6, 5, 2))}
     if kind == "pictures":

@@ -24,6 +24,8 @@ import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
 from helpers.formulas_of_boxes import box_iou
 from helpers.formulas_of_rankings import VALUES as RANKING
+from helpers.formulas_of_representations import FIGURES as OF_REPRESENTATIONS
+from helpers.formulas_of_representations import VALUES as REPRESENTATIONS
 from treegy._terms._saturating import widened
 
 pytestmark = pytest.mark.once
@@ -52,6 +54,9 @@ BOTH = (
     "location, scale and degrees",
     "mixtures",
     "evidence",
+    "views",
+    "normal distributions",
+    "points of a critic",
 )
 
 
@@ -706,6 +711,9 @@ FIGURES.update(
     }
 )
 
+VALUES.update(REPRESENTATIONS)
+FIGURES.update(OF_REPRESENTATIONS)
+
 # Of partitions: scikit-learn's, which are of float64.
 FIGURES.update(
     {
@@ -813,7 +821,11 @@ def check(cls: Any, scale: float, **options: Any) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=atol, err_msg=f"{cls.__name__} at {scale:g}")
 
 
-CANCELLING = {*WITHOUT_SCALE, "CosineSimilarity", "KLDivergence", "CalibrationError", "CohenKappa", "TripletMargin"}
+CANCELLING = {
+    *WITHOUT_SCALE,
+    *("CosineSimilarity", "KLDivergence", "CalibrationError", "CohenKappa", "TripletMargin"),
+    *("Distillation", "Uniformity"),
+}
 
 KNOWN = [cls for cls in CLASSES if cls.__name__ not in RANDOM]
 

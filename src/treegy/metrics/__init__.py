@@ -40,10 +40,10 @@ from ._classification._positives_and_negatives import FalseNegatives as FalseNeg
 from ._classification._positives_and_negatives import FalsePositives as FalsePositives
 from ._classification._positives_and_negatives import TrueNegatives as TrueNegatives
 from ._classification._positives_and_negatives import TruePositives as TruePositives
+from ._classification._precision_recall import NegativePredictiveValue as NegativePredictiveValue
 from ._classification._precision_recall import Precision as Precision
 from ._classification._precision_recall import Recall as Recall
 from ._classification._precision_recall import Specificity as Specificity
-from ._classification._precision_recall import NegativePredictiveValue as NegativePredictiveValue
 from ._classification._sparse_categorical_accuracy import sparse_categorical_accuracy as sparse_categorical_accuracy
 from ._classification._sparse_categorical_accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
 from ._classification._sparse_top_k_categorical_accuracy import (
@@ -127,6 +127,16 @@ from ._regression._pearson_correlation import PearsonCorrelation as PearsonCorre
 from ._regression._r2_score import R2Score as R2Score
 from ._regression._root_mean_squared_error import RootMeanSquaredError as RootMeanSquaredError
 from ._regression._spearman_correlation import SpearmanCorrelation as SpearmanCorrelation
+from ._representations._alignment import Alignment as Alignment
+from ._representations._cka import CKA as CKA
+from ._representations._effective_rank import EffectiveRank as EffectiveRank
+from ._representations._embedding_mean_average_precision import (
+    EmbeddingMeanAveragePrecision as EmbeddingMeanAveragePrecision,
+)
+from ._representations._embedding_recall_at_k import EmbeddingRecallAtK as EmbeddingRecallAtK
+from ._representations._frechet_distance import FrechetDistance as FrechetDistance
+from ._representations._kernel_distance import KernelDistance as KernelDistance
+from ._representations._uniformity import Uniformity as Uniformity
 from ._segmentation._box_iou import BoxIoU as BoxIoU
 from ._segmentation._dice_score import DiceScore as DiceScore
 from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice

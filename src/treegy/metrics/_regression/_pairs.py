@@ -14,6 +14,7 @@ from ..._errors import ContractError
 from ..._terms._accumulator import Accumulator
 from ..._terms._elementwise import matched
 from ..._terms._weights import lined_up
+from .._accumulators._buffers import appended, check_room, filled
 from .._accumulators._shared import Derived, Source, source
 
 
@@ -58,19 +59,10 @@ class Pairs(Accumulator):
         return jax.tree.map(jnp.zeros_like, self)
 
     def merge(self, other: "Pairs") -> "Pairs":
-        capacity = len(self.weight)
-        end = jnp.minimum(self.count, capacity).astype(jnp.int32)
-
-        def joined(mine: Array, theirs: Array) -> Array:
-            room = jnp.concatenate([mine, jnp.zeros_like(theirs)])
-            return jax.lax.dynamic_update_slice_in_dim(room, theirs, end, axis=0)[:capacity]
-
-        return Pairs(
-            joined(self.y_true, other.y_true),
-            joined(self.y_pred, other.y_pred),
-            joined(self.weight, other.weight),
-            jnp.minimum(self.count + other.count, capacity + 1),
-        )
+        mine, theirs = (self.y_true, self.y_pred, self.weight), (other.y_true, other.y_pred, other.weight)
+        count = jnp.minimum(self.count + other.count, len(self.weight) + 1)
+        y_true, y_pred, weight = appended(mine, self.count, theirs)
+        return Pairs(y_true, y_pred, weight, count)
 
     def compute(self) -> Kept:
         return Kept(self.y_true, self.y_pred, self.weight, self.count > len(self.weight))
@@ -85,24 +77,15 @@ def kept(y_true: Array, y_pred: Array, sample_weight: Array | None, *, capacity:
     y_true, y_pred = matched(y_true, y_pred)
     if y_pred.ndim == 0:
         raise ContractError(f"`y_pred` {array_name(y_pred)} has no axis of examples.")
-    size = len(y_pred)
-    if sample_weight is None and size > capacity:
-        raise ContractError(
-            f"{size} examples are more than there is room for: pass `capacity=` at least the number of all "
-            f"examples of an epoch, instead of {capacity}."
-        )
+    check_room(len(y_pred), capacity, sample_weight)
     weight = jnp.ones_like(y_pred)
     if sample_weight is not None:
         weight = weight * lined_up(sample_weight.astype(weight.dtype), weight, "sample_weight")
-    counted = jnp.any((weight != 0).reshape(size, -1), axis=1)
-    front = jnp.argsort(~counted, stable=True)
-
-    def fitted(values: Array) -> Array:
-        values = jnp.where(weight != 0, values, jnp.zeros_like(values))[front][:capacity]
-        return jnp.concatenate([values, jnp.zeros((capacity - len(values), *values.shape[1:]), values.dtype)])
-
+    counted = jnp.any((weight != 0).reshape(len(weight), -1), axis=1)
+    y_true, y_pred = (jnp.where(weight != 0, values, jnp.zeros_like(values)) for values in (y_true, y_pred))
     count = jnp.minimum(jnp.sum(counted, dtype=jnp.int32), capacity + 1)
-    return Pairs(fitted(y_true), fitted(y_pred), fitted(weight), count.astype(y_pred.dtype))
+    y_true, y_pred, weight = filled((y_true, y_pred, weight), counted, capacity)
+    return Pairs(y_true, y_pred, weight, count.astype(y_pred.dtype))
 
 
 class OfPairs(Derived):

@@ -1,0 +1,1 @@
+"""Metrics of representations: distances of samples, neighbours of the same label, and how embeddings vary."""
