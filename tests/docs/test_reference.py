@@ -48,3 +48,15 @@ def test_every_page_is_in_the_navigation():
     found = pages(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"])
     docs = ROOT / "docs"
     assert sorted(found) == sorted(str(path.relative_to(docs)) for path in docs.rglob("*.md"))
+
+
+def test_every_loss_and_metric_is_in_a_guide():
+    pages = [path.read_text() for path in (ROOT / "docs").glob("*.md") if not path.name.startswith("from-")]
+    named = set(re.findall(r"`(?:tg\.(?:losses|metrics)\.)?(\w+)", "".join(pages)))
+    found = {
+        name
+        for module, base in ((tg.losses, tg.Loss), (tg.metrics, tg.Metric))
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, base)
+    }
+    assert len(found) > 200 and found - named == set()

@@ -33,7 +33,7 @@ def hausdorff(
     """The distance of the edges of two masks, none of them empty."""
     if not (y.any() and p.any()):
         return empty if y.any() or p.any() else np.nan
-    a, b = (mask & ~np.asarray(ndimage.binary_erosion(mask)) for mask in (p, y))
+    a, b = (mask & ~np.asarray(ndimage.binary_erosion(mask), bool) for mask in (p, y))
     pairs = [(a, b)] if directed else [(a, b), (b, a)]
     each = [np.asarray(ndimage.distance_transform_edt(~other, sampling=spacing))[edge] for edge, other in pairs]
     return max(np.percentile(distances, percentile) for distances in each)

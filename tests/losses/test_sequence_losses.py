@@ -1,6 +1,7 @@
 """Losses of sequences of ids against sums over all alignments, and their formulas in NumPy float64."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +62,7 @@ def test_smoothed_labels_that_are_class_indices(from_logits: bool):
     """The same as of one-hot labels, without padding."""
     labels = np.array([[0, 3, -1], [2, -1, -1]], "int32")
     values = RNG.normal(size=(2, 3, 4)).astype("float32") if from_logits else RNG.random((2, 3, 4)).astype("float32")
-    options = {"from_logits": from_logits, "label_smoothing": 0.2}
+    options: dict[str, Any] = {"from_logits": from_logits, "label_smoothing": 0.2}
     got = tg.losses.SparseCategoricalCrossentropy(ignore_class=-1, **options)(labels, values)
     there = labels >= 0
     want = tg.losses.CategoricalCrossentropy(**options)(np.eye(4, dtype="float32")[labels[there]], values[there])

@@ -1,7 +1,6 @@
 """Classification metrics against Keras 3, scikit-learn and formulas in NumPy, over several batches."""
 
 import math
-import re
 import warnings
 from typing import Any, cast
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from helpers import ROOT
 from treegy.metrics._accumulators._counting import counted, histogram
 
 pytestmark = pytest.mark.once
@@ -886,14 +884,3 @@ def test_weights_that_do_not_line_up(metric: tg.Metric):
 
 
 # The docs
-
-
-def test_every_metric_has_its_row():
-    lines = (ROOT / "docs" / "metrics.md").read_text().splitlines()
-    rows = [name for line in lines if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])]
-    classes = {
-        name
-        for name, value in vars(tg.metrics).items()
-        if isinstance(value, type) and issubclass(value, tg.Metric) and value is not tg.Metric
-    }
-    assert sorted(rows) == sorted(classes)

@@ -650,7 +650,7 @@ def evidential(it: Any, y: Any, p: Any) -> Any:
 def mixture(it: Any, y: Any, p: Any) -> Any:
     v = np.maximum(p[2], 1e-6)
     each = log_p(p[0], from_logits=True) - ((y[..., None] - p[1]) ** 2 / v + np.log(2 * np.pi * v)) / 2
-    return -special.logsumexp(each, -1).mean(-1)
+    return -np.asarray(special.logsumexp(each, -1)).mean(-1)
 
 
 def winkler(it: Any, y: Any, p: Any) -> Any:
