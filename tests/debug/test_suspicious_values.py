@@ -244,6 +244,6 @@ def test_losses_of_users_say_what_they_mean():
 
 def test_every_loss_and_metric_with_from_logits_says_what_it_takes_otherwise():
     for package in (losses, metrics):
-        for cls in vars(package).values():
+        for cls in (getattr(package, name) for name in dir(package)):
             if isinstance(cls, type) and "from_logits" in getattr(cls, "__dataclass_fields__", {}):
                 assert cls.predictions in ("probabilities", "distributions"), cls

@@ -22,7 +22,7 @@ def public() -> set[str]:
     modules = {name: value for name, value in top.items() if inspect.ismodule(value)}
     found = {name for name in top if name not in modules and documented(top[name])}
     for name, module in modules.items():
-        for inner, value in vars(module).items():
+        for inner, value in ((each, getattr(module, each)) for each in dir(module)):
             again = any(value is other for other in top.values())
             if not inner.startswith("_") and documented(value) and not again:
                 found.add(f"{name}.{inner}")
@@ -56,7 +56,7 @@ def test_every_loss_and_metric_is_in_a_guide():
     found = {
         name
         for module, base in ((tg.losses, tg.Loss), (tg.metrics, tg.Metric))
-        for name, value in vars(module).items()
+        for name, value in ((each, getattr(module, each)) for each in dir(module))
         if inspect.isclass(value) and issubclass(value, base)
     }
     assert len(found) > 200 and found - named == set()

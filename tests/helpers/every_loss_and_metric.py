@@ -24,7 +24,7 @@ N = 7
 CLASSES = [
     cls
     for package in (tg.losses, tg.metrics, tg.regularizers)
-    for _, cls in sorted(vars(package).items())
+    for cls in (getattr(package, name) for name in sorted(dir(package)))
     if inspect.isclass(cls) and issubclass(cls, tg.Loss | tg.Metric) and not inspect.isabstract(cls)
 ]
 

@@ -39,6 +39,7 @@ def test_what_the_package_lists_is_public():
 
 def test_the_version_is_that_of_the_project():
     assert tg.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {tg.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 @pytest.mark.parametrize("name, near", [("Modle", "Model"), ("metric", "metrics"), ("zzz", None)])
@@ -107,6 +108,10 @@ def test_the_oldest_versions_that_are_allowed_are_those_that_can_be_tested():
     assert [bound.replace(">=", "==") for bound in allowed] == tox["testenv:lowest"]["deps"].split()
 
 
-def test_the_tests_run_with_the_import_hook_over_treegy():
-    with pytest.raises(TypeCheckError):
+def test_the_tests_run_with_the_import_hook_over_treegy_where_it_is_asked_for(request: pytest.FixtureRequest):
+    hooked = request.config.getoption("--jaxtyping-packages") is not None
+    with pytest.raises(TypeCheckError if hooked else tg.InjectionError):
         tg.inject(3)  # pyright: ignore[reportArgumentType]
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    assert "--jaxtyping-packages=treegy,beartype.beartype" in tox["testenv:py31{2,3}"]["commands"]

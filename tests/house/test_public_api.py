@@ -23,7 +23,9 @@ def public() -> Iterator[tuple[str, set[str]]]:
         if name.startswith("_"):
             continue
         thing = getattr(tg, name)
-        members = {name: thing} if not inspect.ismodule(thing) else {f"{name}.{n}": v for n, v in vars(thing).items()}
+        members = (
+            {name: thing} if not inspect.ismodule(thing) else {f"{name}.{n}": getattr(thing, n) for n in dir(thing)}
+        )
         for path, member in members.items():
             if path.rpartition(".")[2].startswith("_") or inspect.ismodule(member):
                 continue

@@ -106,7 +106,7 @@ def test_class_indices_through_a_model():
 
 def with_thresholds() -> list[tuple[Any, str]]:
     found: list[tuple[Any, str]] = []
-    for cls in vars(tg.metrics).values():
+    for cls in (getattr(tg.metrics, name) for name in dir(tg.metrics)):
         if inspect.isclass(cls) and issubclass(cls, tg.Metric):
             found += [(cls, f.name) for f in dataclasses.fields(cls) if f.name in ("threshold", "thresholds")]
     return found

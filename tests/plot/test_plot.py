@@ -73,7 +73,7 @@ def test_reliability():
 def test_predictions_of_images():
     class Sums(eqx.Module):
         def __call__(self, image: Any) -> Any:
-            return jnp.sum(image, axis=(-1, -2)).reshape(-1)[:1] * jnp.array([1.0, -1.0])
+            return jnp.sum(image) * jnp.array([1.0, -1.0])
 
     for shape in ((10, 4, 4), (10, 1, 4, 4), (10, 4, 4, 1)):
         x = RNG.normal(size=shape).astype("float32")

@@ -102,7 +102,9 @@ def test_a_label_without_a_weight_is_an_error_in_all_forms(form, how):
 SEVERAL = RNG.integers(0, 2, (N, CLASSES)).astype("float32")
 SIGMOIDS = 1 / (1 + np.exp(-logits(N, CLASSES)))
 SEVERAL_LABELS = [
-    cls for cls in vars(tg.losses).values() if isinstance(cls, type) and getattr(cls, "several_labels", False)
+    cls
+    for cls in (getattr(tg.losses, name) for name in dir(tg.losses))
+    if isinstance(cls, type) and getattr(cls, "several_labels", False)
 ]
 
 

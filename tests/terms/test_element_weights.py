@@ -21,7 +21,11 @@ WEIGHT = RNG.uniform(0.5, 2, (N, D)).astype("float32") * RNG.integers(0, 2, (N, 
 
 
 def found_in(package: Any, base: type[Any]) -> list[type[Any]]:
-    classes = [cls for _, cls in sorted(vars(package).items()) if isinstance(cls, type) and issubclass(cls, base)]
+    classes = [
+        cls
+        for cls in (getattr(package, name) for name in sorted(dir(package)))
+        if isinstance(cls, type) and issubclass(cls, base)
+    ]
     return [cls for cls in classes if cls.elementwise]
 
 

@@ -11,7 +11,7 @@ import treegy as tg
 CLASSES = [
     cls
     for module in (tg.losses, tg.metrics)
-    for cls in vars(module).values()
+    for cls in (getattr(module, name) for name in dir(module))
     if isinstance(cls, type) and issubclass(cls, tg.Loss | tg.Metric)
 ]
 

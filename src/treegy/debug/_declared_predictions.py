@@ -69,7 +69,8 @@ def _class_of(fn: Callable[..., PyTree]) -> type | None:
 def _classes() -> dict[Callable[..., PyTree], type]:
     found: dict[Callable[..., PyTree], type] = {}
     for package in (losses, metrics):
-        functions = {n.replace("_", ""): v for n, v in vars(package).items() if inspect.isfunction(v)}
-        named = {cls.__name__.lower(): cls for cls in vars(package).values() if inspect.isclass(cls)}
+        things = [getattr(package, name) for name in dir(package)]
+        functions = {fn.__name__.replace("_", ""): fn for fn in things if inspect.isfunction(fn)}
+        named = {cls.__name__.lower(): cls for cls in things if inspect.isclass(cls)}
         found |= {functions[name]: cls for name, cls in named.items() if name in functions}
     return found

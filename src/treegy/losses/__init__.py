@@ -1,170 +1,178 @@
 """Losses: functions that give a value per example, and classes that make them injectable."""
 
-from .._terms._loss import Loss as Loss
-from ._angular_margin import arc_face as arc_face
-from ._angular_margin import ArcFace as ArcFace
-from ._angular_margin import cos_face as cos_face
-from ._angular_margin import CosFace as CosFace
-from ._approx_ndcg import approx_ndcg as approx_ndcg
-from ._approx_ndcg import ApproxNDCG as ApproxNDCG
-from ._barlow_twins import barlow_twins as barlow_twins
-from ._barlow_twins import BarlowTwins as BarlowTwins
-from ._beta_nll import beta_nll as beta_nll
-from ._beta_nll import BetaNLL as BetaNLL
-from ._binary_crossentropy import binary_crossentropy as binary_crossentropy
-from ._binary_crossentropy import BinaryCrossentropy as BinaryCrossentropy
-from ._binary_focal_crossentropy import binary_focal_crossentropy as binary_focal_crossentropy
-from ._binary_focal_crossentropy import BinaryFocalCrossentropy as BinaryFocalCrossentropy
-from ._boundary import Boundary as Boundary
-from ._boundary import boundary as boundary
-from ._box_iou import box_iou as box_iou
-from ._box_iou import BoxIoU as BoxIoU
-from ._bpr import BPR as BPR
-from ._bpr import bpr as bpr
-from ._byol import BYOL as BYOL
-from ._byol import byol as byol
-from ._categorical_crossentropy import categorical_crossentropy as categorical_crossentropy
-from ._categorical_crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
-from ._categorical_focal_crossentropy import categorical_focal_crossentropy as categorical_focal_crossentropy
-from ._categorical_focal_crossentropy import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
-from ._categorical_generalized_cross_entropy import (
-    categorical_generalized_cross_entropy as categorical_generalized_cross_entropy,
-)
-from ._categorical_generalized_cross_entropy import (
-    CategoricalGeneralizedCrossEntropy as CategoricalGeneralizedCrossEntropy,
-)
-from ._categorical_hinge import categorical_hinge as categorical_hinge
-from ._categorical_hinge import CategoricalHinge as CategoricalHinge
-from ._charbonnier import Charbonnier as Charbonnier
-from ._charbonnier import charbonnier as charbonnier
-from ._circle import Circle as Circle
-from ._circle import circle as circle
-from ._cosine_similarity import cosine_similarity as cosine_similarity
-from ._cosine_similarity import CosineSimilarity as CosineSimilarity
-from ._cox import Cox as Cox
-from ._cox import cox as cox
-from ._ctc import CTC as CTC
-from ._ctc import ctc as ctc
-from ._dino import DINO as DINO
-from ._dino import dino as dino
-from ._discrete_hazards import discrete_hazards as discrete_hazards
-from ._discrete_hazards import DiscreteHazards as DiscreteHazards
-from ._distances import signed_distances as signed_distances
-from ._distillation import Distillation as Distillation
-from ._distillation import distillation as distillation
-from ._ensemble_crps import ensemble_crps as ensemble_crps
-from ._ensemble_crps import EnsembleCRPS as EnsembleCRPS
-from ._evidential_regression import evidential_regression as evidential_regression
-from ._evidential_regression import EvidentialRegression as EvidentialRegression
-from ._focal_frequency import focal_frequency as focal_frequency
-from ._focal_frequency import FocalFrequency as FocalFrequency
-from ._focal_tversky import focal_tversky as focal_tversky
-from ._focal_tversky import FocalTversky as FocalTversky
-from ._gan import gan_discriminator as gan_discriminator
-from ._gan import gan_generator as gan_generator
-from ._gan import GANDiscriminator as GANDiscriminator
-from ._gan import GANGenerator as GANGenerator
-from ._gaussian_crps import gaussian_crps as gaussian_crps
-from ._gaussian_crps import GaussianCRPS as GaussianCRPS
-from ._gaussian_kl import gaussian_kl as gaussian_kl
-from ._gaussian_kl import GaussianKL as GaussianKL
-from ._gaussian_nll import gaussian_nll as gaussian_nll
-from ._gaussian_nll import GaussianNLL as GaussianNLL
-from ._gradient_penalty import gradient_penalty as gradient_penalty
-from ._gradient_penalty import GradientPenalty as GradientPenalty
-from ._hinge import Hinge as Hinge
-from ._hinge import hinge as hinge
-from ._hinge import squared_hinge as squared_hinge
-from ._hinge import SquaredHinge as SquaredHinge
-from ._huber import Huber as Huber
-from ._huber import huber as huber
-from ._info_nce import info_nce as info_nce
-from ._info_nce import InfoNCE as InfoNCE
-from ._kl_divergence import kl_divergence as kl_divergence
-from ._kl_divergence import KLDivergence as KLDivergence
-from ._lambda_rank import lambda_rank as lambda_rank
-from ._lambda_rank import LambdaRank as LambdaRank
-from ._list_net import list_net as list_net
-from ._list_net import ListNet as ListNet
-from ._log_cosh import log_cosh as log_cosh
-from ._log_cosh import LogCosh as LogCosh
-from ._logit_adjusted import logit_adjusted as logit_adjusted
-from ._logit_adjusted import LogitAdjusted as LogitAdjusted
-from ._lovasz import lovasz_hinge as lovasz_hinge
-from ._lovasz import lovasz_softmax as lovasz_softmax
-from ._lovasz import LovaszHinge as LovaszHinge
-from ._lovasz import LovaszSoftmax as LovaszSoftmax
-from ._mean_absolute_error import mean_absolute_error as mean_absolute_error
-from ._mean_absolute_error import MeanAbsoluteError as MeanAbsoluteError
-from ._mean_absolute_percentage_error import mean_absolute_percentage_error as mean_absolute_percentage_error
-from ._mean_absolute_percentage_error import MeanAbsolutePercentageError as MeanAbsolutePercentageError
-from ._mean_squared_error import mean_squared_error as mean_squared_error
-from ._mean_squared_error import MeanSquaredError as MeanSquaredError
-from ._mean_squared_logarithmic_error import mean_squared_logarithmic_error as mean_squared_logarithmic_error
-from ._mean_squared_logarithmic_error import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
-from ._mixture_density_nll import mixture_density_nll as mixture_density_nll
-from ._mixture_density_nll import MixtureDensityNLL as MixtureDensityNLL
-from ._mmd import MMD as MMD
-from ._mmd import mmd as mmd
-from ._multi_resolution_stft import multi_resolution_stft as multi_resolution_stft
-from ._multi_resolution_stft import MultiResolutionSTFT as MultiResolutionSTFT
-from ._multi_scale_ssim import multi_scale_ssim as multi_scale_ssim
-from ._multi_scale_ssim import MultiScaleSSIM as MultiScaleSSIM
-from ._negative_binomial_nll import negative_binomial_nll as negative_binomial_nll
-from ._negative_binomial_nll import NegativeBinomialNLL as NegativeBinomialNLL
-from ._ntxent import NTXent as NTXent
-from ._ntxent import ntxent as ntxent
-from ._overlap import Dice as Dice
-from ._overlap import dice as dice
-from ._overlap import Tversky as Tversky
-from ._overlap import tversky as tversky
-from ._pairwise_hinge import pairwise_hinge as pairwise_hinge
-from ._pairwise_hinge import PairwiseHinge as PairwiseHinge
-from ._pairwise_logistic import pairwise_logistic as pairwise_logistic
-from ._pairwise_logistic import PairwiseLogistic as PairwiseLogistic
-from ._permutation_invariant import best_order as best_order
-from ._permutation_invariant import PermutationInvariant as PermutationInvariant
-from ._poisson import Poisson as Poisson
-from ._poisson import poisson as poisson
-from ._poly_loss import poly_loss as poly_loss
-from ._poly_loss import PolyLoss as PolyLoss
-from ._proxy_nca import proxy_nca as proxy_nca
-from ._proxy_nca import ProxyNCA as ProxyNCA
-from ._quantile import Quantile as Quantile
-from ._quantile import quantile as quantile
-from ._quantile_crps import quantile_crps as quantile_crps
-from ._quantile_crps import QuantileCRPS as QuantileCRPS
-from ._rnnt import RNNT as RNNT
-from ._rnnt import rnnt as rnnt
-from ._sampled_softmax import sampled_softmax as sampled_softmax
-from ._sampled_softmax import SampledSoftmax as SampledSoftmax
-from ._si_sdr import si_sdr as si_sdr
-from ._si_sdr import SISDR as SISDR
-from ._sig_lip import sig_lip as sig_lip
-from ._sig_lip import SigLIP as SigLIP
-from ._sigmoid_focal import sigmoid_focal as sigmoid_focal
-from ._sigmoid_focal import SigmoidFocal as SigmoidFocal
-from ._snr import SNR as SNR
-from ._snr import snr as snr
-from ._sparse_categorical_crossentropy import sparse_categorical_crossentropy as sparse_categorical_crossentropy
-from ._sparse_categorical_crossentropy import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
-from ._ssim import SSIM as SSIM
-from ._ssim import ssim as ssim
-from ._student_nll import student_nll as student_nll
-from ._student_nll import StudentNLL as StudentNLL
-from ._supervised_contrastive import supervised_contrastive as supervised_contrastive
-from ._supervised_contrastive import SupervisedContrastive as SupervisedContrastive
-from ._total_variation import total_variation as total_variation
-from ._total_variation import TotalVariation as TotalVariation
-from ._triplet_margin import triplet_margin as triplet_margin
-from ._triplet_margin import TripletMargin as TripletMargin
-from ._tweedie_deviance import tweedie_deviance as tweedie_deviance
-from ._tweedie_deviance import TweedieDeviance as TweedieDeviance
-from ._unlikelihood import Unlikelihood as Unlikelihood
-from ._unlikelihood import unlikelihood as unlikelihood
-from ._vicreg import VICReg as VICReg
-from ._vicreg import vicreg as vicreg
-from ._z_loss import z_loss as z_loss
-from ._z_loss import ZLoss as ZLoss
-from ._zero_inflated_nll import zero_inflated_nll as zero_inflated_nll
-from ._zero_inflated_nll import ZeroInflatedNLL as ZeroInflatedNLL
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._terms._loss import Loss as Loss
+    from ._angular_margin import arc_face as arc_face
+    from ._angular_margin import ArcFace as ArcFace
+    from ._angular_margin import cos_face as cos_face
+    from ._angular_margin import CosFace as CosFace
+    from ._approx_ndcg import approx_ndcg as approx_ndcg
+    from ._approx_ndcg import ApproxNDCG as ApproxNDCG
+    from ._barlow_twins import barlow_twins as barlow_twins
+    from ._barlow_twins import BarlowTwins as BarlowTwins
+    from ._beta_nll import beta_nll as beta_nll
+    from ._beta_nll import BetaNLL as BetaNLL
+    from ._binary_crossentropy import binary_crossentropy as binary_crossentropy
+    from ._binary_crossentropy import BinaryCrossentropy as BinaryCrossentropy
+    from ._binary_focal_crossentropy import binary_focal_crossentropy as binary_focal_crossentropy
+    from ._binary_focal_crossentropy import BinaryFocalCrossentropy as BinaryFocalCrossentropy
+    from ._boundary import Boundary as Boundary
+    from ._boundary import boundary as boundary
+    from ._box_iou import box_iou as box_iou
+    from ._box_iou import BoxIoU as BoxIoU
+    from ._bpr import BPR as BPR
+    from ._bpr import bpr as bpr
+    from ._byol import BYOL as BYOL
+    from ._byol import byol as byol
+    from ._categorical_crossentropy import categorical_crossentropy as categorical_crossentropy
+    from ._categorical_crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
+    from ._categorical_focal_crossentropy import categorical_focal_crossentropy as categorical_focal_crossentropy
+    from ._categorical_focal_crossentropy import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
+    from ._categorical_generalized_cross_entropy import (
+        categorical_generalized_cross_entropy as categorical_generalized_cross_entropy,
+    )
+    from ._categorical_generalized_cross_entropy import (
+        CategoricalGeneralizedCrossEntropy as CategoricalGeneralizedCrossEntropy,
+    )
+    from ._categorical_hinge import categorical_hinge as categorical_hinge
+    from ._categorical_hinge import CategoricalHinge as CategoricalHinge
+    from ._charbonnier import Charbonnier as Charbonnier
+    from ._charbonnier import charbonnier as charbonnier
+    from ._circle import Circle as Circle
+    from ._circle import circle as circle
+    from ._cosine_similarity import cosine_similarity as cosine_similarity
+    from ._cosine_similarity import CosineSimilarity as CosineSimilarity
+    from ._cox import Cox as Cox
+    from ._cox import cox as cox
+    from ._ctc import CTC as CTC
+    from ._ctc import ctc as ctc
+    from ._dino import DINO as DINO
+    from ._dino import dino as dino
+    from ._discrete_hazards import discrete_hazards as discrete_hazards
+    from ._discrete_hazards import DiscreteHazards as DiscreteHazards
+    from ._distances import signed_distances as signed_distances
+    from ._distillation import Distillation as Distillation
+    from ._distillation import distillation as distillation
+    from ._ensemble_crps import ensemble_crps as ensemble_crps
+    from ._ensemble_crps import EnsembleCRPS as EnsembleCRPS
+    from ._evidential_regression import evidential_regression as evidential_regression
+    from ._evidential_regression import EvidentialRegression as EvidentialRegression
+    from ._focal_frequency import focal_frequency as focal_frequency
+    from ._focal_frequency import FocalFrequency as FocalFrequency
+    from ._focal_tversky import focal_tversky as focal_tversky
+    from ._focal_tversky import FocalTversky as FocalTversky
+    from ._gan import gan_discriminator as gan_discriminator
+    from ._gan import gan_generator as gan_generator
+    from ._gan import GANDiscriminator as GANDiscriminator
+    from ._gan import GANGenerator as GANGenerator
+    from ._gaussian_crps import gaussian_crps as gaussian_crps
+    from ._gaussian_crps import GaussianCRPS as GaussianCRPS
+    from ._gaussian_kl import gaussian_kl as gaussian_kl
+    from ._gaussian_kl import GaussianKL as GaussianKL
+    from ._gaussian_nll import gaussian_nll as gaussian_nll
+    from ._gaussian_nll import GaussianNLL as GaussianNLL
+    from ._gradient_penalty import gradient_penalty as gradient_penalty
+    from ._gradient_penalty import GradientPenalty as GradientPenalty
+    from ._hinge import Hinge as Hinge
+    from ._hinge import hinge as hinge
+    from ._hinge import squared_hinge as squared_hinge
+    from ._hinge import SquaredHinge as SquaredHinge
+    from ._huber import Huber as Huber
+    from ._huber import huber as huber
+    from ._info_nce import info_nce as info_nce
+    from ._info_nce import InfoNCE as InfoNCE
+    from ._kl_divergence import kl_divergence as kl_divergence
+    from ._kl_divergence import KLDivergence as KLDivergence
+    from ._lambda_rank import lambda_rank as lambda_rank
+    from ._lambda_rank import LambdaRank as LambdaRank
+    from ._list_net import list_net as list_net
+    from ._list_net import ListNet as ListNet
+    from ._log_cosh import log_cosh as log_cosh
+    from ._log_cosh import LogCosh as LogCosh
+    from ._logit_adjusted import logit_adjusted as logit_adjusted
+    from ._logit_adjusted import LogitAdjusted as LogitAdjusted
+    from ._lovasz import lovasz_hinge as lovasz_hinge
+    from ._lovasz import lovasz_softmax as lovasz_softmax
+    from ._lovasz import LovaszHinge as LovaszHinge
+    from ._lovasz import LovaszSoftmax as LovaszSoftmax
+    from ._mean_absolute_error import mean_absolute_error as mean_absolute_error
+    from ._mean_absolute_error import MeanAbsoluteError as MeanAbsoluteError
+    from ._mean_absolute_percentage_error import mean_absolute_percentage_error as mean_absolute_percentage_error
+    from ._mean_absolute_percentage_error import MeanAbsolutePercentageError as MeanAbsolutePercentageError
+    from ._mean_squared_error import mean_squared_error as mean_squared_error
+    from ._mean_squared_error import MeanSquaredError as MeanSquaredError
+    from ._mean_squared_logarithmic_error import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+    from ._mean_squared_logarithmic_error import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
+    from ._mixture_density_nll import mixture_density_nll as mixture_density_nll
+    from ._mixture_density_nll import MixtureDensityNLL as MixtureDensityNLL
+    from ._mmd import MMD as MMD
+    from ._mmd import mmd as mmd
+    from ._multi_resolution_stft import multi_resolution_stft as multi_resolution_stft
+    from ._multi_resolution_stft import MultiResolutionSTFT as MultiResolutionSTFT
+    from ._multi_scale_ssim import multi_scale_ssim as multi_scale_ssim
+    from ._multi_scale_ssim import MultiScaleSSIM as MultiScaleSSIM
+    from ._negative_binomial_nll import negative_binomial_nll as negative_binomial_nll
+    from ._negative_binomial_nll import NegativeBinomialNLL as NegativeBinomialNLL
+    from ._ntxent import NTXent as NTXent
+    from ._ntxent import ntxent as ntxent
+    from ._overlap import Dice as Dice
+    from ._overlap import dice as dice
+    from ._overlap import Tversky as Tversky
+    from ._overlap import tversky as tversky
+    from ._pairwise_hinge import pairwise_hinge as pairwise_hinge
+    from ._pairwise_hinge import PairwiseHinge as PairwiseHinge
+    from ._pairwise_logistic import pairwise_logistic as pairwise_logistic
+    from ._pairwise_logistic import PairwiseLogistic as PairwiseLogistic
+    from ._permutation_invariant import best_order as best_order
+    from ._permutation_invariant import PermutationInvariant as PermutationInvariant
+    from ._poisson import Poisson as Poisson
+    from ._poisson import poisson as poisson
+    from ._poly_loss import poly_loss as poly_loss
+    from ._poly_loss import PolyLoss as PolyLoss
+    from ._proxy_nca import proxy_nca as proxy_nca
+    from ._proxy_nca import ProxyNCA as ProxyNCA
+    from ._quantile import Quantile as Quantile
+    from ._quantile import quantile as quantile
+    from ._quantile_crps import quantile_crps as quantile_crps
+    from ._quantile_crps import QuantileCRPS as QuantileCRPS
+    from ._rnnt import RNNT as RNNT
+    from ._rnnt import rnnt as rnnt
+    from ._sampled_softmax import sampled_softmax as sampled_softmax
+    from ._sampled_softmax import SampledSoftmax as SampledSoftmax
+    from ._si_sdr import si_sdr as si_sdr
+    from ._si_sdr import SISDR as SISDR
+    from ._sig_lip import sig_lip as sig_lip
+    from ._sig_lip import SigLIP as SigLIP
+    from ._sigmoid_focal import sigmoid_focal as sigmoid_focal
+    from ._sigmoid_focal import SigmoidFocal as SigmoidFocal
+    from ._snr import SNR as SNR
+    from ._snr import snr as snr
+    from ._sparse_categorical_crossentropy import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+    from ._sparse_categorical_crossentropy import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
+    from ._ssim import SSIM as SSIM
+    from ._ssim import ssim as ssim
+    from ._student_nll import student_nll as student_nll
+    from ._student_nll import StudentNLL as StudentNLL
+    from ._supervised_contrastive import supervised_contrastive as supervised_contrastive
+    from ._supervised_contrastive import SupervisedContrastive as SupervisedContrastive
+    from ._total_variation import total_variation as total_variation
+    from ._total_variation import TotalVariation as TotalVariation
+    from ._triplet_margin import triplet_margin as triplet_margin
+    from ._triplet_margin import TripletMargin as TripletMargin
+    from ._tweedie_deviance import tweedie_deviance as tweedie_deviance
+    from ._tweedie_deviance import TweedieDeviance as TweedieDeviance
+    from ._unlikelihood import Unlikelihood as Unlikelihood
+    from ._unlikelihood import unlikelihood as unlikelihood
+    from ._vicreg import VICReg as VICReg
+    from ._vicreg import vicreg as vicreg
+    from ._z_loss import z_loss as z_loss
+    from ._z_loss import ZLoss as ZLoss
+    from ._zero_inflated_nll import zero_inflated_nll as zero_inflated_nll
+    from ._zero_inflated_nll import ZeroInflatedNLL as ZeroInflatedNLL
+else:
+    from .._lazy import lazily
+
+    __getattr__, __dir__ = lazily(__name__)
+    __all__ = __dir__()
