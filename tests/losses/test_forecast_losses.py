@@ -181,6 +181,7 @@ def test_gradients_of_the_beta_likelihood_leave_its_factor_alone():
     assert tg.losses.BetaNLL(beta=0.0)(y, (mean, variance)) == tg.losses.GaussianNLL()(y, (mean, variance))
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_the_formula():
     second = jax.hessian(lambda p: tg.losses.GaussianCRPS()(jnp.zeros(1), (p[:1], p[1:])))(jnp.array([0.5, 4.0]))
     np.testing.assert_allclose(second[0, 0], 2 * stats.norm.pdf(0.25) / 2, rtol=1e-5)

@@ -20,8 +20,18 @@ pytestmark = pytest.mark.once
 
 Data = dict[str, Any]
 
+# One of each kind of accumulator; the others are slow.
+FEW = {"MeanSquaredError", "AUC", "ConfusionMatrix", "PearsonCorrelation", "SpearmanCorrelation", "NDCG", "BLEU", "Max"}
+
+
+def few(cls: Any, options: Data) -> bool:
+    return cls.__name__ in FEW and not options
+
+
 METRICS = [
-    pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[pytest.mark.slow] if options else [])
+    pytest.param(
+        cls, options, id="-".join([cls.__name__, *options]), marks=[] if few(cls, options) else [pytest.mark.slow]
+    )
     for cls in CLASSES
     if issubclass(cls, tg.Metric) and not issubclass(cls, Wrapper)
     for options in [{}, *OPTIONS.get(cls.__name__, [])]

@@ -291,6 +291,7 @@ def merged(metric: Any, columns: Sequence[Any]) -> Any:
     return jax.jit(lambda *c: jax.lax.scan(step, empty, c)[0].compute())(*columns)
 
 
+@pytest.mark.slow
 def test_moments_of_large_values_over_many_batches():
     rng = np.random.default_rng(6)
     y_true = (1e4 + rng.normal(size=(20000, 3))).astype("float32")

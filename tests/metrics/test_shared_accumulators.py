@@ -147,7 +147,7 @@ def test_what_is_read_elsewhere_is_not_shared():
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("kind, metrics", [("classes", SCORES), ("labels", LABELS)])
+@pytest.mark.parametrize("kind, metrics", [pytest.param("classes", SCORES, marks=pytest.mark.slow), ("labels", LABELS)])
 def test_figures_are_those_of_each_metric_alone(kind: str, metrics: Any, monkeypatch: pytest.MonkeyPatch):
     x, y, weight = make_data(kind)
     whole = {"sample_weight": weight, "batch_size": 8, "verbose": 0}

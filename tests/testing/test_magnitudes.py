@@ -834,9 +834,9 @@ def name_of(cls: Any) -> str:
     return f"{cls.__module__.split('.')[1]}.{cls.__name__}"
 
 
-@pytest.mark.once
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", KNOWN, ids=name_of)
-@pytest.mark.parametrize("scale", [pytest.param(s, marks=[] if s == 1e15 else [pytest.mark.slow]) for s in SCALES])
+@pytest.mark.parametrize("scale", SCALES)
 def test_equals_its_formula(cls: Any, scale: float):
     check(cls, scale)
 
