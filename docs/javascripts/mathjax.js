@@ -8,7 +8,7 @@ window.MathJax = {
   options: { ignoreHtmlClass: ".*|", processHtmlClass: "arithmatex" },
 };
 
-// Pages are exchanged without being loaded anew.
+// Another page is shown without being loaded as a whole.
 document$.subscribe(() => {
   MathJax.startup.output.clearCache();
   MathJax.typesetClear();

@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, Shaped
 
 from .._describe import array_name
 from .._errors import ContractError
-from .._terms._elementwise import in_floats, is_integer
+from .._terms._elementwise import in_floats
 from .._terms._loss import Loss
+from ._labels_of_sequences import check_labels
 
 BLANK = 0
 
@@ -84,16 +85,7 @@ def _check_shapes(y_true: Array, y_pred: Array, lengths: Array | None) -> None:
             f"`y_true` {array_name(y_true)} and `y_pred` {array_name(y_pred)} must be sequences of labels and of "
             "logits: shapes like (batch, labels) and (batch, steps, classes) are expected."
         )
-    if not is_integer(y_true):
-        raise ContractError(
-            f"`y_true` {array_name(y_true)} must hold labels, of an integer dtype. Pass `y_true.astype(jnp.int32)` if "
-            "that is what it holds."
-        )
-    if lengths is not None and (lengths.shape != y_true.shape[:1] or not is_integer(lengths)):
-        raise ContractError(
-            f"`lengths` is {array_name(lengths)}, and one integer for each of the {y_true.shape[0]} sequences is "
-            "expected."
-        )
+    check_labels(y_true, lengths)
 
 
 class CTC(Loss):

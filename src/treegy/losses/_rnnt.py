@@ -8,10 +8,11 @@ from jaxtyping import Array, Float, Shaped
 
 from .._describe import array_name
 from .._errors import ContractError
-from .._terms._elementwise import in_floats, is_integer
+from .._terms._elementwise import in_floats
 from .._terms._loss import Loss
 from ._crossentropy import log_softmax
 from ._ctc import BLANK
+from ._labels_of_sequences import check_labels
 
 
 def rnnt(
@@ -20,7 +21,7 @@ def rnnt(
     r"""The negative logarithm of the probability of a sequence of labels, whichever steps they were said in: the loss
     of a transducer (RNN-T).
 
-    At each step labels are said until a blank is, which goes on to the next step. Unlike in [`treegy.losses.ctc`][],
+    At each step labels are said until a blank is, after which the next step comes. Unlike in [`treegy.losses.ctc`][],
     what is said may depend on the labels before, a step may have several labels, and repetitions stay. Class 0 is the
     blank.
 
@@ -101,16 +102,7 @@ def _check_shapes(y_true: Array, y_pred: Array, lengths: Array | None) -> None:
             "at each step given the first 0, 1, ... of them: shapes like (batch, labels) and (batch, steps, "
             "labels + 1, classes) are expected."
         )
-    if not is_integer(y_true):
-        raise ContractError(
-            f"`y_true` {array_name(y_true)} must hold labels, of an integer dtype. Pass `y_true.astype(jnp.int32)` if "
-            "that is what it holds."
-        )
-    if lengths is not None and (lengths.shape != y_true.shape[:1] or not is_integer(lengths)):
-        raise ContractError(
-            f"`lengths` is {array_name(lengths)}, and one integer for each of the {y_true.shape[0]} sequences is "
-            "expected."
-        )
+    check_labels(y_true, lengths)
 
 
 class RNNT(Loss):
