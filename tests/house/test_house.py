@@ -27,6 +27,7 @@ ROOMS = [
     "_inspect",
     "_saving",
     "_export",
+    "_report",
     "_loop",
     "_model",
     "parallel",

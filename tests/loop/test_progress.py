@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -516,3 +518,50 @@ def test_ipython_in_a_terminal_is_no_notebook(monkeypatch, capsys):
 def test_no_standard_output_at_all(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     run(Progress("auto", epochs=1))
+
+
+# While a program is compiled
+
+
+def compile_something(shift):
+    """What is compiled anew for each shift, and waits for no device."""
+    jax.jit(lambda a: a * 2 + shift).lower(np.zeros(3, np.float32)).compile()
+
+
+def test_the_bar_says_that_it_compiles(clock):
+    console, file = terminal()
+    progress = Progress(1, epochs=2, console=console)
+    try:
+        progress.begin_epoch(0, 3)
+        compile_something(1.0)
+        assert "compiling" not in written(file)  # not before there was something to wait for
+        clock.now += 1
+        compile_something(2.0)
+        assert screen(written(file)) == ["epoch 1/2  ────────────────────  0/3  1.0s  compiling"]
+        clock.now += 1
+        progress.update(1, counted({"loss": 0.5}))
+        assert "compiling" not in screen(written(file))[-1] and "loss 0.5" in screen(written(file))[-1]
+        progress.end_epoch({"loss": 0.25})
+        # Between epochs there is no line that would say it: callbacks may compile, and print.
+        clock.now += 1
+        before = written(file)
+        compile_something(3.0)
+        assert written(file) == before
+    finally:
+        progress.close()
+    compile_something(4.0)
+    assert "compiling" not in screen(written(file))[-1]
+
+
+def test_what_another_thread_compiles_draws_nothing(clock):
+    console, file = terminal()
+    progress = Progress(1, epochs=2, console=console)
+    try:
+        progress.begin_epoch(0, 3)
+        clock.now += 1
+        thread = threading.Thread(target=compile_something, args=(5.0,))
+        thread.start()
+        thread.join()
+        assert "compiling" not in written(file)
+    finally:
+        progress.close()

@@ -21,7 +21,7 @@ _NONE = type(None)
 _TYPES: dict[str, tuple[type, ...]] = {
     "epochs": (int,),
     **dict.fromkeys(("position", "states", "validated", "history"), (dict,)),
-    **dict.fromkeys(("logs", "history_epochs", "validations", "callbacks"), (list,)),
+    **dict.fromkeys(("logs", "history_epochs", "history_seconds", "validations", "callbacks"), (list,)),
     "steps_per_epoch": (int, _NONE),
     "key_data": (list, _NONE),
     "stopped": (str, _NONE),
@@ -46,6 +46,7 @@ def document(run: Run) -> dict[str, Any]:
         "validated": run.validated,
         "history": run.history.history,
         "history_epochs": run.history.epoch,
+        "history_seconds": run.history.seconds,
         "validations": [list(v) for v in run.history.validations],
         "data": data_state(run.source, run.strategy),
         "validation": None if run.validation is None else data_state(run.validation, run.strategy),
@@ -66,6 +67,7 @@ def resume(run: Run, document: Values, directory: object) -> None:
     run.validated = _values(document["validated"])
     run.history.history = {name: [_value(v) for v in values] for name, values in document["history"].items()}
     run.history.epoch = document["history_epochs"]
+    run.history.seconds = document["history_seconds"]
     run.history.validations = [(step, _values(found)) for step, found in document["validations"]]
     # Before a batch is looked at, here or by the callbacks.
     data = own_state(document["data"], run.source, run.strategy, run.position.between_epochs, directory)

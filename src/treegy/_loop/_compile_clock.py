@@ -1,10 +1,12 @@
 """How long compiling takes, which isn't the time of a step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
-_EVENTS = ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
+_TO_MLIR = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+_EVENTS = ("/jax/core/compile/backend_compile_duration", _TO_MLIR)
 
 
 class CompileClock:
@@ -12,6 +14,13 @@ class CompileClock:
 
     seconds = 0.0
     _runs = False
+
+    def __init__(self, when_compiling: Callable[[], None]):
+        """**Arguments:**
+
+        - `when_compiling`: called whenever XLA begins to compile a program, which may take minutes.
+        """
+        self._when_compiling = when_compiling
 
     def start(self) -> None:
         """Begin to count, unless that has begun."""
@@ -28,3 +37,5 @@ class CompileClock:
     def _note(self, event: str, duration_secs: float, **kwargs: Any) -> None:
         if event in _EVENTS:
             self.seconds += duration_secs
+        if event == _TO_MLIR:  # the last that is told before XLA compiles
+            self._when_compiling()

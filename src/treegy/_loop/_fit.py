@@ -4,6 +4,8 @@ Long, since a run is one thing: its epochs, in the order in which they happen, a
 """
 
 import functools
+import math
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -120,6 +122,7 @@ class Run(TrainingRun):
         self.key_data = key_data_of(root_of(states)) if arguments.shuffle else None
         self.validated = {}
         self.history = History()
+        self._epoch_began = math.nan
         self.ended = False
         self.stopped_models = StoppedModels()
         self._chunk: Chunk | None = None
@@ -366,7 +369,7 @@ class Run(TrainingRun):
         callback_list.call("on_train_end", self._logs)
         if self._part is not None:
             # What was seen of an epoch that has not ended; the callbacks, and so backups, don't know of it.
-            self.history.append(self.epoch, self._part)
+            self.history.append(self.epoch, self._part, time.perf_counter() - self._epoch_began)
 
     def _one_epoch(self) -> None:
         """Run an epoch, or what is left of it: begin, train, validate, record, advance. Ctrl-C may end it anywhere."""
@@ -388,6 +391,7 @@ class Run(TrainingRun):
         self._advance()
 
     def _begin(self) -> None:
+        self._epoch_began = time.perf_counter()
         # Else an earlier process was interrupted here, and callbacks were called when that was found.
         from_start = self.position.between_epochs
         if from_start:
@@ -422,7 +426,7 @@ class Run(TrainingRun):
         if self._has_hyperparameters:
             logs = {**hyperparameters(self.engine.model.states), **logs}
         self._logs = logs
-        self.history.append(self.epoch, logs)
+        self.history.append(self.epoch, logs, time.perf_counter() - self._epoch_began)
         self._progress.end_epoch(logs)
 
     def _advance(self) -> None:

@@ -1,13 +1,16 @@
 """`History`: the metric values of every epoch."""
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from .._describe import did_you_mean, listed
 from .._figures import new_figure
+from .._terms._naming import TOTAL
 from .._types import PyTree, Values
 
 M = TypeVar("M")
@@ -25,6 +28,7 @@ class History(Mapping[str, list[Any]]):
         where it isn't a scalar. NaN stands where an epoch has no such value, because validation wasn't due or a name
         came up later.
     - `epoch`: the epochs that the lists are about, counted from 0.
+    - `seconds`: how long each epoch took, with its validation; NaN where nobody measured.
     - `validations`: for each validation `(step, values)`: after which step of the model, and what it found.
     - `stopped`: why training ended before its last epoch; `None` if it didn't.
 
@@ -42,22 +46,25 @@ class History(Mapping[str, list[Any]]):
 
     history: dict[str, list[Any]]
     epoch: list[int]
+    seconds: list[float]
     validations: list[tuple[int, dict[str, Any]]]
     stopped: str | None
 
     def __init__(self):
         self.history = {}
         self.epoch = []
+        self.seconds = []
         self.validations = []
         self.stopped = None
 
-    def append(self, epoch: int, logs: Values) -> None:
+    def append(self, epoch: int, logs: Values, seconds: float = math.nan) -> None:
         """Add the metric values of one more epoch.
 
         **Arguments:**
 
         - `epoch`: its number, counted from 0.
         - `logs`: its metric values by name: numbers, or arrays.
+        - `seconds`: how long it took.
         """
         # Converted before anything is added: what can't be leaves the lists as long as each other.
         found = {name: _value(value) for name, value in logs.items()}
@@ -66,6 +73,7 @@ class History(Mapping[str, list[Any]]):
         for name, values in self.history.items():
             values.append(found.get(name, math.nan))
         self.epoch.append(epoch)
+        self.seconds.append(float(seconds))
 
     def __getitem__(self, name: str) -> list[Any]:
         try:
@@ -128,6 +136,53 @@ class History(Mapping[str, list[Any]]):
             axes.legend()
         return figure
 
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        model: Any = None,
+        x: PyTree = None,
+        y: PyTree = None,
+        title: str = "A training run",
+        hyperparameters: Mapping[str, object] | None = None,
+        figures: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write a page that tells of the run: one HTML file, which opens without a network and can be sent to anybody.
+
+        It shows the curves, whose values appear under the mouse, the last and the best values and those of all epochs,
+        how long epochs took, versions of packages, and the machine.
+
+        **Arguments:**
+
+        - `path`: where to write it, such as `"run.html"`. What is there is replaced.
+        - `model`: the model, of which it shows the layers, what losses and metrics read, and all else that was set.
+        - `x`, `y`: a batch, or shapes, with which the layers' outputs are known.
+        - `title`: what stands above.
+        - `hyperparameters`: what else to show, by name.
+        - `figures`: figures of Matplotlib, by title, such as those of [`treegy.plot.confusion_matrix`][].
+
+        **Returns:**
+
+        The path of the file.
+
+        **Raises:** whatever `Model.summary` raises; `OSError` where the file can't be written.
+
+        !!! example
+
+            ```python
+            import treegy as tg
+
+            history = tg.History()
+            history.append(0, {"loss": 0.5, "val_loss": 0.7})
+            history.append(1, {"loss": 0.25, "val_loss": 0.5})
+            history.report("run.html", title="Two epochs", hyperparameters={"width": 64})
+            ```
+        """
+        from ._report import report  # nobody else needs it
+
+        given = hyperparameters or {}, figures or {}
+        return report(self, self._groups(()), path, title, model, (x, y), *given)
+
     def _groups(self, names: Iterable[str]) -> dict[str, list[str]]:
         """Return the names that share one axes, by its title: a metric value and that of validation."""
         names = list(names)
@@ -142,7 +197,17 @@ class History(Mapping[str, list[Any]]):
                 group = groups.setdefault(title, [])
                 if each in self.history and _is_scalar(self.history[each]) and each not in group:
                     group.append(each)
-        return {title: group for title, group in groups.items() if group}
+        return {title: group for title, group in groups.items() if group and (names or not self._repeats(title, group))}
+
+    def _repeats(self, title: str, group: list[str]) -> bool:
+        """Whether the values are those of the only loss, which the total says as well."""
+        if title == TOTAL or not title.endswith(TOTAL):
+            return False
+        totals = [self.history.get(name.removesuffix(title) + TOTAL) for name in group]
+        return all(
+            total is not None and np.array_equal(self.history[name], total, equal_nan=True)
+            for name, total in zip(group, totals, strict=True)
+        )
 
 
 def _value(value: object) -> PyTree:

@@ -1,5 +1,6 @@
 """What is shown of a run while it runs."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from .._describe import array_name, describe
 from .._terms._naming import TOTAL
 from .._types import Values, Verbose
 from ._compile_clock import CompileClock
+from ._durations import duration, short_duration
 from ._progress_display import Line, Notebook, Terminal, can_live, in_notebook, print_line
 
 # Looking at the metric values waits for the computation, and drawing takes milliseconds of a core that computes: five
@@ -76,8 +78,9 @@ class Progress:
         self._epoch_began = 0.0
         self._steps_took: float | None = None
         # What compiling took, which later steps don't take: before this epoch.
-        self._compiling, self._compiled_before = CompileClock(), 0.0
+        self._compiling, self._compiled_before = CompileClock(self._show_compiling), 0.0
         self._metric_values: list[str] = []
+        self._thread = threading.get_ident()
 
     @property
     def live(self) -> bool:
@@ -138,9 +141,9 @@ class Progress:
         self._metric_values = _metric_values(self._chosen(logs))
         took = time.perf_counter() - self._epoch_began
         each = took if self._steps_took is None else self._steps_took
-        times = [_duration(took)]
+        times = [duration(took)]
         if self._step:
-            times.append(f"{_short_duration(each / self._step)}/step")
+            times.append(f"{short_duration(each / self._step)}/step")
         if self._screen is not None:
             self._screen.finish(Line(self._head(), (self._step, self._steps or self._step), times, self._metric_values))
             return
@@ -166,10 +169,17 @@ class Progress:
         if self._screen is not None:
             self._screen.close()
 
-    def _draw(self) -> None:
+    def _show_compiling(self) -> None:
+        # A loader's thread may compile as well, but doesn't draw.
+        if self._screen is None or not self._screen.is_live or threading.get_ident() != self._thread:
+            return
+        if time.perf_counter() >= self._next_draw:
+            self._draw("compiling")
+
+    def _draw(self, doing: str | None = None) -> None:
         assert self._screen is not None
         now = time.perf_counter()
-        times = [_duration(now - self._epoch_began), *self._left(now)]
+        times = [duration(now - self._epoch_began), *(self._left(now) if doing is None else [doing])]
         self._screen.show(Line(self._head(), (self._step, self._steps), times, self._metric_values))
         self._next_draw = time.perf_counter() + _INTERVAL
 
@@ -190,10 +200,7 @@ class Progress:
             / done
             * max(self._epochs - self._initial_epoch - done, 0.0)
         )
-        return [f"{_duration(left)} left"] if left >= 1 else []
-
-
-# Where a line can live
+        return [f"{duration(left)} left"] if left >= 1 else []
 
 
 # What a line says
@@ -210,21 +217,3 @@ def _metric_value(value: object) -> str:
     if array.ndim == 1 and array.size <= 4:
         return f"[{' '.join(f'{float(each):.4g}' for each in array)}]"
     return array_name(array)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m"
-
-
-def _short_duration(seconds: float) -> str:
-    if seconds < 0.9995e-3:
-        return f"{seconds * 1e6:.0f}µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g}ms"
-    return _duration(seconds)

@@ -31,6 +31,7 @@ from .._loop._history import Fitted, History
 from .._loop._kinds import TEST, TRAIN
 from .._loop._label_check import check_labels
 from .._loop._scan_fit import scan_fit
+from .._pretty import called, set_fields
 from .._saving import _load
 from .._saving._manifest import save_tree
 from .._sharding._strategy import AnyStrategy, Strategy
@@ -168,6 +169,12 @@ class Model(eqx.Module, Generic[N]):
         _checks.positive("microbatches", self.microbatches)
         check_dtypes(self.dtype_policy, partitioned(self.module, self.trainable)[0])
         keep_trained(self)
+
+    def __pdoc__(self, **options: Any) -> Any:
+        # `seed` is a key, which shows nothing, and is always there.
+        parts = set_fields(self, leave_out=("seed", "_carried"))
+        states = {} if self._carried is None else {"states": self._carried}
+        return called(type(self).__name__, {**parts, **states}.items(), **options)
 
     # What a model is made of
 

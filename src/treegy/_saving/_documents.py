@@ -15,7 +15,7 @@ from .._errors import CheckpointError
 from .._types import AnyArray
 
 MODEL, RUN = "treegy model", "treegy run"
-VERSIONS = {MODEL: 1, RUN: 3}
+VERSIONS = {MODEL: 1, RUN: 4}
 """The formats of documents, and the version of each that this treegy writes and reads."""
 
 _ARRAY, _TUPLE, _PAIRS = "@array", "@tuple", "@dict"

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from .._describe import listed
 from .._errors import InjectionError
+from .._pretty import called
 
 
 class States(eqx.Module, Mapping[str, Any]):
@@ -74,6 +75,9 @@ class States(eqx.Module, Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._fields)
+
+    def __pdoc__(self, **options: Any) -> Any:
+        return called("States", self._fields.items(), **options)
 
     def _there_are(self) -> str:
         return f"there are: {listed(self._fields) or 'none'}."

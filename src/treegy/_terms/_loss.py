@@ -50,7 +50,7 @@ class Loss(eqx.Module):
     function of the step, whose value of each step multiplies the loss of its batch."""
     reduction: str = eqx.field(default="sum_over_batch_size", kw_only=True, static=True)
     r"""`"sum_over_batch_size"` ($\sum w l / N$), `"weighted_mean"` ($\sum w l / \sum w$), `"sum"` or `"none"`."""
-    on: Any = eqx.field(default=None, kw_only=True, static=True, converter=selection)
+    on: Any = eqx.field(default=(), kw_only=True, static=True, converter=selection)
     """Which part of `y_true` and `y_pred` is meant: a key, an index, a path of them, or a dict from names to these."""
     name: str | None = eqx.field(default=None, kw_only=True, static=True)
     """The name in the logs; made of the class's name by default."""

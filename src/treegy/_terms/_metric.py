@@ -42,7 +42,7 @@ class Metric(eqx.Module):
         ```
     """
 
-    on: Any = eqx.field(default=None, kw_only=True, static=True, converter=selection)
+    on: Any = eqx.field(default=(), kw_only=True, static=True, converter=selection)
     """Which part of `y_true` and `y_pred` is meant: a key, an index, a path of them, or a dict from names to these."""
     name: str | None = eqx.field(default=None, kw_only=True, static=True)
     """The name in the logs; made of the class's name by default."""

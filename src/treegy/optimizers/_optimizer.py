@@ -10,8 +10,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from .._describe import describe
+from .._describe import describe, is_traced
 from .._injection._inject import request
+from .._pretty import called
 from .._types import Function, PyTree
 from ._nodes import nodes
 
@@ -84,6 +85,12 @@ class Optimizer(eqx.Module):
         self._rate = rate if steps_per_epoch is None else ScheduleByEpoch(rate, steps_per_epoch)
         self._arguments = arguments
 
+    def __pdoc__(self, **options: Any) -> Any:
+        rate = self._rate
+        if _is_readable(rate):
+            rate = float(f"{float(rate):.6g}")
+        return called("Optimizer", [("", self._make), ("", rate), *self._arguments.items()], **options)
+
     @property
     def _transform(self) -> Any:
         def made(lr: ArrayLike) -> Any:
@@ -99,6 +106,12 @@ class Optimizer(eqx.Module):
     def update(self, updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
         """`(updates, state)` of one step."""
         return self._transform.update(updates, state, params, **extra)
+
+
+def _is_readable(rate: Any) -> bool:
+    if not isinstance(rate, jax.Array) or is_traced(rate) or rate.ndim:
+        return False
+    return rate.is_fully_addressable and not rate.is_deleted()
 
 
 class EpochState(NamedTuple):
