@@ -319,3 +319,21 @@ def test_thresholds_can_be_traced():
     np.testing.assert_allclose(got, [1, 0.5])
     got = jax.jit(lambda t: tg.metrics.BinaryAccuracy(threshold=t)(y_true, y_pred).compute())(0.7)
     np.testing.assert_allclose(got, 2 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"k": 1}])
+def test_padding_counts_in_no_accuracy(options):
+    cls = tg.metrics.SparseTopKCategoricalAccuracy if options else tg.metrics.SparseCategoricalAccuracy
+    rng = np.random.default_rng(0)
+    y_pred = rng.normal(size=(6, 5, 3)).astype("float32")
+    y_true = rng.integers(0, 3, (6, 5)).astype("int32")
+    y_true[rng.random((6, 5)) < 0.4] = -1
+    weight = rng.uniform(size=6).astype("float32")
+    there, right = y_true != -1, y_pred.argmax(-1) == y_true
+    weights = there * weight[:, None]
+    metric = cls(ignore_class=-1, **options)
+    np.testing.assert_allclose(float(metric(y_true, y_pred)), right[there].mean(), rtol=1e-6)
+    weighted = metric(y_true, y_pred, sample_weight=weight)
+    np.testing.assert_allclose(float(weighted), (right * weights).sum() / weights.sum(), rtol=1e-6)
+    parts = metric(y_true[:2], y_pred[:2]).merge(metric(y_true[2:], y_pred[2:]))
+    np.testing.assert_allclose(float(parts), right[there].mean(), rtol=1e-6)

@@ -245,6 +245,16 @@ def test_steps_take_arguments_by_position_or_name_and_default_the_rest():
     "args, kwargs, message",
     [
         (tuple(range(8)), {}, "takes at most 7 arguments .* and got 8"),
+        (
+            (1, 2, tg.States()),
+            {},
+            r"got States\(\) for `sample_weight`\. By position it takes x, y_true, sam",
+        ),
+        (
+            (),
+            {"states": {}},
+            "got .* for `states`. By position .* pass arguments by name, such as `states=states`",
+        ),
         ((1,), {"x": 2}, "got `x` twice, by position and by name"),
         ((), {"y": 2}, r"takes x, y_true, .* and got `y`"),
         ((), {"trainig": True}, r"takes x, .* and got `trainig`. Did you mean `training`\?"),

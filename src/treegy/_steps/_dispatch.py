@@ -143,6 +143,12 @@ def _arguments(who: str, step: Step, args: tuple[Any, ...], kwargs: dict[str, An
         if name not in names:
             raise InjectionError(f"{who} takes {', '.join(names)}, and got `{name}`.{did_you_mean(name, names)}")
         given[name] = value
+    for name, value in given.items():
+        if value is not None and isinstance(value, States) != (name == "states"):
+            raise InjectionError(
+                f"{who} got {describe(value)} for `{name}`. By position it takes {', '.join(names)}, in this order, "
+                "whatever it names itself: pass arguments by name, such as `states=states`."
+            )
     absent = {n: False if n in ("initializing", "training") else None for n in names}
     return {**absent, **given}
 

@@ -6,6 +6,7 @@ from jaxtyping import Array
 from .._describe import array_name
 from .._errors import ContractError
 from ._elementwise import check_same_shape, inner_axis, is_integer
+from ._weights import Masked
 
 
 def class_labels(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
@@ -29,6 +30,15 @@ def class_labels(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
     _check_several(y_pred, front)
     # Small and unsigned integers couldn't be compared with -1 or with the number of classes.
     return y_true if y_true.dtype == jnp.int64 else y_true.astype(jnp.int32)
+
+
+def without_class(
+    values: Array, y_true: Array, y_pred: Array, ignore_class: int | None, axis: int = -1
+) -> Array | Masked:
+    """Return values `(batch, ...)` of which those don't count whose label is `ignore_class`: that there is none."""
+    if ignore_class is None:
+        return values
+    return Masked(values, class_labels(y_true, y_pred, axis) != ignore_class)
 
 
 def check_classes_last(y_true: Array, y_pred: Array, axis: int) -> None:

@@ -12,7 +12,7 @@ from .._checks import check_number
 from .._converters import integer
 from .._describe import array_name
 from .._errors import ContractError
-from .._terms._classes import class_labels
+from .._terms._classes import without_class
 from .._terms._elementwise import all_in_floats, laid_along
 from .._terms._loss import Loss
 from .._terms._weights import Masked
@@ -113,6 +113,4 @@ class LogitAdjusted(Loss):
         values = logit_adjusted(
             y_true, y_pred, class_counts=self.class_counts, tau=self.tau, ignore_class=self.ignore_class
         )
-        return (
-            values if self.ignore_class is None else Masked(values, class_labels(y_true, y_pred) != self.ignore_class)
-        )
+        return without_class(values, y_true, y_pred, self.ignore_class)

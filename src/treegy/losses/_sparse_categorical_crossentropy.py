@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from .._converters import flag, integer
-from .._terms._classes import class_labels, within
+from .._terms._classes import class_labels, within, without_class
 from .._terms._elementwise import in_floats
 from .._terms._loss import Loss
 from .._terms._weights import Masked
@@ -135,6 +135,4 @@ class SparseCategoricalCrossentropy(Loss):
             axis=self.axis,
             label_smoothing=self.label_smoothing,
         )
-        if self.ignore_class is None:
-            return values
-        return Masked(values, class_labels(y_true, y_pred, self.axis) != self.ignore_class)
+        return without_class(values, y_true, y_pred, self.ignore_class, self.axis)

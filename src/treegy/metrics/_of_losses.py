@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._converters import flag, integer
-from .._terms._classes import class_labels
+from .._terms._classes import without_class
 from .._terms._metric import Metric
 from .._terms._weights import Masked
 from ..losses._binary_crossentropy import binary_crossentropy
@@ -337,6 +337,4 @@ class SparseCategoricalCrossentropy(Metric):
             ignore_class=self.ignore_class,
             check_bounds=self.check_bounds,
         )
-        if self.ignore_class is None:
-            return values
-        return Masked(values, class_labels(y_true, y_pred) != self.ignore_class)
+        return without_class(values, y_true, y_pred, self.ignore_class)

@@ -2,11 +2,14 @@
 
 from typing import ClassVar
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
-from ..._terms._classes import class_labels
+from ..._converters import integer
+from ..._terms._classes import class_labels, without_class
 from ..._terms._metric import Metric
+from ..._terms._weights import Masked
 
 
 def sparse_categorical_accuracy(y_true: Shaped[Array, "..."], y_pred: Shaped[Array, "..."]) -> Bool[Array, "..."]:
@@ -48,5 +51,12 @@ class SparseCategoricalAccuracy(Metric):
 
     predictions: ClassVar[str | None] = "scores"
 
-    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
-        return sparse_categorical_accuracy(y_true, y_pred)
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
+    """A label that says that there is none, such as that of padding: such values don't count."""
+
+    def call(
+        self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]
+    ) -> Bool[Array, "batch ..."] | Masked:
+        return without_class(sparse_categorical_accuracy(y_true, y_pred), y_true, y_pred, self.ignore_class)

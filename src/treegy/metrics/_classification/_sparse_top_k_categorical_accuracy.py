@@ -9,9 +9,10 @@ from jaxtyping import Array, Bool, Shaped
 from ..._converters import flag, integer
 from ..._describe import array_name
 from ..._errors import ContractError
-from ..._terms._classes import class_labels
+from ..._terms._classes import class_labels, without_class
 from ..._terms._elementwise import is_integer
 from ..._terms._metric import Metric
+from ..._terms._weights import Masked
 from ._top_k import check_classes, is_among_top
 
 
@@ -74,6 +75,13 @@ class SparseTopKCategoricalAccuracy(Metric):
     """How many of the largest predictions count."""
     from_sorted_ids: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_sorted_ids"))
     """Whether `y_pred` holds the classes of the largest scores, from the largest on, instead of scores."""
+    ignore_class: int | None = eqx.field(
+        default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
+    )
+    """A label that says that there is none, such as that of padding: such values don't count."""
 
-    def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]) -> Bool[Array, "batch ..."]:
-        return sparse_top_k_categorical_accuracy(y_true, y_pred, k=self.k, from_sorted_ids=self.from_sorted_ids)
+    def call(
+        self, y_true: Shaped[Array, "batch ..."], y_pred: Shaped[Array, "batch ..."]
+    ) -> Bool[Array, "batch ..."] | Masked:
+        values = sparse_top_k_categorical_accuracy(y_true, y_pred, k=self.k, from_sorted_ids=self.from_sorted_ids)
+        return without_class(values, y_true, y_pred, self.ignore_class)
