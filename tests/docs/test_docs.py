@@ -87,8 +87,16 @@ def _pages() -> Iterator[Page]:
             yield Page(f"{path.relative_to(package.parent)}:{name}", blocks_in(text, line))
 
 
+def _one_of_many(page: Page) -> bool:
+    """Whether it is the example of a loss or metric, of which there are hundreds, and which all look alike."""
+    return page.name.startswith(("treegy/losses/", "treegy/metrics/"))
+
+
 @pytest.mark.once
-@pytest.mark.parametrize("page", [pytest.param(p, id=p.name) for p in _pages() if p.blocks])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, id=p.name, marks=[pytest.mark.slow] if _one_of_many(p) else []) for p in _pages() if p.blocks],
+)
 def test_blocks_run(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     module = types.ModuleType("page_" + re.sub(r"\W", "_", page.name))

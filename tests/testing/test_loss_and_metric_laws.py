@@ -31,11 +31,8 @@ from treegy.testing._subject import make_subject
 
 
 def every() -> Any:
-    """A test of all variants, slow for those with options."""
-    params = [
-        pytest.param(cls, options, id="-".join([cls.__name__, *options]), marks=[pytest.mark.slow] if options else [])
-        for cls, options in variants()
-    ]
+    """A test of all variants."""
+    params = [pytest.param(cls, options, id="-".join([cls.__name__, *options])) for cls, options in variants()]
     return pytest.mark.parametrize("cls, options", params)
 
 
@@ -48,8 +45,20 @@ def test_the_package_is_walked():
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_laws(cls: Any, monkeypatch: pytest.MonkeyPatch):
+    """All but that it is the same compiled and not: compiling each operation by itself takes longer than all else."""
+    monkeypatch.setattr(cls, "exempt_from", {**cls.exempt_from, "jit": "see below"})
+    check_laws(cls, {})
+
+
+@pytest.mark.slow
 @every()
-def test_laws(cls: Any, options: Data):
+def test_all_laws_with_all_options(cls: Any, options: Data):
+    check_laws(cls, options)
+
+
+def check_laws(cls: Any, options: Data) -> None:
     thing, data = make(cls, options), data_for(cls)
     if not isinstance(thing, tg.Loss):
         tg.testing.check_metric(thing, **data)
@@ -143,7 +152,7 @@ test_loss_and_metric_laws.compare_devices()
 """
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_one_device_is_eight():
     done = run_script(COMPARING, str(Path(__file__).parent), devices=8)
     assert done.returncode == 0, done.stderr
