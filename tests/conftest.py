@@ -1,6 +1,7 @@
 """What all tests share: JAX at its strictest, keys, and comparing PyTrees."""
 
 import contextlib
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Generator
@@ -25,6 +26,10 @@ _PROGRAMS = tempfile.TemporaryDirectory()
 jax.config.update("jax_compilation_cache_dir", _PROGRAMS.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+# Nobody reads where in the source each operation comes from, which takes a tenth of the time of translating a program.
+jax.config.update("jax_traceback_in_locations_limit", 0)
+# A million objects live as long as the process: looking through them again and again takes a twentieth of the time.
+gc.set_threshold(10_000, 20, 100)
 
 
 def pytest_configure(config: pytest.Config):

@@ -61,6 +61,7 @@ def run(**arguments: Any) -> tuple[Any, ...]:
     return model.parameters, dict(history), figures, model.predict(X, batch_size=BATCH)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "arguments",
     [

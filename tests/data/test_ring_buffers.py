@@ -59,6 +59,7 @@ def load() -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("steps_per_execution", [1, 3, 16])
 @pytest.mark.parametrize("source", ["arrays", "batches"])
 def test_under_load(load, source, steps_per_execution):

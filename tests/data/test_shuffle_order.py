@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from treegy._data._shuffle import key_data_of, order
 
+pytestmark = pytest.mark.once
+
 WORDS = np.array([0x12345678, 0x9ABCDEF0], np.uint32)
 
 

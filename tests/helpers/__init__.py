@@ -7,6 +7,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import treegy as tg
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
+
+
+def mostly_slow(cases: Sequence[Any], every: int = 3) -> list[Any]:
+    """Cases of `parametrize` of which the first of every few is tested always, and the others where `slow` is."""
+    return [case if i % every == 0 else _slow(case) for i, case in enumerate(cases)]
+
+
+def _slow(case: Any) -> Any:
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 from jaxtyping import TypeCheckError
 
 import treegy as tg
-from helpers import ROOT
+from helpers import ROOT, mostly_slow
 
 OPTIONAL = ("keras", "matplotlib", "sklearn", "IPython", "pytest", "hypothesis")
 
@@ -73,7 +73,7 @@ CHECKERS = {
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("checker", CHECKERS)
+@pytest.mark.parametrize("checker", mostly_slow(list(CHECKERS), every=len(CHECKERS)))
 def test_type_checkers_see_misspelt_names(checker: str, tmp_path: Path):
     program = shutil.which(checker, path=Path(sys.executable).parent) or shutil.which(checker)
     if program is None:

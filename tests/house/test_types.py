@@ -35,6 +35,7 @@ def test_samples_hold_no_ignores():
         assert "ignore" not in path.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_samples_are_typed_for_mypy_as_well(tmp_path: Path):
     """Of what they import, Optax alone has no types. Pyright checks them with the rest of the project."""
@@ -54,6 +55,7 @@ def test_samples_are_typed_for_mypy_as_well(tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.once
 def test_a_script_runs_with_treegy_and_itself_under_the_import_hook(tmp_path: Path):
     (tmp_path / "script.py").write_text(
         """

@@ -218,6 +218,7 @@ def test_each_thing_at_the_edges_of_epochs(what: str, hook: str, at: int) -> Non
     check([Act(hook, at, what)])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -230,11 +231,12 @@ def test_each_thing_at_the_edges_of_epochs(what: str, hook: str, at: int) -> Non
     ],
     ids=["weights", "validation within epochs", "validation", "batches", "batches of two sizes", "short epochs"],
 )
-@pytest.mark.parametrize("what", ["look", "replace", "stop"])
+@pytest.mark.parametrize("what", [pytest.param("look", marks=pytest.mark.slow), "replace", "stop"])
 def test_whatever_fit_is_asked_for(arguments: dict[str, Any], what: str) -> None:
     check([Act("end", 6, "look"), Act("begin", 9, what), Act("end", 13, "want the next step")], **arguments)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["eager", "jit_step"])
 def test_models_that_are_compiled_otherwise(kind: str) -> None:
     model = made(run_eagerly=True) if kind == "eager" else Jitted(**_fields(made()))
@@ -289,6 +291,7 @@ def test_who_looks_at_every_model_has_steps_made_one_at_a_time(monkeypatch: pyte
     assert len(runs) <= 1
 
 
+@pytest.mark.once
 def test_steps_that_call_python_do_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
 
@@ -373,6 +376,7 @@ class EveryTest(Watcher):
     every_step = True
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("stops_at", [None, 0, 1, 6, STEPS - 1])
 @pytest.mark.parametrize("looks", [False, True])
 def test_evaluate(stops_at: int | None, looks: bool) -> None:
@@ -385,6 +389,7 @@ def test_evaluate(stops_at: int | None, looks: bool) -> None:
     assert len([s for s in a.seen if s[0] == "end"]) == (STEPS if stops_at is None else stops_at + 1)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("within", [True, False])
 def test_validation(within: bool) -> None:
     more = {"validation_freq": tg.Every(steps=7)} if within else {}
@@ -394,6 +399,7 @@ def test_validation(within: bool) -> None:
     assert found.stopped == "enough"
 
 
+@pytest.mark.once
 def test_backups_resume_in_the_middle_of_what_was_run_ahead(tmp_path: Any) -> None:
     whole = outcome(Recorder())
     backup = lambda: tg.callbacks.BackupAndRestore(tmp_path / "b", save_freq=4)  # noqa: E731

@@ -202,6 +202,7 @@ def test_steps_per_epoch_looks_at_that_many():
     assert [len(batch) for batch in orders(steps_per_epoch=5)] == [5, 5, 5, 5, 2]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7, 12])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_epochs_of_a_length_of_their_own_see_what_passes_see(steps, shuffle):
@@ -312,7 +313,7 @@ class Noisy(eqx.Module):
         return self.mlp(x + jax.random.normal(key, x.shape))
 
 
-@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("weight", [pytest.param(None, marks=pytest.mark.once), WEIGHT])
 def test_steps_per_execution_changes_not_a_bit(weight):
     def run(steps: Any) -> Any:
         model = regression(metrics=[tg.metrics.MeanAbsoluteError(), tg.metrics.Mean()]).replace(module=Noisy(mlp()))

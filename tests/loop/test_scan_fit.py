@@ -107,7 +107,9 @@ def _is_fit(model: str, data: str) -> None:
 _FEW = list(zip(MODELS, itertools.cycle(DATA), strict=False))
 
 
-@pytest.mark.parametrize(("model", "data"), _FEW)
+@pytest.mark.parametrize(
+    ("model", "data"), [pytest.param(*pair, marks=pytest.mark.once if i > 1 else ()) for i, pair in enumerate(_FEW)]
+)
 def test_it_is_fit(model: str, data: str):
     _is_fit(model, data)
 

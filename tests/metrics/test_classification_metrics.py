@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
+from helpers import mostly_slow
 from treegy.metrics._accumulators._counting import counted, histogram
 
 pytestmark = pytest.mark.once
@@ -101,7 +102,7 @@ def keras_figure(name: str, options: dict[str, Any], batches: Any, standard_prom
     "kind",
     ["ties", *(pytest.param(k, marks=pytest.mark.slow) for k in ("binary", "positives only", "negatives only"))],
 )
-@pytest.mark.parametrize("name, options", BINARY)
+@pytest.mark.parametrize("name, options", mostly_slow(BINARY))
 def test_counts_at_thresholds_equal_keras(name: str, options: dict[str, Any], kind: str, standard_promotion: Any):
     y_true, y_pred = data(kind)
     weight = weights()
@@ -125,7 +126,7 @@ def test_logits_equal_keras(standard_promotion: Any):
     np.testing.assert_allclose(figure(tg.metrics.PrecisionAtRecall(0.5, from_logits=True), y_true, logits), expected)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     "name, options",
     [
@@ -166,7 +167,7 @@ def test_top_k_of_class_indices_equals_keras(k: int, standard_promotion: Any):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     "name, kind, options",
     [
@@ -299,7 +300,7 @@ MATRIX = [
 ]
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("cls, options, reference", MATRIX)
 def test_confusion_matrices_equal_scikit_learn(cls: Any, options: dict[str, Any], reference: Any, weighted: bool):
     labels, scores = data("indices", 12)
@@ -358,7 +359,7 @@ def test_several_labels_equal_scikit_learn():
     np.testing.assert_allclose(figure(tg.metrics.ExactMatch(threshold=0.25), y_true, y_pred, weight), expected)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_brier_score_equals_scikit_learn(weighted: bool):
     weight = weights() if weighted else None
     labels, scores = data("indices")
@@ -506,7 +507,7 @@ def test_without_weight_there_is_nothing(metric: tg.Metric, kind: str):
     assert jnp.all(figure(metric, y_true, y_pred, np.zeros(8, "float32")) == 0)
 
 
-@pytest.mark.parametrize("metric, kind", WALKED)
+@pytest.mark.parametrize("metric, kind", mostly_slow(WALKED))
 def test_labels_that_are_no_class_give_nan(metric: tg.Metric, kind: str):
     y_true, y_pred = data(kind)
     assert np.all(np.isfinite(figure(metric, y_true, y_pred)))
@@ -523,7 +524,7 @@ def test_labels_that_are_no_class_give_nan(metric: tg.Metric, kind: str):
         assert np.all(np.isfinite(figure(metric, labels, y_pred, weight)))
 
 
-@pytest.mark.parametrize("metric, kind", WALKED)
+@pytest.mark.parametrize("metric, kind", mostly_slow(WALKED))
 def test_predictions_that_are_nan_give_nan(metric: tg.Metric, kind: str):
     y_true, y_pred = data(kind)
     if kind == "two indices":

@@ -85,7 +85,7 @@ def examples(kind: str, n: int, seed: int) -> tuple[Any, Any]:
     return (labels if kind == "indices" else np.eye(4, dtype="float32")[labels]), scores
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     "name, kind, options",
     [
@@ -122,7 +122,7 @@ def test_equals_keras(name: str, kind: str, options: dict[str, Any], weighted: b
     np.testing.assert_allclose(got, expected, rtol=2e-6)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_precision_and_recall_equal_scikit_learn(weighted: bool):
     reference = pytest.importorskip("sklearn.metrics")
     y_true, y_pred = examples("binary", 7, 0)

@@ -64,7 +64,7 @@ WEIGHT = np.array([0.5, 2, 1, 0, 1, 3, 0.25, 1], "float32")
 # Keras 3
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     "name, kind, options",
     [

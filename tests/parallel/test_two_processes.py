@@ -86,6 +86,7 @@ def test_the_other_strategies(tmp_path: Path):
     compare(tmp_path, "arrays:data", "arrays:tensors", "batches:data", "batches:fsdp", "made:fsdp", "scanned:fsdp")
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_what_processes_are_told(tmp_path: Path):
     with started(tmp_path, 2, "mistakes:all") as two:

@@ -93,7 +93,7 @@ def newest(directory: Path) -> int:
     return max(steps_in(directory / "backup"), default=0)
 
 
-@pytest.mark.parametrize("times", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_many_times(server, tmp_path, unbroken, times):
     """Half of them after so many steps, half at a random moment from outside, in which it may be beginning still."""
     rng = random.Random(0)

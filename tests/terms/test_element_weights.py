@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import treegy as tg
-from helpers import Same
+from helpers import Same, mostly_slow
 from helpers.every_loss_and_metric import data_for, make
 
 pytestmark = pytest.mark.once
@@ -96,7 +96,7 @@ def test_others():
         assert float(value) == pytest.approx(float(expected), rel=1e-4), cls
 
 
-@pytest.mark.parametrize("cls", LOSSES)
+@pytest.mark.parametrize("cls", mostly_slow(LOSSES))
 @pytest.mark.parametrize("size", [4, pytest.param(N, marks=pytest.mark.slow)])
 def test_losses(cls, size):
     x, y = data(cls)
@@ -125,7 +125,7 @@ def test_metrics(cls, size):
     assert logs["it"] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("cls", LOSSES)
+@pytest.mark.parametrize("cls", mostly_slow(LOSSES))
 def test_a_label_of_weight_0_may_be_missing(cls):
     x, y = data(cls)
     missing = np.where(WEIGHT == 0, np.nan, y).astype("float32")
