@@ -27,7 +27,7 @@ class Linear(eqx.Module):
         return features @ self.weight + self.bias
 
 
-def zeros(x: Array) -> Linear:
+def zeros(x: Array | np.ndarray) -> Linear:
     return Linear(jnp.zeros((x.shape[-1], 10)), jnp.zeros(10))
 
 
@@ -69,7 +69,9 @@ class ByHand(WithLoss):
             return logs, states.update(optimizer_states=self.optimizer.init(states.net_params))
 
         def loss_of(parameters: Linear) -> tuple[Array, Logs]:
-            loss, logs, _ = self.test_step(x=x, y_true=y_true, states=states.update(net_params=parameters))
+            loss, logs, _ = self.test_step(
+                x=x, y_true=y_true, states=states.update(net_params=parameters), initializing=False
+            )
             return loss, logs
 
         gradients, logs = jax.grad(loss_of, has_aux=True)(states.net_params)
@@ -80,7 +82,9 @@ class ByHand(WithLoss):
 
 def main() -> None:
     pixels, labels = load_digits(return_X_y=True)
-    x, x_test, y, y_test = train_test_split((pixels / 16).astype("float32"), labels, test_size=397, random_state=0)
+    images = (pixels / 16).astype("float32")
+    split = train_test_split(images, labels, test_size=397, random_state=0)
+    x, x_test, y, y_test = (np.asarray(part) for part in split)
     terms: dict[str, Any] = {"loss": crossentropy, "metrics": accuracy}
     models: dict[str, tg.Model[Any]] = {
         "a module": tg.Model(zeros(x), optimizer=optax.adam(1e-2), **terms),

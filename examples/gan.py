@@ -47,7 +47,7 @@ def parts(gan: GAN) -> GAN:
 
 def main() -> None:
     points, _ = make_moons(4096, noise=0.05, random_state=0)
-    x = points.astype("float32")
+    x = np.asarray(points, "float32")
     model = tg.Model(
         GAN(jax.random.key(0)),
         loss=[tg.losses.GANDiscriminator(on="critic"), tg.losses.GANGenerator(on="generator")],

@@ -1,7 +1,7 @@
 """A GPT of characters that writes descriptions of data sets: bfloat16, batches in parts, four devices, backups.
 
-Needs `pip install "treegy[examples]"`; takes two minutes on a CPU. Run it again after you have stopped it, with Ctrl-C or
-by killing it: it goes on where it was.
+Needs `pip install "treegy[examples]"`; takes two minutes on a CPU. Run it again after you have stopped it, with
+Ctrl-C or by killing it: it goes on where it was.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import treegy as tg
 
-WIDTH, LAYERS, HEADS, TIME, EPOCHS = 96, 3, 4, 64, 8
+WIDTH, LAYERS, HEADS, TIME, EPOCHS = 64, 2, 4, 48, 8
 
 
 def texts() -> str:
@@ -87,7 +87,7 @@ def main() -> None:
     characters = sorted(set(text))
     ids = np.array([characters.index(character) for character in text], np.int32)
     # The end of the text is held out. Pieces overlap, so that characters are seen in other places.
-    pieces = np.lib.stride_tricks.sliding_window_view(ids[:-4096], TIME + 1)[:: TIME // 8]
+    pieces = np.lib.stride_tricks.sliding_window_view(ids[:-4096], TIME + 1)[:: TIME // 4]
     held_out = np.lib.stride_tricks.sliding_window_view(ids[-4096:], TIME + 1)[::TIME]
     steps = EPOCHS * -(-len(pieces) // 64)
 
@@ -115,7 +115,7 @@ def main() -> None:
     network = model.distributed(None).module
     print("".join(characters[i] for i in write(network, start, 300)))
     history.report("gpt.html", model=model, x=pieces[:64, :-1], title="A GPT of characters")
-    assert history["val_perplexity"][-1] < 8
+    assert history["val_perplexity"][-1] < 12
 
 
 if __name__ == "__main__":

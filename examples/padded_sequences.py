@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import treegy as tg
 
@@ -38,6 +38,11 @@ class Counter(eqx.Module):
         return jax.lax.scan(step, jnp.zeros(64), jnp.maximum(digits, 0))[1]
 
 
+def whole(y_true: Int[Array, "batch time"], y_pred: Float[Array, "batch time 10"]) -> Bool[Array, "batch"]:
+    """Whether a sequence is right from its beginning to its end."""
+    return jnp.all((jnp.argmax(y_pred, axis=-1) == y_true) | (y_true == PADDING), axis=-1)
+
+
 def sequences(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     digits = rng.integers(0, 10, (n, LONGEST))
@@ -53,10 +58,7 @@ def main() -> None:
         Counter(jax.random.key(0)),
         # Losses of padded steps are left out of the mean, and so they have no gradient.
         loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING),
-        metrics={
-            "steps": tg.metrics.SparseCategoricalAccuracy(ignore_class=PADDING),
-            "whole": tg.metrics.SequenceAccuracy(),
-        },
+        metrics=[tg.metrics.SparseCategoricalAccuracy(ignore_class=PADDING, name="digits"), whole],
         optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(3e-3)),
     )
     model, _ = model.fit(x, y, batch_size=64, epochs=25, validation_data=(x_test, y_test), verbose=2)
@@ -65,7 +67,7 @@ def main() -> None:
     for digits, guess in zip(x_test[:3], guesses, strict=True):
         n = int((digits != PADDING).sum())
         print(" ".join(map(str, digits[:n])), "->", " ".join(map(str, guess[:n])))
-    assert logs["steps"] > 0.95
+    assert logs["digits"] > 0.95 and logs["whole"] > 0.8
 
 
 if __name__ == "__main__":

@@ -68,13 +68,16 @@ def main() -> None:
     def matrices(parameters: ViT) -> ViT:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, parameters)
 
+    def clipped(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+        adamw = optax.adamw(learning_rate, weight_decay=0.05, mask=matrices)
+        return optax.chain(optax.clip_by_global_norm(1.0), adamw)
+
     model = tg.Model(
         ViT(jax.random.key(0)),
         loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=tg.metrics.SparseCategoricalAccuracy(name="accuracy"),
-        optimizer=optax.chain(
-            optax.clip_by_global_norm(1.0), tg.Optimizer(optax.adamw, schedule, weight_decay=0.05, mask=matrices)
-        ),
+        # The learning rate is logged, as the optimizer that is made of it is treegy's.
+        optimizer=tg.Optimizer(clipped, schedule),
     )
     model, history = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, validation_data=(x_test, y_test), verbose=2)
     history.plot().savefig("vision_transformer.png")

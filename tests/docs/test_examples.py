@@ -20,7 +20,7 @@ def test_it_runs(example, tmp_path):
         [sys.executable, str(example)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    wanted = set(re.findall(r'savefig\("(.+?)"\)', example.read_text()))
+    wanted = set(re.findall(r'(?:savefig|report)\("(.+?)"', example.read_text()))
     assert wanted == {path.name for path in tmp_path.iterdir()}
 
 

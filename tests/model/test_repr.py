@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,11 +26,12 @@ def needs_nothing(cls):
     return all(p.default is not p.empty for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
 
 
-def model(depth=2, **arguments):
+def model(depth: int = 2, **arguments: Any) -> tg.Model[Any]:
+    given: dict[str, Any] = {"metrics": tg.metrics.Accuracy(), "optimizer": optax.sgd(1e-3, momentum=0.9)}
     return tg.Model(
         eqx.nn.MLP(8, 2, 16, depth, key=jax.random.key(0)),
         loss=tg.losses.SparseCategoricalCrossentropy(from_logits=True),
-        **{"metrics": tg.metrics.Accuracy(), "optimizer": optax.sgd(1e-3, momentum=0.9), **arguments},
+        **{**given, **arguments},
     )
 
 
