@@ -49,7 +49,7 @@ def label_distribution_aware_margin(
 
         Cao et al., *Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss*, NeurIPS 2019.
     """
-    labels = class_labels(y_true, y_pred)
+    labels = jnp.asarray(class_labels(y_true, y_pred))
     (logits,) = all_in_floats({"y_pred": y_pred})
     counts = counts_of(class_counts, logits)
     margins = jnp.asarray(max_margin, logits.dtype) * (jnp.min(counts) / counts) ** 0.25

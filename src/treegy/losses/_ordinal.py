@@ -45,7 +45,8 @@ def ordinal(y_true: Array, y_pred: Array) -> Ordinal:
             "`y_true.astype(jnp.int32)` if that is what it holds."
         )
     (logits,) = all_in_floats({"y_pred": y_pred})
-    labels = y_true if y_true.dtype == jnp.int64 else y_true.astype(jnp.int32)
+    # Small and unsigned integers couldn't be compared with -1 or with the number of classes.
+    labels = jnp.asarray(y_true) if y_true.dtype == jnp.int64 else y_true.astype(jnp.int32)
     threshold = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
     outside = (labels < 0) | (labels > logits.shape[-1])
     return Ordinal(logits, labels[..., None] > threshold, labels[..., None] >= threshold, outside)
