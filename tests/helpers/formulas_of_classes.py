@@ -95,7 +95,8 @@ def fleiss_kappa(it: Any, counts: Any) -> float:
 
 def equal_error_rate(it: Any, y: Any, p: Any) -> float:
     false, true, _ = sklearn.roc_curve(y.ravel(), p.ravel())
-    return float(brentq(lambda x: 1 - x - np.interp(x, false, true), 0, 1))
+    root: Any = brentq(lambda x: 1 - x - np.interp(x, false, true), 0, 1)
+    return float(root)
 
 
 def likelihood_ratio(positive: bool) -> Any:

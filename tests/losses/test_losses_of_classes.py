@@ -28,7 +28,7 @@ LOGITS = (3 * RNG.normal(size=(N, CLASSES))).astype("float32")
 PROBABILITIES = RNG.dirichlet(np.ones(CLASSES), N).astype("float32")
 SEVERAL = RNG.integers(0, 2, (N, CLASSES)).astype("int32")
 COUNTS = [100, 10, 1, 3]
-L = tg.losses
+L: Any = tg.losses
 
 # With what they are tried, and on which labels and predictions.
 OF_LABELS: list[tuple[Any, Any, Any]] = [
@@ -135,13 +135,14 @@ def test_mistakes():
         L.LabelDistributionAwareMargin(class_counts=COUNTS)(jnp.zeros(2, int), jnp.zeros((2, 3)))
     with pytest.raises(tg.ContractError, match="For one-hot labels there is the categorical loss"):
         L.BootstrappedCrossentropy()(jnp.zeros((2, 3), int), jnp.zeros((2, 3)))
-    for make, message in (
+    mistakes: list[tuple[Any, str]] = [
         (lambda: L.AsymmetricLoss(margin=2), "`margin` is a number from 0 to 1, and got 2"),
         (lambda: L.AsymmetricLoss(gamma_negative=-1), "`gamma_negative` is a number from 0 on, and got -1"),
         (lambda: L.SymmetricCrossentropy(log_of_zero=4), "`log_of_zero` is a negative number, and got 4"),
         (lambda: L.BootstrappedCrossentropy(beta=2), "`beta` is a number from 0 to 1, and got 2"),
         (lambda: L.LabelDistributionAwareMargin(class_counts=[1, 0]), "`class_counts` is a list of positive numbers"),
         (lambda: L.LabelDistributionAwareMargin(class_counts=[1, 1], scale=0), "`scale` is a positive number"),
-    ):
+    ]
+    for make, message in mistakes:
         with pytest.raises(ValueError, match=message):
             make()

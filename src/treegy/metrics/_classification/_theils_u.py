@@ -12,7 +12,8 @@ from ._confusion_matrix import OfConfusionMatrix
 class TheilsU(OfConfusionMatrix):
     r"""How much of what is uncertain about the labels the predicted classes tell, whatever these are called: the
     mutual information over the entropy of the labels, $U(y | \hat y) = \frac{H(y) - H(y | \hat y)}{H(y)}$ from 0 to 1.
-    It is the uncertainty coefficient. Exchange `y_true` and `y_pred`, both class indices, for $U(\hat y | y)$.
+    It is the uncertainty coefficient. Exchange `y_true` and `y_pred`, both class indices, for $U(\hat y | y)$, which
+    is that of torchmetrics.
 
     It is 0 where all labels are of one class, and where there are none; [`treegy.metrics.Homogeneity`][], which is the
     same elsewhere, is 1 there. What it takes and raises is what [`treegy.metrics.ConfusionMatrix`][] does.
