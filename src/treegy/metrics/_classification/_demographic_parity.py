@@ -60,7 +60,7 @@ class DemographicParity(BetweenGroups):
     local_axes: ClassVar[bool] = True
 
     def _counts(self) -> Metric:
-        return _Selected(self.threshold)
+        return _Selected(self.threshold, name="counts_of_groups")
 
     def _value(self, by_group: Accumulator) -> ValueOf:
         return ValueOf(by_group, _demographic_parity, ratio=self.ratio)

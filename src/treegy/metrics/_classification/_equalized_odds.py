@@ -74,7 +74,7 @@ class EqualizedOdds(BetweenGroups):
     """`"worst_case"` for the worse of the two rates, `"mean"` for the mean of both."""
 
     def _counts(self) -> Metric:
-        return _Counts(self.threshold)
+        return _Counts(self.threshold, name="counts_of_groups")
 
     def _value(self, by_group: Accumulator) -> ValueOf:
         return ValueOf(by_group, _equalized_odds, ratio=self.ratio, agg=self.agg)
