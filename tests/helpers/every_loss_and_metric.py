@@ -34,6 +34,11 @@ def side(y_pred: Any) -> Any:
     return (y_pred[:, 0] > 0).astype(jnp.int32)
 
 
+def half(y_pred: Any) -> Any:
+    """Another group of an example, of probabilities."""
+    return (y_pred[:, 0] > 0.5).astype(jnp.int32)
+
+
 def score(module: Any, x: Any) -> Any:
     """What a critic gives a point."""
     return jnp.sum(jnp.tanh(x) * module["weight"].astype(x.dtype))
@@ -45,7 +50,8 @@ OPTIONS: dict[str, list[Data]] = {
     "AveragePrecision": [{"average": "macro"}],
     "BinaryCrossentropy": [{"label_smoothing": 0.1, "from_logits": True}],
     "BinaryFocalCrossentropy": [{"apply_class_balancing": True, "gamma": 0.5}, {"from_logits": True, "gamma": 0.0}],
-    "CalibrationError": [{"norm": "max", "num_bins": 3}],
+    "BootstrappedCrossentropy": [{"hard": True, "from_logits": True}],
+    "CalibrationError": [{"adaptive": True, "capacity": 24, "classwise": True, "num_bins": 3}],
     "CategoricalCrossentropy": [{"label_smoothing": 0.1, "from_logits": True}],
     "CategoricalFocalCrossentropy": [{"from_logits": True, "alpha": [0.1, 0.2, 0.3, 0.4], "gamma": 0.5}],
     "ConcordanceCorrelation": [{"axis": 0}],
@@ -55,6 +61,7 @@ OPTIONS: dict[str, list[Data]] = {
     "F1Score": [{"average": "micro", "threshold": 0.5}],
     "DiceScore": [{"by_example": False, "average": "micro"}],
     "EnergyScore": [{"fair": True}],
+    "EqualizedOdds": [{"ratio": True, "agg": "mean"}],
     "ExplainedVariance": [{"class_aggregation": None}],
     "LambdaRank": [{"k": 2, "gain": "linear"}],
     "ListNet": [{"target": "share"}],
@@ -66,6 +73,7 @@ OPTIONS: dict[str, list[Data]] = {
     "MeanSquaredError": [{"weight": 2.0, "reduction": "sum"}, {"reduction": "weighted_mean"}],
     "NDCG": [{"k": 3, "gain": "exponential", "skip_empty": True}],
     "PSNR": [{"pooled": True}],
+    "PositiveLikelihoodRatio": [{"average": "macro"}],
     "PearsonCorrelation": [{"axis": 0}],
     "Perplexity": [{"ignore_class": 0}],
     "Precision": [{"thresholds": [0.25, 0.5], "class_id": 1}],
@@ -104,12 +112,17 @@ NEEDED: dict[str, Data] = {
         name: {"capacity": 24}
         for name in ("EmbeddingMeanAveragePrecision", "EmbeddingRecallAtK", "KernelDistance", "Uniformity")
     },
+    "FleissKappa": {"of": "y_pred"},
     "GradientPenalty": {"critic": score},
     "Bootstrap": {"metric": tg.metrics.MeanSquaredError(), "n": 3},
     "ByGroup": {"metric": tg.metrics.MeanSquaredError(), "by": side, "num_groups": 3},
     "ConcordanceIndex": {"capacity": 24},
     "D2AbsoluteError": {"capacity": 24},
     "D2Tweedie": {"power": 1.5},
+    "DemographicParity": {"by": half, "num_groups": 3},
+    "EqualErrorRate": {"capacity": 24},
+    "EqualizedOdds": {"by": half, "num_groups": 3},
+    "ExpectedCost": {"costs": [[0, 1, 2, 3], [2, 0, 1, 1], [4, 3, 0, 1], [1, 1, 1, -1]]},
     "KendallCorrelation": {"capacity": 24},
     "MinkowskiDistance": {"p": 2},
     "QuantileCRPS": {"q": [0.25, 0.75]},
@@ -119,6 +132,7 @@ NEEDED: dict[str, Data] = {
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
     "HausdorffDistance": {"empty": 9.0},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
+    "LabelDistributionAwareMargin": {"class_counts": [4, 3, 2, 1], "scale": 3.0},
     "LogitAdjusted": {"class_counts": [4, 3, 2, 1]},
     "MeanIoU": {"num_classes": 3},
     "MultiResolutionSTFT": {"resolutions": ((8, 3, 6),)},
@@ -132,6 +146,7 @@ NEEDED: dict[str, Data] = {
     **{name: {"tags": TAGS} for name in ("SpanF1", "SpanPrecision", "SpanRecall")},
     "BLEU": {"n": 2},
     "ChrF": {"n": 2},
+    **{name: {"zero_division": 0.0} for name in ("NegativeLikelihoodRatio", "PositiveLikelihoodRatio")},
     "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
     "SSIM": {"data_range": 1.0, "window": 3},
     "SensitivityAtSpecificity": {"specificity": 0.5},
@@ -146,8 +161,14 @@ NEEDED: dict[str, Data] = {
 KINDS: list[tuple[str, str]] = [
     ("^Cox|^ConcordanceIndex", "times"),
     ("^DiscreteHazards", "intervals of time"),
-    ("^CramersV|^LogitAdjusted", "class indices"),
-    ("^NegativePredictive", "binary"),
+    (
+        "^CramersV|^LogitAdjusted|^LabelDistribution|^Symmetric.*opy$|^Bootstrapped|^TheilsU|^ExpectedCost",
+        "class indices",
+    ),
+    ("^NegativePredictive|LikelihoodRatio$|^EqualErrorRate|^EqualizedOdds|^AsymmetricLoss", "binary"),
+    ("^DemographicParity", "uniform values"),
+    ("^CORAL|^CORN", "ordered classes"),
+    ("^FleissKappa", "raters"),
     ("^RNNT", "transducer"),
     ("^Unlikelihood", "class indices of steps"),
     ("^ZLoss", "logits"),
@@ -228,6 +249,12 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         return {"parameters": {"weight": _floats(rng, (2, 3)), "bias": _floats(rng, (3,))}}
     if kind == "values":
         return {"y_pred": _floats(rng, (n, 3))}
+    if kind == "uniform values":
+        return {"y_pred": _uniform(rng, (n, 3))}
+    if kind == "raters":
+        return {"y_pred": _integers(rng, 4, (n, 3))}
+    if kind == "ordered classes":
+        return {"y_true": _integers(rng, 5, (n,)), "y_pred": _floats(rng, (n, 4))}
     if kind == "numbers":
         return {"y_true": _floats(rng, (n, 3)), "y_pred": _floats(rng, (n, 3))}
     if kind == "views":

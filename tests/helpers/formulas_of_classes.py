@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
+from sklearn import metrics as sklearn
 
 
 def cramers_v(it: Any, y: Any, p: Any) -> float:
@@ -32,8 +34,126 @@ def negative_predictive_value(it: Any, y: Any, p: Any) -> float:
     return float((negative & (y == 0)).sum() / negative.sum()) if negative.any() else 0.0
 
 
-VALUES: dict[str, Callable[..., Any]] = {"LogitAdjusted": logit_adjusted}
+def log_p(it: Any, p: Any) -> Any:
+    """The logarithms of probabilities, or of the softmax of logits."""
+    if it.from_logits:
+        return p - np.logaddexp.reduce(p, axis=-1, keepdims=True)
+    total = p.sum(-1, keepdims=True)
+    return np.log(np.clip(np.divide(p, total, out=np.zeros_like(p), where=total != 0), 1e-7, 1 - 1e-7))
+
+
+def of_label(values: Any, y: Any) -> Any:
+    return np.take_along_axis(values, y[..., None], -1)[..., 0]
+
+
+def symmetric_crossentropy(it: Any, y: Any, p: Any) -> Any:
+    log = of_label(log_p(it, p), y)
+    return -float(it.alpha) * log + float(it.beta) * float(it.log_of_zero) * np.expm1(log)
+
+
+def bootstrapped_crossentropy(it: Any, y: Any, p: Any) -> Any:
+    log, beta = log_p(it, p), float(it.beta)
+    predicted = log.max(-1) if it.hard else (np.exp(log) * log).sum(-1)
+    return -beta * of_label(log, y) - (1 - beta) * predicted
+
+
+def asymmetric_loss(it: Any, y: Any, z: Any) -> Any:
+    log_right, log_wrong = -np.logaddexp(0, -z), -np.logaddexp(0, z)
+    margin, shifted = float(it.margin), np.maximum(np.exp(log_right) - float(it.margin), 0)
+    log_rest = np.minimum(np.logaddexp(log_wrong, np.log(margin) if margin else -np.inf), 0)
+    present = np.exp(float(it.gamma_positive) * log_wrong) * -log_right
+    return (y * present + (1 - y) * shifted ** float(it.gamma_negative) * -log_rest).mean(-1)
+
+
+def margins(it: Any, y: Any, z: Any) -> Any:
+    counts = np.asarray(it.class_counts, "float64")
+    apart = float(it.max_margin) * (counts.min() / counts) ** 0.25
+    shifted = float(it.scale) * (z - np.eye(len(counts))[y] * apart)
+    shifted = shifted - shifted.max(-1, keepdims=True)
+    return np.log(np.exp(shifted).sum(-1)) - of_label(shifted, y)
+
+
+def coral(it: Any, y: Any, z: Any) -> Any:
+    above = y[..., None] > np.arange(z.shape[-1])
+    return np.logaddexp(0, np.where(above, -z, z)).sum(-1)
+
+
+def corn(it: Any, y: Any, z: Any) -> Any:
+    above, reached = (y[..., None] >= np.arange(z.shape[-1]) + more for more in (1, 0))
+    return (reached * np.logaddexp(0, np.where(above, -z, z))).sum(-1)
+
+
+def fleiss_kappa(it: Any, counts: Any) -> float:
+    counts = counts[counts.sum(-1) > 1].astype("float64")
+    if not len(counts):
+        return 0.0
+    raters = counts.sum(-1)
+    agreeing = ((counts**2).sum(-1) - raters) / (raters * (raters - 1))
+    by_chance = ((counts / raters[:, None]).mean(0) ** 2).sum()
+    return float((agreeing.mean() - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
+
+
+def equal_error_rate(it: Any, y: Any, p: Any) -> float:
+    false, true, _ = sklearn.roc_curve(y.ravel(), p.ravel())
+    root: Any = brentq(lambda x: 1 - x - np.interp(x, false, true), 0, 1)
+    return float(root)
+
+
+def likelihood_ratio(positive: bool) -> Any:
+    def of(it: Any, y: Any, p: Any) -> float:
+        y, chosen = y.ravel() == 1, (p.ravel() > 0.5) == positive
+        among_positives, among_negatives = share(chosen[y]), share(chosen[~y])
+        return among_positives / among_negatives if y.any() and among_negatives else it.zero_division
+
+    return of
+
+
+def rates_apart(rates: Any, ratio: bool) -> float:
+    rates = np.asarray(rates)
+    return float(rates.min() / rates.max() if rates.max() else 1) if ratio else float(rates.max() - rates.min())
+
+
+def share(which: Any) -> float:
+    return float(np.mean(which)) if len(which) else 0.0
+
+
+def demographic_parity(it: Any, y: Any, p: Any, groups: Any = None) -> float:
+    groups = p[:, 0] > 0.5 if groups is None else groups
+    return rates_apart([share((p[groups == g] > 0.5).ravel()) for g in np.unique(groups)], it.ratio)
+
+
+def equalized_odds(it: Any, y: Any, p: Any, groups: Any = None) -> float:
+    groups = p[:, 0] > 0.5 if groups is None else groups
+
+    def rates(label: int) -> Any:
+        return [share((p[groups == g] > 0.5)[y[groups == g] == label]) for g in np.unique(groups)]
+
+    both = [rates_apart(rates(label), it.ratio) for label in (1, 0)]
+    return float(np.mean(both)) if it.agg == "mean" else min(both) if it.ratio else max(both)
+
+
+def expected_cost(it: Any, y: Any, p: Any) -> float:
+    return float(np.asarray(it.costs)[y, p.argmax(-1)].mean())
+
+
+VALUES: dict[str, Callable[..., Any]] = {
+    "AsymmetricLoss": asymmetric_loss,
+    "BootstrappedCrossentropy": bootstrapped_crossentropy,
+    "CORAL": coral,
+    "CORN": corn,
+    "LabelDistributionAwareMargin": margins,
+    "LogitAdjusted": logit_adjusted,
+    "SymmetricCrossentropy": symmetric_crossentropy,
+}
 FIGURES: dict[str, Callable[..., Any]] = {
     "CramersV": cramers_v,
+    "DemographicParity": demographic_parity,
+    "EqualErrorRate": equal_error_rate,
+    "EqualizedOdds": equalized_odds,
+    "ExpectedCost": expected_cost,
+    "FleissKappa": lambda it, y, counts: fleiss_kappa(it, counts),
+    "NegativeLikelihoodRatio": likelihood_ratio(False),
     "NegativePredictiveValue": negative_predictive_value,
+    "PositiveLikelihoodRatio": likelihood_ratio(True),
+    "TheilsU": lambda it, y, p: sklearn.homogeneity_score(y, p.argmax(-1)),
 }

@@ -12,6 +12,7 @@ import pytest
 import sklearn.metrics as sk
 
 import treegy as tg
+from helpers.every_loss_and_metric import NEEDED
 
 pytestmark = pytest.mark.once
 
@@ -114,7 +115,7 @@ def with_thresholds() -> list[tuple[Any, str]]:
 
 @pytest.mark.parametrize("cls, name", with_thresholds(), ids=lambda it: getattr(it, "__name__", it))
 def test_thresholds_that_are_no_numbers_are_refused_where_they_are_given(cls: Any, name: str):
-    required = {"BinaryIoU": {"target_class_ids": [0, 1]}}.get(cls.__name__, {})
+    required = {**NEEDED, "BinaryIoU": {"target_class_ids": [0, 1]}}.get(cls.__name__, {})
     for wrong in ([None], ["0.5"], "0.5", [0.5, None], 1j, np.array([None]), np.array("0.5"), True, [[0.5]], {}):
         # Under the import hook, the annotation of some constructors says so first.
         with pytest.raises((TypeError, ValueError), match=f"`{name}` is|parameter '{name}'") as error:

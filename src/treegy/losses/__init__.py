@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ._angular_margin import CosFace as CosFace
     from ._approx_ndcg import approx_ndcg as approx_ndcg
     from ._approx_ndcg import ApproxNDCG as ApproxNDCG
+    from ._asymmetric_loss import asymmetric_loss as asymmetric_loss
+    from ._asymmetric_loss import AsymmetricLoss as AsymmetricLoss
     from ._barlow_twins import barlow_twins as barlow_twins
     from ._barlow_twins import BarlowTwins as BarlowTwins
     from ._beta_nll import beta_nll as beta_nll
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from ._binary_crossentropy import BinaryCrossentropy as BinaryCrossentropy
     from ._binary_focal_crossentropy import binary_focal_crossentropy as binary_focal_crossentropy
     from ._binary_focal_crossentropy import BinaryFocalCrossentropy as BinaryFocalCrossentropy
+    from ._bootstrapped_crossentropy import bootstrapped_crossentropy as bootstrapped_crossentropy
+    from ._bootstrapped_crossentropy import BootstrappedCrossentropy as BootstrappedCrossentropy
     from ._boundary import Boundary as Boundary
     from ._boundary import boundary as boundary
     from ._box_iou import box_iou as box_iou
@@ -42,6 +46,12 @@ if TYPE_CHECKING:
     from ._charbonnier import charbonnier as charbonnier
     from ._circle import Circle as Circle
     from ._circle import circle as circle
+    from ._coral import CORAL as CORAL
+    from ._coral import coral as coral
+    from ._coral import coral_classes as coral_classes
+    from ._corn import CORN as CORN
+    from ._corn import corn as corn
+    from ._corn import corn_classes as corn_classes
     from ._cosine_similarity import cosine_similarity as cosine_similarity
     from ._cosine_similarity import CosineSimilarity as CosineSimilarity
     from ._cox import Cox as Cox
@@ -85,6 +95,8 @@ if TYPE_CHECKING:
     from ._info_nce import InfoNCE as InfoNCE
     from ._kl_divergence import kl_divergence as kl_divergence
     from ._kl_divergence import KLDivergence as KLDivergence
+    from ._label_distribution_aware_margin import label_distribution_aware_margin as label_distribution_aware_margin
+    from ._label_distribution_aware_margin import LabelDistributionAwareMargin as LabelDistributionAwareMargin
     from ._lambda_rank import lambda_rank as lambda_rank
     from ._lambda_rank import LambdaRank as LambdaRank
     from ._list_net import list_net as list_net
@@ -157,6 +169,8 @@ if TYPE_CHECKING:
     from ._student_nll import StudentNLL as StudentNLL
     from ._supervised_contrastive import supervised_contrastive as supervised_contrastive
     from ._supervised_contrastive import SupervisedContrastive as SupervisedContrastive
+    from ._symmetric_crossentropy import symmetric_crossentropy as symmetric_crossentropy
+    from ._symmetric_crossentropy import SymmetricCrossentropy as SymmetricCrossentropy
     from ._total_variation import total_variation as total_variation
     from ._total_variation import TotalVariation as TotalVariation
     from ._triplet_margin import triplet_margin as triplet_margin

@@ -55,15 +55,30 @@ def logit_adjusted(
         Long-Tailed Visual Recognition*, NeurIPS 2020.
     """
     (logits,) = all_in_floats({"y_pred": y_pred})
-    counts = jnp.asarray(class_counts, logits.dtype)
-    if counts.shape != y_pred.shape[-1:]:
-        raise ContractError(
-            f"`class_counts` is {array_name(counts)}, and one number for each of the classes of `y_pred` "
-            f"{array_name(y_pred)} is expected."
-        )
+    counts = counts_of(class_counts, logits)
     prior = jnp.asarray(tau, logits.dtype) * jnp.log(counts / jnp.sum(counts))
     adjusted = logits + laid_along(prior, y_pred.ndim - 1, y_pred.ndim)
     return sparse_categorical_crossentropy(y_true, adjusted, from_logits=True, ignore_class=ignore_class)
+
+
+def counts_of(class_counts: Counts, logits: Array) -> Array:
+    """Return how often each class is the label, of the dtype of logits `(batch, ..., classes)`.
+
+    **Raises:** [`treegy.ContractError`][] where the counts are of another number of classes.
+    """
+    counts = jnp.asarray(class_counts, logits.dtype)
+    if counts.shape != logits.shape[-1:]:
+        raise ContractError(
+            f"`class_counts` is {array_name(counts)}, and one number for each of the classes of `y_pred` "
+            f"{array_name(logits)} is expected."
+        )
+    return counts
+
+
+def check_counts(class_counts: Counts) -> None:
+    """Refuse counts that aren't positive."""
+    for count in class_counts if isinstance(class_counts, tuple) else ():
+        check_number("class_counts", count, lambda c: c > 0, "a list of positive numbers")
 
 
 def _as_counts(class_counts: object) -> Any:
@@ -103,8 +118,7 @@ class LogitAdjusted(Loss):
     """A label that says that there is none: such values don't count."""
 
     def __check_init__(self) -> None:
-        for count in self.class_counts if isinstance(self.class_counts, tuple) else ():
-            check_number("class_counts", count, lambda c: c > 0, "a list of positive numbers")
+        check_counts(self.class_counts)
         check_number("tau", self.tau, lambda t: t >= 0, "a number from 0 on")
 
     def call(

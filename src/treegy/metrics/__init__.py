@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from ._classification._cramers_v import CramersV as CramersV
     from ._classification._curves import PrecisionRecallCurve as PrecisionRecallCurve
     from ._classification._curves import RocCurve as RocCurve
+    from ._classification._demographic_parity import DemographicParity as DemographicParity
+    from ._classification._equal_error_rate import EqualErrorRate as EqualErrorRate
+    from ._classification._equalized_odds import EqualizedOdds as EqualizedOdds
     from ._classification._exact_match import exact_match as exact_match
     from ._classification._exact_match import ExactMatch as ExactMatch
+    from ._classification._expected_cost import ExpectedCost as ExpectedCost
     from ._classification._f_score import F1Score as F1Score
     from ._classification._f_score import FBetaScore as FBetaScore
+    from ._classification._fleiss_kappa import FleissKappa as FleissKappa
     from ._classification._hamming_loss import hamming_loss as hamming_loss
     from ._classification._hamming_loss import HammingLoss as HammingLoss
     from ._classification._iou import BinaryIoU as BinaryIoU
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from ._classification._iou import OneHotIoU as OneHotIoU
     from ._classification._iou import OneHotMeanIoU as OneHotMeanIoU
     from ._classification._jaccard import Jaccard as Jaccard
+    from ._classification._likelihood_ratio import NegativeLikelihoodRatio as NegativeLikelihoodRatio
+    from ._classification._likelihood_ratio import PositiveLikelihoodRatio as PositiveLikelihoodRatio
     from ._classification._matthews_correlation import MatthewsCorrelation as MatthewsCorrelation
     from ._classification._perplexity import Perplexity as Perplexity
     from ._classification._positives_and_negatives import FalseNegatives as FalseNegatives
@@ -55,6 +62,7 @@ if TYPE_CHECKING:
     from ._classification._sparse_top_k_categorical_accuracy import (
         SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy,
     )
+    from ._classification._theils_u import TheilsU as TheilsU
     from ._classification._top_k_categorical_accuracy import top_k_categorical_accuracy as top_k_categorical_accuracy
     from ._classification._top_k_categorical_accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
     from ._clusters._adjusted_mutual_information import AdjustedMutualInformation as AdjustedMutualInformation

@@ -14,7 +14,9 @@ from ..._errors import ContractError
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
+from .._regression._pairs import Kept, Pairs, kept
 from ._binary_counts import Counts
+from ._exact_histogram import DEFAULT_THRESHOLDS, as_capacity, check_capacity, exact_histogram
 from ._options import OneOf
 from ._threshold_histogram import (
     as_numbers,
@@ -23,6 +25,7 @@ from ._threshold_histogram import (
     buckets_at,
     check_given_thresholds,
     spread_thresholds,
+    summed,
 )
 
 Which: TypeAlias = Literal["ROC", "PR", "PRGAIN"]
@@ -46,10 +49,16 @@ class AUC(Derived):
     `num_thresholds` thresholds only: predictions between two of them can't be told apart. A label that is neither 0 nor
     1, or a prediction that is NaN, makes the metric value NaN.
 
+    With a `capacity`, labels and predictions are kept as they are, of up to that many examples, and the area is exact:
+    that of `sklearn.metrics.roc_auc_score` for `"ROC"`, with equal predictions and weights. Predictions may then be any
+    numbers, such as logits. More examples make it NaN, never the area of some of them; examples of weight 0 need no
+    room. Memory and time of each step grow with the capacity.
+
     **Raises:** `ValueError` where `curve` or `summation_method` is unknown, where there are less than two thresholds,
-    or one isn't from 0 to 1, and where there is `num_labels` without `multi_label`. [`treegy.ContractError`][] where
-    the shapes differ, where there is no axis of labels for `multi_label`, or where `num_labels` or `label_weights` are
-    of another number of labels.
+    or one isn't from 0 to 1, where there are both thresholds and a `capacity`, and where there is `num_labels` without
+    `multi_label`. [`treegy.ContractError`][] where the shapes differ, where there is no axis of labels for
+    `multi_label`, where `num_labels` or `label_weights` are of another number of labels, and where a batch has more
+    examples than there is room for and no weights that could take any out.
 
     ??? cite "Reference"
 
@@ -65,6 +74,10 @@ class AUC(Derived):
 
         auc = tg.metrics.AUC()
         assert abs(float(auc(jnp.array([0, 0, 1, 1]), jnp.array([0.0, 0.5, 0.3, 0.9]))) - 0.75) < 1e-6
+
+        exact = tg.metrics.AUC(capacity=100)
+        y_pred = jnp.array([0.0, 0.0002, 0.0001, 0.9])
+        assert abs(float(exact(jnp.array([0, 0, 1, 1]), y_pred)) - 0.75) < 1e-6
         ```
     """
 
@@ -72,7 +85,7 @@ class AUC(Derived):
 
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
     num_thresholds: int = eqx.field(
-        default=200,
+        default=DEFAULT_THRESHOLDS,
         kw_only=True,
         static=True,
         converter=integer("num_thresholds", "how many thresholds there are", least=2),
@@ -98,11 +111,14 @@ class AUC(Derived):
     """Weights of the labels, in that mean or else in the counts."""
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
+    capacity: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_capacity)
+    """How many examples to keep, so that the area is exact. By default none are, and thresholds are used."""
 
     def __check_init__(self) -> None:
         if self.num_labels is not None and not self.multi_label:
             raise ValueError(f"`num_labels={self.num_labels}` is about several labels: pass `multi_label=True`.")
         check_given_thresholds(self.thresholds)
+        check_capacity(self.capacity, self.num_thresholds, self.thresholds)
         if self.label_weights is not None:
             if not isinstance(self.label_weights, tuple):
                 raise TypeError(f"`label_weights` is a list of numbers, and got {describe(self.label_weights)}.")
@@ -110,6 +126,10 @@ class AUC(Derived):
                 check_number("label_weights", weight, lambda w: w >= 0, "a list of numbers that aren't negative")
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
+        if self.capacity is not None:
+            if self.multi_label or self.label_weights is not None:
+                _check_labels(y_pred, self.num_labels, self.label_weights)
+            return source(kept, capacity=self.capacity)
         thresholds = spread_thresholds(self.num_thresholds, self.thresholds)
         if not self.multi_label and self.label_weights is None:
             return buckets_at(thresholds, from_logits=self.from_logits)
@@ -122,13 +142,14 @@ class AUC(Derived):
             label_weights=self.label_weights,
         )
 
-    def _metric_value(self, accumulated: Sum) -> ValueOf:
+    def _metric_value(self, accumulated: Sum | Pairs) -> ValueOf:
         return ValueOf(
             accumulated,
-            _area,
+            _area if self.capacity is None else _exact_area,
             curve=self.curve,
             summation_method=self.summation_method,
-            label_weights=self.label_weights if self.multi_label else None,
+            label_weights=self.label_weights if self.multi_label or self.capacity is not None else None,
+            **({} if self.capacity is None else {"multi_label": self.multi_label}),
         )
 
 
@@ -156,7 +177,7 @@ def _buckets_of_labels(
     )
 
 
-def _check_labels(y_pred: Array, num_labels: int | None, label_weights: tuple[float, ...] | None) -> None:
+def _check_labels(y_pred: Array, num_labels: int | None, label_weights: Sequence[float] | None) -> None:
     if y_pred.ndim < 2:
         raise ContractError(
             f"`y_pred` {array_name(y_pred)} has no axis of labels, which `multi_label` and `label_weights` are about: "
@@ -189,13 +210,25 @@ def _area(
     return safe_divide(jnp.sum(weights * areas), jnp.sum(weights))
 
 
+def _exact_area(
+    pairs: Kept,
+    multi_label: bool,
+    curve: Which,
+    summation_method: Summation,
+    label_weights: tuple[float, ...] | None,
+) -> Float[Array, ""]:
+    in_counts, of_areas = (None, label_weights) if multi_label else (label_weights, None)
+    histogram = exact_histogram(pairs, per_class=multi_label, label_weights=in_counts)
+    return _area(histogram, curve, summation_method, of_areas)
+
+
 def _riemann_sum(counts: Counts, curve: Which, summation_method: Summation) -> Array:
     x, y = _gains(counts) if curve == "PRGAIN" else _rates(counts, curve)
     if summation_method == "interpolation":
         heights = (y[:-1] + y[1:]) / 2
     else:
         heights = (jnp.minimum if summation_method == "minoring" else jnp.maximum)(y[:-1], y[1:])
-    return jnp.sum((x[:-1] - x[1:]) * heights, axis=0)
+    return summed((x[:-1] - x[1:]) * heights)
 
 
 def _rates(counts: Counts, curve: Which) -> tuple[Array, Array]:
@@ -225,4 +258,4 @@ def _interpolated_precision(counts: Counts) -> Array:
     grown = (chosen[:-1] > 0) & (chosen[1:] > 0)
     growth = jnp.where(grown, safe_divide(chosen[:-1], chosen[1:]), jnp.ones_like(chosen[1:]))
     positives = right[1:] + counts.false_negatives[1:]
-    return jnp.sum(safe_divide(slope * (gained + intercept * jnp.log(growth)), positives), axis=0)
+    return summed(safe_divide(slope * (gained + intercept * jnp.log(growth)), positives))

@@ -11,8 +11,10 @@ from ..._terms._accumulator import Sum, safe_divide
 from ..._terms._classes import class_axis
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
+from .._regression._pairs import Kept, Pairs, kept
 from ._averages import Average, as_average, as_zero_division, check_zero_division, ratio
-from ._threshold_histogram import at_thresholds, buckets, buckets_at, spread_thresholds
+from ._exact_histogram import DEFAULT_THRESHOLDS, as_capacity, check_capacity, exact_histogram
+from ._threshold_histogram import at_thresholds, buckets, buckets_at, spread_thresholds, summed
 
 
 class AveragePrecision(Derived):
@@ -24,8 +26,15 @@ class AveragePrecision(Derived):
     `num_thresholds` thresholds only: predictions between two of them can't be told apart. A label that is neither 0 nor
     1, or a prediction that is NaN, makes the metric value NaN.
 
-    **Raises:** `ValueError` where there are less than two thresholds, or `average` or `zero_division` is unknown.
-    [`treegy.ContractError`][] where the shapes differ, or where there is no axis of classes to average over.
+    With a `capacity`, labels and predictions are kept as they are, of up to that many examples, and the metric value is
+    exact: that of `sklearn.metrics.average_precision_score`, with equal predictions and weights. Predictions may then
+    be any numbers, such as logits. More examples make it NaN, never the metric value of some of them; examples of
+    weight 0 need no room. Memory and time of each step grow with the capacity.
+
+    **Raises:** `ValueError` where there are less than two thresholds, where there are both thresholds and a `capacity`,
+    or `average` or `zero_division` is unknown. [`treegy.ContractError`][] where the shapes differ, where there is no
+    axis of classes to average over, and where a batch has more examples than there is room for and no weights that
+    could take any out.
 
     !!! example
 
@@ -35,6 +44,9 @@ class AveragePrecision(Derived):
 
         precision = tg.metrics.AveragePrecision()
         assert abs(float(precision(jnp.array([0, 0, 1, 1]), jnp.array([0.1, 0.4, 0.35, 0.8]))) - 5 / 6) < 1e-6
+
+        exact = tg.metrics.AveragePrecision(capacity=100)
+        assert abs(float(exact(jnp.array([0, 0, 1, 1]), jnp.array([-9.0, 8.1, 8.0, 8.2]))) - 5 / 6) < 1e-6
         ```
     """
 
@@ -42,7 +54,7 @@ class AveragePrecision(Derived):
 
     # All static: they fix the shape of what is accumulated, or belong to what is made of it.
     num_thresholds: int = eqx.field(
-        default=200,
+        default=DEFAULT_THRESHOLDS,
         kw_only=True,
         static=True,
         converter=integer("num_thresholds", "how many thresholds there are", least=2),
@@ -55,18 +67,24 @@ class AveragePrecision(Derived):
     """What the metric value is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
     from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
     """Whether `y_pred` holds logits instead of probabilities."""
+    capacity: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_capacity)
+    """How many examples to keep, so that the metric value is exact. By default none are, and thresholds are used."""
 
     def __check_init__(self) -> None:
+        check_capacity(self.capacity, self.num_thresholds)
         check_zero_division(self.zero_division)
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
+        if self.capacity is not None:
+            return source(kept if self.average == "micro" else _kept_of_classes, capacity=self.capacity)
         thresholds = spread_thresholds(self.num_thresholds)
         if self.average == "micro":
             return buckets_at(thresholds, from_logits=self.from_logits)
         return source(_buckets_of_classes, thresholds=thresholds, from_logits=self.from_logits)
 
-    def _metric_value(self, accumulated: Sum) -> ValueOf:
-        return ValueOf(accumulated, _average_precision, average=self.average, zero_division=self.zero_division)
+    def _metric_value(self, accumulated: Sum | Pairs) -> ValueOf:
+        of = _average_precision if self.capacity is None else _exact_average_precision
+        return ValueOf(accumulated, of, average=self.average, zero_division=self.zero_division)
 
 
 def _buckets_of_classes(
@@ -81,6 +99,15 @@ def _buckets_of_classes(
     return buckets(y_true, y_pred, sample_weight, thresholds=thresholds, from_logits=from_logits, per_class=True)
 
 
+def _kept_of_classes(y_true: Array, y_pred: Array, sample_weight: Array | None, *, capacity: int) -> Pairs:
+    class_axis(y_true, y_pred)
+    return kept(y_true, y_pred, sample_weight, capacity=capacity)
+
+
+def _exact_average_precision(pairs: Kept, average: Average, zero_division: float) -> Float[Array, "..."]:
+    return _average_precision(exact_histogram(pairs, per_class=average != "micro"), average, zero_division)
+
+
 def _average_precision(
     histogram: Float[Array, "2 buckets classes"], average: Average, zero_division: float
 ) -> Float[Array, "..."]:
@@ -89,4 +116,4 @@ def _average_precision(
     # At the last threshold nothing is positive. What lies between two has the precision of the lower one.
     gained = counts.true_positives[:-1] - counts.true_positives[1:]
     positives = jnp.sum(histogram[1], axis=0)
-    return ratio(jnp.sum(gained * precision[:-1], axis=0), positives, positives, average, zero_division)
+    return ratio(summed(gained * precision[:-1]), positives, positives, average, zero_division)

@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import equinox as eqx
+from jaxtyping import Array
 
 from ..._converters import integer
-from .._accumulators._shared import Derived
-from ._averages import as_zero_division, check_zero_division
+from .._accumulators._shared import Derived, Source
+from ._averages import Average, as_average, as_zero_division, check_average, check_zero_division
+from ._binary_counts import Thresholds, as_thresholds, check_thresholds, counts_at
 
 
 class OfCounts(Derived):
@@ -34,3 +36,21 @@ class OfCounts(Derived):
 
     def __check_init__(self) -> None:
         check_zero_division(self.zero_division)
+
+
+class AveragedOverClasses(OfCounts):
+    """A metric value of the counts of each class, or of all classes together."""
+
+    thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
+    """A number, 0.5 by default; or a list of them, for a vector of metric values."""
+    average: Average = eqx.field(default="micro", kw_only=True, static=True, converter=as_average)
+    """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
+    `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
+
+    def __check_init__(self) -> None:
+        check_thresholds(self.thresholds)
+        check_average(self.average, self.class_id)
+
+    def _source(self, y_true: Array, y_pred: Array) -> Source:
+        per_class = self.average != "micro"
+        return counts_at(self.thresholds, top_k=self.top_k, class_id=self.class_id, per_class=per_class)

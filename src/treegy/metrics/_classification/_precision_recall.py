@@ -2,36 +2,20 @@
 
 from typing import ClassVar
 
-import equinox as eqx
 from jaxtyping import Array
 
 from ..._terms._accumulator import Sum
-from .._accumulators._shared import Source
 from .._accumulators._value_of import ValueOf
-from ._averages import Average, as_average, check_average, ratio
-from ._binary_counts import Counts, Thresholds, as_thresholds, check_thresholds, counts_at
-from ._of_counts import OfCounts
+from ._averages import Average, ratio
+from ._binary_counts import Counts
+from ._of_counts import AveragedOverClasses
 
 
-class RatioOfCounts(OfCounts):
+class RatioOfCounts(AveragedOverClasses):
     """The share of one count in the sum of two."""
-
-    thresholds: Thresholds | None = eqx.field(default=None, kw_only=True, converter=as_thresholds)
-    """A number, 0.5 by default; or a list of them, for a vector of metric values."""
-    average: Average = eqx.field(default="micro", kw_only=True, static=True, converter=as_average)
-    """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
-    `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
 
     of: ClassVar[tuple[str, str]]
     """The count, and what is added to it in the denominator."""
-
-    def __check_init__(self) -> None:
-        check_thresholds(self.thresholds)
-        check_average(self.average, self.class_id)
-
-    def _source(self, y_true: Array, y_pred: Array) -> Source:
-        per_class = self.average != "micro"
-        return counts_at(self.thresholds, top_k=self.top_k, class_id=self.class_id, per_class=per_class)
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(accumulated, _ratio, of=self.of, average=self.average, zero_division=self.zero_division)

@@ -85,6 +85,14 @@ def at_thresholds(histogram: Float[Array, "2 buckets classes"]) -> Counts:
     return Counts(above(positive), above(negative), below(positive), below(negative))
 
 
+def summed(values: Array) -> Array:
+    """Return the sum over the first axis, by halves: one after the other, many would lose a digit to rounding."""
+    while len(values) > 1:
+        half = len(values) // 2
+        values = jnp.concatenate([values[:half] + values[half : 2 * half], values[2 * half :]])
+    return values[0]
+
+
 def spread_thresholds(num_thresholds: int, thresholds: Sequence[float] | None = None) -> tuple[float, ...]:
     """Return thresholds, evenly spread unless given, with one below 0 and one above 1: a curve reaches both ends."""
     within = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]

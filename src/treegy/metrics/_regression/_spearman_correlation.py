@@ -45,10 +45,10 @@ def _spearman_correlation(pairs: Kept) -> Array:
 
 
 def _rank_correlation(y_true: Array, y_pred: Array, weight: Array) -> Array:
-    return correlation_of(Moments.of((_ranks(y_true, weight), _ranks(y_pred, weight)), weight).compute())
+    return correlation_of(Moments.of((ranks(y_true, weight), ranks(y_pred, weight)), weight).compute())
 
 
-def _ranks(values: Array, weight: Array) -> Array:
+def ranks(values: Array, weight: Array) -> Array:
     """Return how much weight lies below each value, and half of that of its equals."""
     order = jnp.argsort(values)
     ordered = values[order]
