@@ -114,6 +114,9 @@ def test_probabilities_where_logits_are_meant(thing: Any, y_true: Any):
         (metrics.Precision(thresholds=0.0), BINARY),
         (metrics.Precision(top_k=2), BINARY),
         (metrics.F1Score(), BINARY),
+        (metrics.AUC(capacity=100), BINARY),
+        (metrics.AveragePrecision(capacity=100), BINARY),
+        (metrics.EqualErrorRate(capacity=100), BINARY),
         (metrics.ConfusionMatrix(), INDICES),
         (metrics.SparseCategoricalAccuracy(), INDICES),
         (losses.CategoricalHinge(), ONE_HOT),
@@ -153,7 +156,7 @@ def test_numbers_of_any_size_are_no_doubt(thing: Any, y_true: Any):
             INDICES - 1,
             r"class indices from 0 to 3, .* from -1 to 2\. .* pass it as `ignore_class`",
         ),
-        (metrics.SparseCategoricalAccuracy(), RAW, INDICES * 3, r"class indices from 0 to 3, .* from 0 to 9\.$"),
+        (metrics.SparseCategoricalAccuracy(), RAW, INDICES * 3, r"class indices from 0 to 3, .* from 0 to 9. .* `ignore_class`"),
         (
             metrics.MeanIoU(num_classes=3),
             INDICES,

@@ -16,6 +16,8 @@ def coarse(meant: Meant, y_pred: Seen | None, y_true: Seen | None) -> Iterator[s
     """Yield what is doubtful about a curve that is known at some thresholds only, as the rest of a sentence."""
     if not isinstance(meant.options.get("num_thresholds"), int) or y_pred is None or y_true is None:
         return
+    if meant.options.get("capacity") is not None:
+        return  # it has a threshold at each prediction
     if y_true.values.shape != y_pred.values.shape:
         return
     several = meant.options.get("multi_label") or meant.options.get("average", "micro") != "micro"

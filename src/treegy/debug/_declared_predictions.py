@@ -44,6 +44,8 @@ def _said_by(cls: type | None) -> str | None:
 
 
 def _as_options_say(said: str | None, options: Mapping[str, object]) -> str | None:
+    if "num_thresholds" in options and options.get("capacity") is not None:
+        return "scores"  # kept as they are, and compared with each other alone
     from_logits = options.get("from_logits")
     if isinstance(from_logits, bool):
         return "logits" if from_logits else said or "probabilities"
