@@ -53,6 +53,7 @@ OPTIONS: dict[str, list[Data]] = {
     "Cox": [{"ties": "breslow"}],
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
+    "DetectionMAP": [{"max_detections": 2, "by_class": True}],
     "DiceScore": [{"by_example": False, "average": "micro"}],
     "EnergyScore": [{"fair": True}],
     "ExplainedVariance": [{"class_aggregation": None}],
@@ -117,6 +118,7 @@ NEEDED: dict[str, Data] = {
     "TweedieDeviance": {"power": 1.5},
     "WinklerScore": {"alpha": 0.1},
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
+    "DetectionMAP": {"num_classes": 2, "capacity": 24},
     "HausdorffDistance": {"empty": 9.0},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
     "LogitAdjusted": {"class_counts": [4, 3, 2, 1]},
@@ -167,6 +169,7 @@ KINDS: list[tuple[str, str]] = [
     ("^DiceScore|^GeneralizedDice|^Hausdorff|^LovaszSoftmax", "regions"),
     ("^Panoptic", "segments"),
     ("^BoxIoU", "boxes"),
+    ("^DetectionMAP", "detections"),
     ("^LovaszHinge|^FocalTversky", "binary"),
     ("^Boundary|^Charbonnier", "numbers"),
     ("^MeanAbsoluteScaled", "series"),
@@ -250,6 +253,19 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         corners = [_uniform(rng, (n, 2)) for _ in range(2)]
         pair = [jnp.concatenate([corner, corner + 0.5 + _uniform(rng, (n, 2))], axis=-1) for corner in corners]
         return {"y_true": pair[0], "y_pred": pair[1]}
+    if kind == "detections":
+        corners = _uniform(rng, (n, 3, 2))
+        meant = jnp.concatenate([corners, corners + 0.5], axis=-1)
+        found = jnp.concatenate([meant, meant], axis=1) + 0.1 * _floats(rng, (n, 6, 4))
+        labels = _integers(rng, 3, (n, 3)) - 1
+        return {
+            "y_true": {"boxes": meant, "labels": labels},
+            "y_pred": {
+                "boxes": found,
+                "scores": _uniform(rng, (n, 6)),
+                "labels": jnp.concatenate([labels, _integers(rng, 3, (n, 3)) - 1], axis=1),
+            },
+        }
     if kind == "segments":
         return {"y_true": _integers(rng, 3, (n, 2, 4, 2)), "y_pred": _integers(rng, 3, (n, 2, 4, 2))}
     if kind == "relevances":

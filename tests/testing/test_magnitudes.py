@@ -22,6 +22,7 @@ import helpers.formulas_of_sound as of_sound
 import helpers.formulas_of_survival as of_survival
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
+from helpers.formulas_of_boxes import FIGURES as OF_BOXES
 from helpers.formulas_of_boxes import box_iou
 from helpers.formulas_of_rankings import VALUES as RANKING
 from helpers.formulas_of_representations import FIGURES as OF_REPRESENTATIONS
@@ -562,6 +563,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 FIGURES.update(of_more_classes.FIGURES)
+FIGURES.update(OF_BOXES)
 FIGURES.update(of_sequences.FIGURES)
 FIGURES.update(of_survival.FIGURES)
 

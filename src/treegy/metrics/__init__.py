@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from ._representations._kernel_distance import KernelDistance as KernelDistance
     from ._representations._uniformity import Uniformity as Uniformity
     from ._segmentation._box_iou import BoxIoU as BoxIoU
+    from ._segmentation._detection_map import DetectionMAP as DetectionMAP
     from ._segmentation._dice_score import DiceScore as DiceScore
     from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
     from ._segmentation._hausdorff_distance import HausdorffDistance as HausdorffDistance
