@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
+from helpers.formulas_of_survival import TRAIN
 from treegy._injection._inject import request
 
 Data = dict[str, Any]
@@ -136,6 +137,10 @@ NEEDED: dict[str, Data] = {
     "ChrF": {"n": 2},
     "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
     "SSIM": {"data_range": 1.0, "window": 3},
+    **{
+        name: {"times": [1.0, 2.0], "censoring": tg.metrics.Censoring(np.array(TRAIN))}
+        for name in ("SurvivalAUC", "SurvivalBrierScore")
+    },
     "SensitivityAtSpecificity": {"specificity": 0.5},
     "SlidingRMSE": {"window": 3},
     "SparseTopKCategoricalAccuracy": {"k": 2},
@@ -147,6 +152,8 @@ NEEDED: dict[str, Data] = {
 # Data by a pattern in the name of the class; the first that fits. One line for each kind.
 KINDS: list[tuple[str, str]] = [
     ("^Cox|^ConcordanceIndex", "times"),
+    ("^SurvivalAUC", "times"),
+    ("^SurvivalBrier", "probabilities at times"),
     ("^DiscreteHazards", "intervals of time"),
     ("^CramersV|^LogitAdjusted", "class indices"),
     ("^NegativePredictive", "binary"),
@@ -305,6 +312,9 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
     if kind == "sequences":
         y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n, 3, 4))}
+    if kind == "probabilities at times":
+        y_true = jnp.stack([_integers(rng, 4, (n,)), _integers(rng, 2, (n,))], axis=1)
+        return {"y_true": y_true, "y_pred": _uniform(rng, (n, 2))}
     if kind in ("times", "intervals of time"):
         y_true = jnp.stack([_integers(rng, 4, (n,)), _integers(rng, 2, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n,) if kind == "times" else (n, 4))}

@@ -163,7 +163,10 @@ if TYPE_CHECKING:
     from ._sound._ratios import SISDR as SISDR
     from ._sound._ratios import SISNR as SISNR
     from ._sound._ratios import SNR as SNR
+    from ._survival._censoring import Censoring as Censoring
     from ._survival._concordance_index import ConcordanceIndex as ConcordanceIndex
+    from ._survival._survival_auc import SurvivalAUC as SurvivalAUC
+    from ._survival._survival_brier_score import SurvivalBrierScore as SurvivalBrierScore
     from ._values._extremum import Max as Max
     from ._values._extremum import Min as Min
     from ._values._mean import Mean as Mean
