@@ -136,6 +136,7 @@ NEEDED: dict[str, Data] = {
     "BLEU": {"n": 2},
     "ChrF": {"n": 2},
     "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
+    "SDR": {"filter_length": 3, "iterations": 8},
     "SSIM": {"data_range": 1.0, "window": 3},
     **{
         name: {"times": [1.0, 2.0], "censoring": tg.metrics.Censoring(np.array(TRAIN))}
@@ -171,7 +172,7 @@ KINDS: list[tuple[str, str]] = [
     ("^GradientPenalty", "points of a critic"),
     ("SSIM$|^UQI$|^PSNR$|^SpectralAngle$|^ERGAS$|^SlidingRMSE$|^FocalFrequency$", "images"),
     ("^TotalVariation$", "pictures"),
-    ("^SNR$|^SISDR$|^SISNR$|STFT$", "sounds"),
+    ("^SNR$|^SDR$|^SISDR$|^SISNR$|STFT$", "sounds"),
     ("^PermutationInvariant$", "sources"),
     ("^DiceScore|^GeneralizedDice|^Hausdorff|^LovaszSoftmax", "regions"),
     ("^Panoptic", "segments"),

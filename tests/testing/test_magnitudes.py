@@ -348,6 +348,7 @@ VALUES.update(
         ),
         "PSNR": of_each(lambda it, y, p: of_images.psnr(y, p, 1.0)),
         "PermutationInvariant": of_each(lambda it, y, p: negative_if_loss(it, of_sound.best(of_sound.si_sdr, y, p))),
+        "SDR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.sdr(y, p, it.filter_length))),
         "SISDR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.si_sdr(y, p))),
         "SISNR": of_each(lambda it, y, p: of_sound.si_sdr(y, p, zero_mean=True)),
         "SNR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.snr(y, p))),

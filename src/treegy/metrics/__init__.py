@@ -163,6 +163,7 @@ if TYPE_CHECKING:
     from ._sound._ratios import SISDR as SISDR
     from ._sound._ratios import SISNR as SISNR
     from ._sound._ratios import SNR as SNR
+    from ._sound._sdr import SDR as SDR
     from ._survival._censoring import Censoring as Censoring
     from ._survival._concordance_index import ConcordanceIndex as ConcordanceIndex
     from ._survival._survival_auc import SurvivalAUC as SurvivalAUC
