@@ -87,7 +87,8 @@ def survival_auc(train: Any, times: Any, y: Any, r: Any, w: Any = None) -> Any:
 
 
 def mean_auc(times: Any, y: Any, values: Any, w: Any = None) -> float:
-    lost = -np.diff([1, *(surviving(*np.asarray(y, "float64").T, t, w) for t in times)])
+    time, event = np.asarray(y, "float64").T
+    lost = -np.diff([1, *(surviving(time, event, t, w) for t in times)])
     return (values * lost).sum() / lost.sum()
 
 

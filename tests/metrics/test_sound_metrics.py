@@ -109,7 +109,7 @@ def test_filters_are_no_distortion():
     low = np.convolve(noise * (1 + np.sin(t / 90)), 0.9**delays)[: len(t)]
     echo = np.convolve(low, RNG.normal(size=40) * 0.8**delays)[: len(t)]
     p = np.stack([echo / echo.std() + size * RNG.normal(size=t.shape) for size in (0.25, 0.01)]).astype("float32")
-    y = np.stack([low, low]).astype("float32")
+    y: Any = np.stack([low, low]).astype("float32")
 
     @jax.jit
     def found(p: Any) -> Any:
@@ -121,7 +121,7 @@ def test_filters_are_no_distortion():
         return value(p), value(p + size * step) - value(p - size * step), 2e-2 * jnp.linalg.norm(step, axis=-1)
 
     values, change, predicted = found(p)
-    np.testing.assert_allclose(values, [-of.sdr(*pair, 64) for pair in exact(y, p)], atol=0.02)
+    np.testing.assert_allclose(values, [-of.sdr(a, b, 64) for a, b in exact(y, p)], atol=0.02)
     np.testing.assert_allclose(change, predicted, rtol=0.02)
 
 

@@ -15,6 +15,7 @@ The formulas of `SurvivalAUC` and `SurvivalBrierScore` equal scikit-survival's v
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -106,10 +107,10 @@ def weighed_values(y: Any, s: Any, r: Any, weight: Any) -> Any:
 
 
 def test_censoring():
-    at = np.array([0.0, 0.5, *range(1, 12), 3.25], "float32")
+    at: Any = np.array([0.0, 0.5, *range(1, 12), 3.25], "float32")
     np.testing.assert_allclose(CENSORING(at), [uncensored(TRAIN, t) for t in at], rtol=1e-6)
-    assert np.isnan(tg.metrics.Censoring([[1, 0], [2, 1]])(np.array([2.0, 2.5]))).tolist() == [False, True]
-    assert tg.metrics.Censoring([[1, 1], [2, 0]])(np.array([1.0, 2.0, 2.5])).tolist() == [1, 0, 0]
+    assert np.isnan(tg.metrics.Censoring([[1, 0], [2, 1]])(jnp.array([2.0, 2.5]))).tolist() == [False, True]
+    assert tg.metrics.Censoring([[1, 1], [2, 0]])(jnp.array([1.0, 2.0, 2.5])).tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("weight", [np.ones(N, "float32"), WEIGHTS], ids=["equal", "weighted"])
@@ -147,7 +148,7 @@ def test_mistakes_of_times_and_censoring():
     with pytest.raises(TypeError, match="`times` are numbers, at least one"):
         tg.metrics.SurvivalAUC(["a"], censoring=CENSORING)
     with pytest.raises(TypeError, match="`censoring` is what `tg.metrics.Censoring` makes of the labels of the train"):
-        tg.metrics.SurvivalBrierScore(AT, censoring=TRAIN)
+        tg.metrics.SurvivalBrierScore(AT, censoring=TRAIN)  # pyright: ignore[reportArgumentType]
     with pytest.raises(tg.ContractError, match=r"must hold a probability for each of the 3 times, \(batch, 3\)"):
         SCORES[0](TIMES, SURVIVING[:, :2])
     with pytest.raises(tg.ContractError, match=r"must hold two columns, \(n, 2\)"):

@@ -5,8 +5,8 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
+from numpy.typing import ArrayLike
 
 from ..._describe import array_name, describe
 from ..._errors import ContractError
