@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import treegy as tg
+from helpers.formulas_of_survival import TRAIN
 from treegy._injection._inject import request
 
 Data = dict[str, Any]
@@ -59,6 +60,7 @@ OPTIONS: dict[str, list[Data]] = {
     "Cox": [{"ties": "breslow"}],
     "ConfusionMatrix": [{"normalize": "true"}],
     "F1Score": [{"average": "micro", "threshold": 0.5}],
+    "DetectionMAP": [{"max_detections": 2, "by_class": True}],
     "DiceScore": [{"by_example": False, "average": "micro"}],
     "EnergyScore": [{"fair": True}],
     "EqualizedOdds": [{"ratio": True, "agg": "mean"}],
@@ -130,6 +132,7 @@ NEEDED: dict[str, Data] = {
     "TweedieDeviance": {"power": 1.5},
     "WinklerScore": {"alpha": 0.1},
     "Classwise": {"metric": tg.metrics.PearsonCorrelation(axis=0)},
+    "DetectionMAP": {"num_classes": 2, "capacity": 24},
     "HausdorffDistance": {"empty": 9.0},
     "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
     "LabelDistributionAwareMargin": {"class_counts": [4, 3, 2, 1], "scale": 3.0},
@@ -148,7 +151,12 @@ NEEDED: dict[str, Data] = {
     "ChrF": {"n": 2},
     **{name: {"zero_division": 0.0} for name in ("NegativeLikelihoodRatio", "PositiveLikelihoodRatio")},
     "Running": {"metric": tg.metrics.MeanSquaredError(), "k": 2},
+    "SDR": {"filter_length": 3, "iterations": 8},
     "SSIM": {"data_range": 1.0, "window": 3},
+    **{
+        name: {"times": [1.0, 2.0], "censoring": tg.metrics.Censoring(np.array(TRAIN))}
+        for name in ("SurvivalAUC", "SurvivalBrierScore")
+    },
     "SensitivityAtSpecificity": {"specificity": 0.5},
     "SlidingRMSE": {"window": 3},
     "SparseTopKCategoricalAccuracy": {"k": 2},
@@ -160,6 +168,8 @@ NEEDED: dict[str, Data] = {
 # Data by a pattern in the name of the class; the first that fits. One line for each kind.
 KINDS: list[tuple[str, str]] = [
     ("^Cox|^ConcordanceIndex", "times"),
+    ("^SurvivalAUC", "times"),
+    ("^SurvivalBrier", "probabilities at times"),
     ("^DiscreteHazards", "intervals of time"),
     (
         "^CramersV|^LogitAdjusted|^LabelDistribution|^Symmetric.*opy$|^Bootstrapped|^TheilsU|^ExpectedCost",
@@ -183,11 +193,12 @@ KINDS: list[tuple[str, str]] = [
     ("^GradientPenalty", "points of a critic"),
     ("SSIM$|^UQI$|^PSNR$|^SpectralAngle$|^ERGAS$|^SlidingRMSE$|^FocalFrequency$", "images"),
     ("^TotalVariation$", "pictures"),
-    ("^SNR$|^SISDR$|^SISNR$|STFT$", "sounds"),
+    ("^SNR$|^SDR$|^SISDR$|^SISNR$|STFT$", "sounds"),
     ("^PermutationInvariant$", "sources"),
     ("^DiceScore|^GeneralizedDice|^Hausdorff|^LovaszSoftmax", "regions"),
     ("^Panoptic", "segments"),
     ("^BoxIoU", "boxes"),
+    ("^DetectionMAP", "detections"),
     ("^LovaszHinge|^FocalTversky", "binary"),
     ("^Boundary|^Charbonnier", "numbers"),
     ("^MeanAbsoluteScaled", "series"),
@@ -277,6 +288,19 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
         corners = [_uniform(rng, (n, 2)) for _ in range(2)]
         pair = [jnp.concatenate([corner, corner + 0.5 + _uniform(rng, (n, 2))], axis=-1) for corner in corners]
         return {"y_true": pair[0], "y_pred": pair[1]}
+    if kind == "detections":
+        corners = _uniform(rng, (n, 3, 2))
+        meant = jnp.concatenate([corners, corners + 0.5], axis=-1)
+        found = jnp.concatenate([meant, meant], axis=1) + 0.1 * _floats(rng, (n, 6, 4))
+        labels = _integers(rng, 3, (n, 3)) - 1
+        return {
+            "y_true": {"boxes": meant, "labels": labels},
+            "y_pred": {
+                "boxes": found,
+                "scores": _uniform(rng, (n, 6)),
+                "labels": jnp.concatenate([labels, _integers(rng, 3, (n, 3)) - 1], axis=1),
+            },
+        }
     if kind == "segments":
         return {"y_true": _integers(rng, 3, (n, 2, 4, 2)), "y_pred": _integers(rng, 3, (n, 2, 4, 2))}
     if kind == "relevances":
@@ -316,6 +340,9 @@ def make_data(kind: str, n: int, rng: np.random.Generator) -> Data:
     if kind == "sequences":
         y_true = jnp.stack([1 + _integers(rng, 3, (n,)), _integers(rng, 4, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n, 3, 4))}
+    if kind == "probabilities at times":
+        y_true = jnp.stack([_integers(rng, 4, (n,)), _integers(rng, 2, (n,))], axis=1)
+        return {"y_true": y_true, "y_pred": _uniform(rng, (n, 2))}
     if kind in ("times", "intervals of time"):
         y_true = jnp.stack([_integers(rng, 4, (n,)), _integers(rng, 2, (n,))], axis=1)
         return {"y_true": y_true, "y_pred": _floats(rng, (n,) if kind == "times" else (n, 4))}

@@ -25,6 +25,16 @@ def si_sdr(y: Any, p: Any, zero_mean: bool = False) -> Any:
     return decibel(y, y - p)
 
 
+def sdr(y: Any, p: Any, filter_length: int, zero_mean: bool = False) -> Any:
+    """That of the delayed sounds that come closest, by least squares."""
+    if zero_mean:
+        y, p = y - y.mean(), p - p.mean()
+    delayed = np.array([np.pad(y, (k, filter_length - 1 - k)) for k in range(filter_length)])
+    p = np.pad(p, (0, filter_length - 1))
+    target = np.linalg.lstsq(delayed.T, p, rcond=None)[0] @ delayed
+    return decibel(target, p - target)
+
+
 def best(of: Callable[[Any, Any], Any], y: Any, p: Any) -> Any:
     """The largest mean of the values of sources `(sources, time)`, over all orders."""
     orders = itertools.permutations(range(len(y)))

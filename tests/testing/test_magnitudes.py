@@ -22,6 +22,7 @@ import helpers.formulas_of_sound as of_sound
 import helpers.formulas_of_survival as of_survival
 import treegy as tg
 from helpers.every_loss_and_metric import CLASSES, data_for, kind_of, make
+from helpers.formulas_of_boxes import FIGURES as OF_BOXES
 from helpers.formulas_of_boxes import box_iou
 from helpers.formulas_of_rankings import VALUES as RANKING
 from helpers.formulas_of_representations import FIGURES as OF_REPRESENTATIONS
@@ -347,6 +348,7 @@ VALUES.update(
         ),
         "PSNR": of_each(lambda it, y, p: of_images.psnr(y, p, 1.0)),
         "PermutationInvariant": of_each(lambda it, y, p: negative_if_loss(it, of_sound.best(of_sound.si_sdr, y, p))),
+        "SDR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.sdr(y, p, it.filter_length))),
         "SISDR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.si_sdr(y, p))),
         "SISNR": of_each(lambda it, y, p: of_sound.si_sdr(y, p, zero_mean=True)),
         "SNR": of_each(lambda it, y, p: negative_if_loss(it, of_sound.snr(y, p))),
@@ -562,6 +564,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 FIGURES.update(of_more_classes.FIGURES)
+FIGURES.update(OF_BOXES)
 FIGURES.update(of_sequences.FIGURES)
 FIGURES.update(of_survival.FIGURES)
 

@@ -153,6 +153,8 @@ if TYPE_CHECKING:
     from ._rnnt import rnnt as rnnt
     from ._sampled_softmax import sampled_softmax as sampled_softmax
     from ._sampled_softmax import SampledSoftmax as SampledSoftmax
+    from ._sdr import sdr as sdr
+    from ._sdr import SDR as SDR
     from ._si_sdr import si_sdr as si_sdr
     from ._si_sdr import SISDR as SISDR
     from ._sig_lip import sig_lip as sig_lip

@@ -54,7 +54,7 @@ def box_iou(
     y, p = matched(y_true, y_pred)
     if p.ndim < 2 or p.shape[-1] != 4:
         raise ContractError(f"`y_pred` {array_name(y_pred)} must hold boxes: shapes like (batch, 4) are expected.")
-    (low, high), (other_low, other_high) = (_corners(a, layout) for a in without_unit([y, p], -1))
+    (low, high), (other_low, other_high) = (corners(a, layout) for a in without_unit([y, p], -1))
     sides, other_sides = jnp.maximum(high - low, 0), jnp.maximum(other_high - other_low, 0)
     shared = _area(jnp.maximum(jnp.minimum(high, other_high) - jnp.maximum(low, other_low), 0))
     union = _area(sides) + _area(other_sides) - shared
@@ -72,7 +72,7 @@ def box_iou(
     return values + jax.lax.stop_gradient(safe_divide(v, lack + v)) * v
 
 
-def _corners(boxes: Array, layout: Layout) -> tuple[Array, Array]:
+def corners(boxes: Array, layout: Layout) -> tuple[Array, Array]:
     """Return the least and the largest coordinates of boxes, `(..., 2)` each."""
     first, second = boxes[..., :2], boxes[..., 2:]
     if layout == "xyxy":

@@ -36,6 +36,10 @@ def decibel(signal: Float[Array, "..."], noise: Float[Array, "..."]) -> Float[Ar
     Each counts with at least `FLOOR` of the other: what is exact, and what is nothing but noise, are finite and have
     finite gradients. Where both are 0 it is 0.
     """
-    of_signal, of_noise = jnp.sum(signal**2, axis=-1), jnp.sum(noise**2, axis=-1)
+    return decibel_of_energies(jnp.sum(signal**2, axis=-1), jnp.sum(noise**2, axis=-1))
+
+
+def decibel_of_energies(of_signal: Float[Array, "..."], of_noise: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return how much larger an energy is than another one, as `decibel` does."""
     upper, lower = of_signal + FLOOR * of_noise, of_noise + FLOOR * of_signal
     return 10 * jnp.log10(jnp.where(upper == 0, 1, safe_divide(upper, lower)))

@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from ._representations._kernel_distance import KernelDistance as KernelDistance
     from ._representations._uniformity import Uniformity as Uniformity
     from ._segmentation._box_iou import BoxIoU as BoxIoU
+    from ._segmentation._detection_map import DetectionMAP as DetectionMAP
     from ._segmentation._dice_score import DiceScore as DiceScore
     from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
     from ._segmentation._hausdorff_distance import HausdorffDistance as HausdorffDistance
@@ -170,7 +171,11 @@ if TYPE_CHECKING:
     from ._sound._ratios import SISDR as SISDR
     from ._sound._ratios import SISNR as SISNR
     from ._sound._ratios import SNR as SNR
+    from ._sound._sdr import SDR as SDR
+    from ._survival._censoring import Censoring as Censoring
     from ._survival._concordance_index import ConcordanceIndex as ConcordanceIndex
+    from ._survival._survival_auc import SurvivalAUC as SurvivalAUC
+    from ._survival._survival_brier_score import SurvivalBrierScore as SurvivalBrierScore
     from ._values._extremum import Max as Max
     from ._values._extremum import Min as Min
     from ._values._mean import Mean as Mean
