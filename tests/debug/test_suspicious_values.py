@@ -156,7 +156,12 @@ def test_numbers_of_any_size_are_no_doubt(thing: Any, y_true: Any):
             INDICES - 1,
             r"class indices from 0 to 3, .* from -1 to 2\. .* pass it as `ignore_class`",
         ),
-        (metrics.SparseCategoricalAccuracy(), RAW, INDICES * 3, r"class indices from 0 to 3, .* from 0 to 9. .* `ignore_class`"),
+        (
+            metrics.SparseCategoricalAccuracy(),
+            RAW,
+            INDICES * 3,
+            r"class indices from 0 to 3, .* from 0 to 9. .* `ignore_class`",
+        ),
         (
             metrics.MeanIoU(num_classes=3),
             INDICES,
