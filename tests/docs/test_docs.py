@@ -125,7 +125,7 @@ def run(block: Block, filename: str, module: types.ModuleType) -> None:
     source = "\n" * (block.line - 1) + block.code
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     printed = io.StringIO()
-    error = re.match(r"(\w+(?:Error|Missing\w+)): ", block.shown or "")
+    error = re.match(r"(\w+Error|Missing\w+): ", block.shown or "")
     try:
         with contextlib.redirect_stdout(printed):
             exec(compile(source, filename, "exec"), vars(module))
