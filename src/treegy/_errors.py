@@ -16,6 +16,11 @@ class _Short(Exception):
         super().__init__(message)
 
 
+def is_own(error: BaseException) -> bool:
+    """Whether an error is of a class of treegy's."""
+    return isinstance(error, _Short)
+
+
 class MissingModule(_Short, ValueError):
     """A step needs a network and the model has none."""
 

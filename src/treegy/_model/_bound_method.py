@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from .._tracebacks import shorten
 from .._types import PyTree
 
 
@@ -19,7 +20,11 @@ class BoundMethod:
         self.__self__ = model
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__func__(self.__self__, *args, **kwargs)
+        try:
+            return self.__func__(self.__self__, *args, **kwargs)
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def __getattr__(self, name: str) -> Any:
         if name in BoundMethod.__slots__:  # of one that is being copied, or unpickled
