@@ -147,11 +147,11 @@ def test_mistakes():
         metric()(y, {**p, "scores": p["scores"][..., None]})
     with pytest.raises(tg.ContractError, match=r'`y_pred\["labels"\]` .* must hold class indices, of an integer dtype'):
         metric()(y, {**p, "labels": p["scores"]})
-    with pytest.raises(ValueError, match="`thresholds` are numbers above 0 up to 1, and got 50"):
+    with pytest.raises(ValueError, match="`thresholds` is a list of numbers above 0 up to 1, and got 50"):
         metric(thresholds=[50])
     with pytest.raises(ValueError, match="at least one, and got none"):
         metric(thresholds=[])
-    with pytest.raises(TypeError, match="`thresholds` are numbers above 0 up to 1, and got"):
+    with pytest.raises(TypeError, match="`thresholds` is a list of numbers above 0 up to 1, and got"):
         metric(thresholds="0.5")
     with pytest.raises(ValueError, match='`layout` is "xyxy", "xywh" or "cxcywh", and got'):
         metric(layout="yxyx")

@@ -68,7 +68,7 @@ def test_those_that_average_elements_are_found():
     )
     assert sorted(cls.__name__ for cls in LOSSES) == names.split()
     names = (
-        "BetaNLL Boundary Charbonnier EnsembleCRPS EvidentialRegression GaussianCRPS MixtureDensityNLL "
+        "AsymmetricLoss BetaNLL Boundary Charbonnier EnsembleCRPS EvidentialRegression GaussianCRPS MixtureDensityNLL "
         "NegativeBinomialNLL QuantileCRPS StudentNLL TweedieDeviance ZeroInflatedNLL"
     )
     assert sorted(cls.__name__ for cls in OTHERS if issubclass(cls, tg.Loss)) == names.split()

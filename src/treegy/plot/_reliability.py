@@ -43,7 +43,8 @@ def reliability(model: Model[Any], x: PyTree, y: PyTree, *, num_bins: int = 15, 
     y_pred = predicted(model, x)
     logits = reads_logits(model) if from_logits is None else from_logits
     error = CalibrationError(num_bins=num_bins, from_logits=logits)(np.asarray(y), y_pred)
-    counts, right, confidence = (np.asarray(sums, "float64") for sums in np.asarray(error.part.compute()))
+    # Of all classes together: the last axis has one entry.
+    counts, right, confidence = np.asarray(error.part.compute(), "float64")[..., 0]
     some = counts > 0
     figure = new_figure("tg.plot.reliability", 4.5, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])

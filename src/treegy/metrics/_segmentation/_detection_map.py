@@ -42,14 +42,15 @@ class Detections(Accumulator):
 
 def _as_thresholds(thresholds: Any) -> tuple[float, ...]:
     """Return thresholds in their order."""
-    several = tuple(thresholds) if isinstance(thresholds, list | tuple | np.ndarray) else (thresholds,)
+    thresholds = thresholds.tolist() if isinstance(thresholds, np.ndarray) else thresholds
+    several = tuple(thresholds) if isinstance(thresholds, list | tuple) else (thresholds,)
     for one in several:
         if isinstance(one, bool) or not isinstance(one, int | float | np.number):
-            raise TypeError(f"`thresholds` are numbers above 0 up to 1, and got {describe(thresholds)}.")
+            raise TypeError(f"`thresholds` is a list of numbers above 0 up to 1, and got {describe(thresholds)}.")
         if not 0 < one <= 1:
-            raise ValueError(f"`thresholds` are numbers above 0 up to 1, and got {one}.")
+            raise ValueError(f"`thresholds` is a list of numbers above 0 up to 1, and got {one}.")
     if not several:
-        raise ValueError("`thresholds` are numbers above 0 up to 1, at least one, and got none.")
+        raise ValueError("`thresholds` is a list of numbers above 0 up to 1, at least one, and got none.")
     return tuple(float(one) for one in several)
 
 
