@@ -208,6 +208,7 @@ assert np.isclose(found[1][5], slope, rtol=1e-5), (found[1][5], slope)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_gradients_are_those_of_finite_differences():
     done = run_script("import jax; jax.config.update('jax_enable_x64', True)\n" + GRADIENT)

@@ -102,6 +102,7 @@ def focal(y: Any, p: Any, gamma: float, alpha: float | None = None) -> Any:
     return values if alpha is None else values * (y * alpha + (1 - y) * (1 - alpha))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma, alpha", [(2.0, None), (0.5, 0.25), (0.0, 0.9)])
 def test_sigmoid_focal(gamma: float, alpha: float | None):
     rng = np.random.default_rng(0)
@@ -116,6 +117,7 @@ def test_sigmoid_focal(gamma: float, alpha: float | None):
     close(probabilities(y, *single(1 / (1 + np.exp(-z)))), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_focal_losses_of_extreme_logits():
     z = jnp.array([-100.0, 100.0])
     close(tg.losses.sigmoid_focal(jnp.array([1, 0]), z), [100, 100])
@@ -268,6 +270,7 @@ def test_embeddings_without_pairs_count_nowhere_and_have_gradients(cls: Any):
     assert cls()(jnp.array([0, 1, 2]), embeddings) == 0
 
 
+@pytest.mark.slow
 def test_embeddings_in_a_model_with_weights():
     x, labels = np.random.default_rng(0).normal(size=(6, 3)).astype("float32"), np.array([0, 1, 0, 1, 1, 0])
     weight = np.array([1, 2, 0, 1, 1, 1], "float32")
@@ -344,6 +347,7 @@ def test_float64_stays():
         close(got[0], ctc_by_enumeration([int(labels[0, 0])], np.asarray(z[0, :3])), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_hyperparameters_can_be_traced():
     def value(gamma: Any, alpha: Any, q: Any, temperature: Any, degree: Any) -> Any:
         y, p = jnp.array([[0.0, 1.0]]), jnp.array([[0.25, 0.5]])
@@ -494,6 +498,7 @@ def test_lengths_and_weights_that_do_not_fit():
 SCORES, CLASSES = np.random.default_rng(3).uniform(size=(2, 64, 4)).astype("float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "term",
     [

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.once
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.slow
 def test_transducer_of_sequences_of_unequal_lengths():
     labels = jnp.array([[1, 2, 1], [3, 0, 0], [0, 0, 0], [2, 2, 0]])
     logits = jnp.asarray(RNG.normal(size=(4, 5, 4, 4)), jnp.float32)

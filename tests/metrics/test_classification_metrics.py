@@ -577,7 +577,7 @@ def test_counts_of_a_large_batch_are_exact():
 
 @pytest.mark.parametrize(
     "size, spread",
-    [(1, 1), (100, 1), (2**15 + 1, 1), (2**15 + 1, 1e6), (2**20 + 2**15, 1), (2**20 + 2**15, 1e6)],
+    mostly_slow([(1, 1), (100, 1), (2**15 + 1, 1), (2**15 + 1, 1e6), (2**20 + 2**15, 1), (2**20 + 2**15, 1e6)]),
 )
 def test_sums_of_weights_are_exact(size: int, spread: float):
     rng = np.random.default_rng(size)

@@ -166,6 +166,7 @@ def test_a_replicate_is_the_metric_with_drawn_weights():
     assert list(tg.metrics.Bootstrap(metric, n=5, quantiles=0.5)(y_true, y_pred, key=key).compute())[2:] == ["q0.5"]
 
 
+@pytest.mark.slow
 def test_the_spread_is_the_standard_error():
     values = np.random.default_rng(2).normal(size=(8, 500)).astype("float32") * 3
     uncertain = tg.metrics.Bootstrap(tg.metrics.Mean(), n=400)
@@ -186,6 +187,7 @@ def test_the_spread_is_the_standard_error():
     np.testing.assert_allclose(got["q0.975"] - got["q0.025"], 2 * 1.96 * error, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_examples_without_weight_are_not_drawn():
     y_true, y_pred = some()
     y_pred = y_pred.at[3].set(jnp.nan)  # of weight 0
@@ -342,6 +344,7 @@ def model_data(n: int = 22) -> tuple[Data, np.ndarray]:
     return x, rng.normal(size=(n, 1)).astype("float32")
 
 
+@pytest.mark.slow
 def test_wrappers_in_a_model():
     x, y = model_data()
     error = tg.metrics.MeanSquaredError()

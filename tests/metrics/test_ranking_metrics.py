@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 
 import treegy as tg
+from helpers import mostly_slow
 
 pytestmark = pytest.mark.once
 
@@ -115,13 +116,14 @@ def test_lists_of_unequal_length_are_padded(name: str, k: int | None):
     assert abs(padded - value(metric, BINARY, SCORES)) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["NDCG", "QueryAUC", *BY_HAND])
+@pytest.mark.parametrize("name", mostly_slow(["NDCG", "QueryAUC", *BY_HAND]))
 def test_queries_without_relevant_documents(name: str):
     relevance, scores = np.concatenate([BINARY[5:8], np.zeros((3, DOCUMENTS), "int32")]), SCORES[:6]
     skipping = value(getattr(tg.metrics, name)(skip_empty=True), relevance, scores)
     assert abs(skipping - value(getattr(tg.metrics, name)(), relevance[:3], scores[:3])) < 1e-6
 
 
+@pytest.mark.slow
 def test_lists_of_lists():
     """Several lists for an example: a value for each."""
     metric = tg.metrics.NDCG()

@@ -169,6 +169,7 @@ def test_labels_that_do_not_vary(cls: str, score: str):
     assert float(figure(metric, cut(y_true=constant, y_pred=constant + several[:, 1:]))) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 @pytest.mark.parametrize("shape", [(8,), (8, 3)])
 def test_correlations_over_examples(shape: tuple[int, ...], weight: Any):
@@ -216,6 +217,7 @@ def test_weights_of_ranks_are_repetitions():
         np.testing.assert_allclose(got[i], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_correlation_along_another_axis(standard_promotion: Any):
     y_true, y_pred = examples("numbers")
     keras = pytest.importorskip("keras")
@@ -363,6 +365,7 @@ def test_weights_that_are_all_zero(metric: Any, nothing: Any):
     np.testing.assert_array_equal(figure(metric, cut(y_true=y_true, y_pred=y_pred, sample_weight=weight)), nothing)
 
 
+@pytest.mark.slow
 def test_a_single_example_and_constants():
     y_true, y_pred = np.array([2.0], "float32"), np.array([3.0], "float32")
     for cls in (tg.metrics.R2Score, tg.metrics.PearsonCorrelation):
@@ -401,6 +404,7 @@ def test_nan_shows():
 # Room for ranks
 
 
+@pytest.mark.slow
 def test_more_examples_than_there_is_room_for():
     y_true, y_pred = (y[:, 0] for y in examples("numbers"))
     batches = cut(y_true=y_true, y_pred=y_pred)

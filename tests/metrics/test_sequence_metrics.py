@@ -116,6 +116,7 @@ def test_what_ends_and_pads_sequences():
     assert float(said(jnp.array([[5, 5, 6, 0]]), jnp.array([[5, 0, 5, 5, 6, 6]]))) == 0
 
 
+@pytest.mark.slow
 def test_scores_stand_for_the_largest_and_nan_shows():
     scores = jax.nn.one_hot(np.maximum(P, 0), 3)
     for name in ("EditDistance", "BLEU", "SequenceAccuracy"):

@@ -317,6 +317,7 @@ def test_a_backup_resumes_on_another_number_of_devices(before: int, after: int, 
     assert {len(a.devices()) for a in jax.tree.leaves(resumed.model.parameters)} == {after}
 
 
+@pytest.mark.slow
 def test_looking_at_a_model():
     model = large().distributed(tg.parallel.FSDP(min_size=1)).fit(*DATA, verbose=0).model
     summary = model.summary(*DATA)
@@ -347,6 +348,7 @@ def test_callbacks_that_look_at_every_batch():
     assert_same(found.seen, expected.seen)
 
 
+@pytest.mark.slow
 def test_eagerly():
     found = large(run_eagerly=True).distributed(tg.parallel.FSDP(min_size=1)).fit(*DATA, batch_size=20, verbose=0)
     assert_same(found.model.parameters, large().fit(*DATA, batch_size=20, verbose=0).model.parameters)

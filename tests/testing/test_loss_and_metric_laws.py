@@ -101,8 +101,8 @@ def test_half_precision_is_accumulated_in_float32(cls: Any, options: Data, dtype
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-def test_annotations_are_true():
-    """Each is traced once, under the import hook if there is one."""
+def trace_all() -> None:
+    """Trace each once."""
     weight = jnp.ones(N, jnp.float32)
     for cls, options in variants():
         it = make_subject("loss" if issubclass(cls, tg.Loss) else "metric", make(cls, options), data_for(cls))
@@ -110,6 +110,25 @@ def test_annotations_are_true():
             lambda weight, it=it: it.metric_values(it.examples, weight if it.size else None), weight
         )
         assert jax.tree.leaves(values), cls
+    print(len(variants()), "were traced")
+
+
+HOOKED = """
+import sys
+from jaxtyping import install_import_hook
+sys.path.insert(0, sys.argv[1])
+with install_import_hook("treegy", "beartype.beartype"):
+    import test_loss_and_metric_laws
+    test_loss_and_metric_laws.trace_all()
+"""
+
+
+@pytest.mark.once
+def test_annotations_are_true():
+    """Under the import hook, by which annotations that are wrong fail."""
+    done = run_script(HOOKED, str(Path(__file__).parent))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) == len(variants())
 
 
 def figures_on(place: Any) -> Any:

@@ -72,8 +72,8 @@ def buckets(
     return spoiled(histogram(bins, shape, weights, p.dtype), invalid)
 
 
-def at_thresholds(histogram: Float[Array, "2 buckets classes"]) -> Counts:
-    """Return the counts at each threshold, `(thresholds, classes)`, of a histogram."""
+def at_thresholds(histogram: Float[Array, "2 buckets *classes"]) -> Counts:
+    """Return the counts at each threshold, `(thresholds, *classes)`, of a histogram."""
     negative, positive = histogram
 
     def above(counts: Array) -> Array:
