@@ -234,7 +234,7 @@ def test_a_pass_has_each_example_once(name, kind):
     "step",
     [
         1,
-        STEPS,
+        pytest.param(STEPS, marks=pytest.mark.slow),
         STEPS + 2,
         pytest.param(2 * STEPS - 1, marks=pytest.mark.slow),
         pytest.param(2 * STEPS, marks=pytest.mark.slow),

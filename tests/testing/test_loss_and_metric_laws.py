@@ -45,7 +45,14 @@ def test_the_package_is_walked():
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls",
+    [
+        # Those that are means of losses are the losses once more.
+        pytest.param(cls, id=cls.__name__, marks=[pytest.mark.slow] if cls.__module__.endswith("_of_losses") else [])
+        for cls in CLASSES
+    ],
+)
 def test_laws(cls: Any, monkeypatch: pytest.MonkeyPatch):
     """All but that it is the same compiled and not: compiling each operation by itself takes longer than all else."""
     monkeypatch.setattr(cls, "exempt_from", {**cls.exempt_from, "jit": "see below"})
