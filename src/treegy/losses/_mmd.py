@@ -64,10 +64,11 @@ def mmd(
     y, p = (jnp.clip(cleared(v, there), -bound, bound) for v in (y_true, y_pred))
 
     def similar(u: Array, v: Array) -> Array:
-        # By differences: squares of lengths would cancel.
+        # By differences: squares of lengths would cancel. Less 1, which the sum of the four has not: so do similarities
+        # of vectors that are close together.
         squares = jnp.sum((u[:, None] - v[None]) ** 2, axis=-1)
         ratios = (jnp.minimum(squares, _FAR * scale**2) / scale**2 for scale in scales)
-        return sum((jnp.exp(-ratio / 2) for ratio in ratios), jnp.zeros_like(squares)) / len(scales)
+        return sum((jnp.expm1(-ratio / 2) for ratio in ratios), jnp.zeros_like(squares)) / len(scales)
 
     values = similar(y, y) + similar(p, p) - similar(y, p) - similar(p, y)
     count = jnp.maximum(jnp.sum(there), 1).astype(values.dtype)
