@@ -4,6 +4,7 @@ import html.parser
 import json
 import math
 import re
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -146,6 +147,16 @@ def test_what_is_not_finite_and_what_is_no_scalar(tmp_path):
     assert "Not drawn, as they aren't scalars: ma<trix." in text
     assert any(row[:2] == ["2", "nan"] for row in found.rows) and any(row[:2] == ["3", "inf"] for row in found.rows)
     assert "f32[2,2]" in text or "f64[2,2]" in text
+
+
+@pytest.mark.parametrize("name", ["hyperparameters", "figures"])
+def test_what_is_shown_has_names(tmp_path, name):
+    given: dict[str, Any] = {name: [Figure()]}
+    with pytest.raises(
+        TypeError, match=rf"`{name}` is \[an instance of Figure\]; a dict is expected, in which each has the name"
+    ):
+        history_of(loss=[1.0]).report(tmp_path / "run.html", **given)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_epochs_at_all(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from .._describe import did_you_mean, listed
+from .._describe import describe, did_you_mean, listed
 from .._figures import new_figure
 from .._terms._naming import TOTAL
 from .._types import PyTree, Values
@@ -165,7 +165,8 @@ class History(Mapping[str, list[Any]]):
 
         The path of the file.
 
-        **Raises:** whatever `Model.summary` raises; `OSError` where the file can't be written.
+        **Raises:** `TypeError` where `hyperparameters` or `figures` isn't a dict; whatever `Model.summary` raises;
+        `OSError` where the file can't be written.
 
         !!! example
 
@@ -180,6 +181,11 @@ class History(Mapping[str, list[Any]]):
         """
         from ._report import report  # nobody else needs it
 
+        for name, by_name in (("hyperparameters", hyperparameters), ("figures", figures)):
+            if by_name is not None and not isinstance(by_name, Mapping):
+                raise TypeError(
+                    f"`{name}` is {describe(by_name)}; a dict is expected, in which each has the name that is shown."
+                )
         given = hyperparameters or {}, figures or {}
         return report(self, self._groups(()), path, title, model, (x, y), *given)
 

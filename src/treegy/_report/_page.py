@@ -112,11 +112,11 @@ def pairs(values: Mapping[str, object]) -> str:
     """Return names and what they are as a table."""
     if not values:
         return ""
-    rows = [(name, value if isinstance(value, str) else describe_value(value)) for name, value in values.items()]
+    rows = [(name, value if isinstance(value, str) else _shown(value)) for name, value in values.items()]
     return table(Grid(("", ""), rows, numbers_from=2))
 
 
-def describe_value(value: object) -> str:
+def _shown(value: object) -> str:
     """Return a value as a report shows it: a number or a short text as it is, and of an array its type."""
     if isinstance(value, bool | int | float | str) or value is None:
         return str(value)
