@@ -117,6 +117,7 @@ def test_probabilities_where_logits_are_meant(thing: Any, y_true: Any):
         (metrics.AUC(capacity=100), BINARY),
         (metrics.AveragePrecision(capacity=100), BINARY),
         (metrics.EqualErrorRate(capacity=100), BINARY),
+        (metrics.Lift(capacity=100), BINARY),
         (metrics.ConfusionMatrix(), INDICES),
         (metrics.SparseCategoricalAccuracy(), INDICES),
         (losses.CategoricalHinge(), ONE_HOT),

@@ -99,6 +99,56 @@ def equal_error_rate(it: Any, y: Any, p: Any) -> float:
     return float(root)
 
 
+def log_auc(it: Any, y: Any, p: Any) -> float:
+    """By trapezes on a fine grid, whose places are those of the curve, too."""
+    low, high = it.false_positive_rates
+    false, true, _ = sklearn.roc_curve(y.ravel(), p.ravel(), drop_intermediate=False)
+    rises = np.concatenate([np.geomspace(low, high, 20_001), false, np.maximum(false - 1e-12, 0)])
+    rates = np.unique(np.clip(rises, low, high))
+    # Of the same rate the last, as the one before it has the first.
+    recalls = np.array([true[false <= rate][-1] if rate in false else np.interp(rate, false, true) for rate in rates])
+    return float(np.trapezoid(recalls / rates, rates) / np.log(high / low))
+
+
+def cumulative_gain(it: Any, y: Any, p: Any) -> Any:
+    """Example by example: of equal predictions each counts in part."""
+    y, p = y.ravel(), p.ravel()
+
+    def of(fraction: float) -> float:
+        room, found = fraction * len(p), 0.0
+        for value in np.unique(p)[::-1]:
+            share = min(room / np.sum(p == value), 1)
+            found, room = found + share * np.sum(y[p == value]), room - share * np.sum(p == value)
+        return found / max(np.sum(y), 1)
+
+    return of(it.fraction) if isinstance(it.fraction, float) else np.array([of(one) for one in it.fraction])
+
+
+def lift(it: Any, y: Any, p: Any) -> Any:
+    return cumulative_gain(it, y, p) / np.asarray(it.fraction)
+
+
+def best_threshold(it: Any, y: Any, p: Any) -> tuple[float, Any]:
+    """The threshold and its confusion matrix, one threshold after the other."""
+
+    def correlation(y: Any, at: Any) -> float:
+        return float(np.corrcoef(y, at)[0, 1]) if y.any() and at.any() and not y.all() and not at.all() else 0.0
+
+    criteria: dict[str, Callable[..., float]] = {
+        "youden": lambda y, at: share(at[y == 1]) + share(~at[y == 0]),
+        "f1": lambda y, at: 2 * np.sum(at & (y == 1)) / max(np.sum(at) + np.sum(y), 1),
+        "accuracy": lambda y, at: share(at == y),
+        "mcc": correlation,
+    }
+    y, p = y.ravel(), p.ravel()
+    # As it is rounded there.
+    thresholds = np.linspace(0, 1, it.num_thresholds).astype(p.dtype)
+    scores = [criteria[it.criterion](y, p > t) for t in thresholds]
+    best = next(t for t, s in zip(thresholds, scores, strict=True) if s > max(scores) - 1e-9)
+    matrix = [[np.sum((y == label) & ((p > best) == chosen)) for chosen in (0, 1)] for label in (0, 1)]
+    return float(best), np.array(matrix)
+
+
 def likelihood_ratio(positive: bool) -> Any:
     def of(it: Any, y: Any, p: Any) -> float:
         y, chosen = y.ravel() == 1, (p.ravel() > 0.5) == positive
@@ -146,12 +196,17 @@ VALUES: dict[str, Callable[..., Any]] = {
     "SymmetricCrossentropy": symmetric_crossentropy,
 }
 FIGURES: dict[str, Callable[..., Any]] = {
+    "BestThreshold": lambda it, y, p: best_threshold(it, y, p)[0],
+    "ConfusionAtBestThreshold": lambda it, y, p: best_threshold(it, y, p)[1],
     "CramersV": cramers_v,
+    "CumulativeGain": cumulative_gain,
     "DemographicParity": demographic_parity,
     "EqualErrorRate": equal_error_rate,
     "EqualizedOdds": equalized_odds,
     "ExpectedCost": expected_cost,
     "FleissKappa": lambda it, y, counts: fleiss_kappa(it, counts),
+    "Lift": lift,
+    "LogAUC": log_auc,
     "NegativeLikelihoodRatio": likelihood_ratio(False),
     "NegativePredictiveValue": negative_predictive_value,
     "PositiveLikelihoodRatio": likelihood_ratio(True),

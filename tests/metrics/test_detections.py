@@ -1,8 +1,8 @@
-"""`DetectionMAP` against COCO's average precision box by box, in NumPy float64, which pycocotools equals within 1e-15.
+"""`DetectionMAP` and `DetectionMAR` against COCO's definitions box by box in float64, which pycocotools equals.
 
 | class | reference | tolerance |
 |---|---|---|
-| `DetectionMAP` | box by box, with crowds, ties of scores, classes of many boxes, and weights | 1e-6 |
+| both | box by box, with crowds, ties of scores, classes of many boxes, sizes, and weights | 1e-6 |
 """
 
 from typing import Any
@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 import treegy as tg
-from helpers.formulas_of_boxes import average_precisions
+from helpers.formulas_of_boxes import precisions_and_recalls
+from treegy._terms._logs import StepLogs
+from treegy._terms._objective import evaluate
+from treegy._terms._term import Context
 
 pytestmark = pytest.mark.once
 
@@ -42,7 +45,15 @@ def metric(**options: Any) -> Any:
     return tg.metrics.DetectionMAP(num_classes=CLASSES, capacity=32, **options)
 
 
-EACH = [metric(by_class=True, by_threshold=True), metric(by_class=True, by_threshold=True, max_detections=2)]
+def recall(**options: Any) -> Any:
+    return tg.metrics.DetectionMAR(num_classes=CLASSES, capacity=32, **options)
+
+
+EACH = [
+    metric(by_class=True, by_threshold=True, **options)
+    for metric in (metric, recall)
+    for options in ({}, {"max_detections": 2}, {"area_range": (200, 500)}, {"area_range": (300, np.inf)})
+]
 MEANS = [metric(), metric(by_class=True), metric(by_threshold=True)]
 
 
@@ -69,10 +80,21 @@ def test_equals_its_definition(weight: Any, whole: bool):
     y, p = data(0, whole)
     each, means = values(y, p, weight)
     for it, got in zip(EACH, each, strict=True):
-        expected = average_precisions(y, p, CLASSES, it.thresholds, it.max_detections, weight=weight.astype(float))
-        np.testing.assert_allclose(got, expected, atol=1e-6)
+        expected = precisions_and_recalls(
+            y, p, CLASSES, it.thresholds, it.max_detections, weight=weight.astype(float), area_range=it.area_range
+        )
+        np.testing.assert_allclose(got, expected[isinstance(it, tg.metrics.DetectionMAR)], atol=1e-6)
     for got, expected in zip(means, (each[0].mean(), each[0].mean(0), each[0].mean(1)), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_areas_that_are_given():
+    y, p = data(4, False)
+    y["area"] = np.random.default_rng(5).uniform(0, 500, y["labels"].shape).astype("float32")
+    each, _ = values(y, p, np.ones(IMAGES, "float32"))
+    for it, got in zip(EACH, each, strict=True):
+        expected = precisions_and_recalls(y, p, CLASSES, it.thresholds, it.max_detections, area_range=it.area_range)
+        np.testing.assert_allclose(got, expected[isinstance(it, tg.metrics.DetectionMAR)], atol=1e-6)
 
 
 def test_what_isnt_there_doesnt_matter():
@@ -122,6 +144,18 @@ def test_more_than_there_is_room_for():
         jax.eval_shape(small, y, p)
 
 
+def test_precision_and_recall_accumulate_the_same():
+    y, p = data(0, False)
+    y_true, y_pred = (jax.tree.map(jnp.asarray, it) for it in (y, p))
+    few = {"thresholds": [0.5, 0.75]}
+    metrics = [metric(**few), recall(**few), metric(by_class=True, **few), recall(area_range=(0, 100), **few)]
+    _, logs = evaluate(None, metrics, Context({"y_true": y_true, "y_pred": y_pred}, IMAGES))
+    # The boxes that were found, and how many there are, twice.
+    assert len(StepLogs.of(logs).parts) == 4
+    for it, value in zip(metrics, logs.values(), strict=True):
+        np.testing.assert_array_equal(value.compute(), it(y_true, y_pred).compute())
+
+
 def test_layouts_and_points():
     y = {"boxes": jnp.array([[[0.0, 0, 4, 4]]]), "labels": jnp.array([[0]])}
     p = {"boxes": jnp.array([[[0.0, 0, 4, 4], [3, 0, 7, 4]]]), "labels": jnp.array([[0, 0]])}
@@ -153,5 +187,13 @@ def test_mistakes():
         metric(thresholds=[])
     with pytest.raises(TypeError, match="`thresholds` is a list of numbers above 0 up to 1, and got"):
         metric(thresholds="0.5")
+    for wrong in ((5, 5), (-1, 5)):
+        with pytest.raises(ValueError, match="`area_range` is two numbers from 0 on, of which the first is less, or"):
+            metric(area_range=wrong)
+    for wrong in (5, "ab", (1, None)):
+        with pytest.raises(TypeError, match="`area_range` is two numbers from 0 on, of which the first is less, or"):
+            metric(area_range=wrong)
+    with pytest.raises(tg.ContractError, match=r'`y_true\["area"\]` f32\[24,6,4\] must hold one for each of the'):
+        metric()({**y, "area": y["boxes"]}, p)
     with pytest.raises(ValueError, match='`layout` is "xyxy", "xywh" or "cxcywh", and got'):
         metric(layout="yxyx")

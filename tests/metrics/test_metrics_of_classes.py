@@ -5,6 +5,9 @@
 | `AUC(capacity=)` | `sklearn.metrics.roc_auc_score` | 1e-6 |
 | `AveragePrecision(capacity=)` | `sklearn.metrics.average_precision_score` | 1e-6 |
 | `EqualErrorRate` | `sklearn.metrics.roc_curve` and a root | 1e-6 |
+| `LogAUC` | trapezes on a fine grid of the curve of `sklearn.metrics.roc_curve` | 1e-6 |
+| `CumulativeGain`, `Lift` | example by example in NumPy; `sklearn.metrics.precision_score` | 1e-6 |
+| `BestThreshold`, `ConfusionAtBestThreshold` | one threshold after the other in NumPy | 1e-6 |
 | likelihood ratios | `sklearn.metrics.class_likelihood_ratios` | 1e-6 |
 | `CalibrationError(classwise=, adaptive=)` | NumPy | 1e-6 |
 | `TheilsU` | `sklearn.metrics.homogeneity_score` | 1e-6 |
@@ -23,7 +26,15 @@ import pytest
 from sklearn import metrics as sklearn
 
 import treegy as tg
-from helpers.formulas_of_classes import demographic_parity, equal_error_rate, equalized_odds, fleiss_kappa
+from helpers.formulas_of_classes import (
+    best_threshold,
+    cumulative_gain,
+    demographic_parity,
+    equal_error_rate,
+    equalized_odds,
+    fleiss_kappa,
+    log_auc,
+)
 
 pytestmark = pytest.mark.once
 
@@ -85,12 +96,16 @@ def test_exact_areas():
             "ap": tg.metrics.AveragePrecision(capacity=CAPACITY),
             "ap by label": tg.metrics.AveragePrecision(capacity=CAPACITY, average=None),
             "eer": tg.metrics.EqualErrorRate(capacity=CAPACITY),
+            "log": (log := tg.metrics.LogAUC((0.05, 0.5), capacity=CAPACITY)),
+            "gain": (gain := tg.metrics.CumulativeGain([0.1, 0.33, 1], capacity=CAPACITY)),
+            "lift": tg.metrics.Lift([0.1, 0.33, 1], capacity=CAPACITY),
         },
         y_true=BINARY,
         y_pred=SCORES,
     )
     for weight, found in both:
-        by_label, repeats = np.repeat(weight, 3), weight.astype(int)
+        by_label = np.repeat(weight, 3)
+        repeated = [np.repeat(a, weight.astype(int), 0) for a in (BINARY, SCORES)]
         label_weights = np.tile([1.0, 2.0, 0.0], N) * by_label
         areas = [sklearn.roc_auc_score(BINARY[:, i], SCORES[:, i], sample_weight=weight) for i in range(3)]
         expected = {
@@ -99,7 +114,10 @@ def test_exact_areas():
             "label weights": sklearn.roc_auc_score(y, p, sample_weight=label_weights),
             "ap": average_precision(y, p, sample_weight=by_label),
             "ap by label": [average_precision(BINARY[:, i], SCORES[:, i], sample_weight=weight) for i in range(3)],
-            "eer": equal_error_rate(None, np.repeat(BINARY, repeats, 0), np.repeat(SCORES, repeats, 0)),
+            "eer": equal_error_rate(None, *repeated),
+            "log": log_auc(log, *repeated),
+            "gain": cumulative_gain(gain, *repeated),
+            "lift": cumulative_gain(gain, *repeated) / [0.1, 0.33, 1],
         }
         close(found, expected)
 
@@ -128,17 +146,70 @@ def test_areas_of_one_class_and_of_what_is_unknown():
         tg.metrics.AveragePrecision(capacity=3),
         tg.metrics.EqualErrorRate(capacity=3),
         tg.metrics.EqualErrorRate(),
+        tg.metrics.LogAUC((0.1, 1), capacity=3),
+        tg.metrics.LogAUC((0.1, 1)),
+        tg.metrics.CumulativeGain(0.5, capacity=3),
+        tg.metrics.Lift(0.5),
     ]
 
     @jax.jit
     def figures(y_true: Any, y_pred: Any) -> Any:
         return jnp.stack([metric(y_true, y_pred).compute() for metric in metrics])
 
-    assert figures(zeros, scores).tolist() == [0, 0, 0, 0]
+    assert figures(zeros, scores).tolist() == [0] * 8
     assert np.all(np.isnan(figures(zeros + [0, 2, 0], scores)))
     assert np.all(np.isnan(figures(zeros, np.array([0.1, np.nan, 0.2], "float32"))))
     # Of equal predictions, the chance.
-    np.testing.assert_allclose(figures(zeros + [0, 1, 0], scores * 0), [0.5, 1 / 3, 0.5, 0.5], atol=1e-6)
+    expected = [0.5, 1 / 3, 0.5, 0.5, 0.9 / np.log(10), 0.9 / np.log(10), 0.5, 1]
+    np.testing.assert_allclose(figures(zeros + [0, 1, 0], scores * 0), expected, atol=1e-6)
+
+
+def test_lift_is_that_of_what_is_positive_then():
+    y, p = BINARY.ravel(), RNG.permutation(BINARY.size).astype("float32")
+    lift = tg.metrics.Lift(0.25, capacity=BINARY.size)
+    expected = sklearn.precision_score(y, p >= 0.75 * len(p)) / y.mean()
+    np.testing.assert_allclose(float(lift(y, p)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("criterion", ["youden", "f1", "accuracy", "mcc"])
+def test_the_best_threshold(criterion: Any):
+    best = tg.metrics.BestThreshold(criterion, num_thresholds=11)
+    matrix = tg.metrics.ConfusionAtBestThreshold(criterion, num_thresholds=11)
+    metrics: dict[str, Any] = {"best": best, "matrix": matrix}
+    for weight, found in merged(metrics, y_true=BINARY, y_pred=PROBABILITIES):
+        repeated = [np.repeat(a, weight.astype(int), 0) for a in (BINARY, PROBABILITIES)]
+        close(found, dict(zip(("best", "matrix"), best_threshold(best, *repeated), strict=True)))
+    # Of one class, of nothing, of what is unknown.
+    zeros, some = np.zeros(3, int), np.array([0.05, 0.25, 0.5], "float32")
+
+    @jax.jit
+    def figures(y_true: Any, y_pred: Any, weight: Any) -> Any:
+        return [it(y_true, y_pred, sample_weight=weight).compute() for it in (best, matrix)]
+
+    for y_true in (zeros, zeros + 1):
+        expected = best_threshold(best, y_true, some)
+        np.testing.assert_allclose(figures(y_true, some, np.ones(3))[0], expected[0], atol=1e-6)
+    assert figures(zeros, some, np.zeros(3))[1].tolist() == [[0, 0], [0, 0]]
+    assert np.isnan(figures(zeros + 2, some, np.ones(3))[0])
+    assert np.all(np.isnan(figures(zeros + 2, some, np.ones(3))[1]))
+
+
+def test_options_that_no_metric_can_have():
+    metrics: Any = tg.metrics
+    with pytest.raises(ValueError, match="`criterion` is one of 'youden', 'f1', 'accuracy' and 'mcc', and got"):
+        metrics.BestThreshold("auc")
+    for wrong in (0, 1.5, [0.1, 0.0], []):
+        with pytest.raises(ValueError, match="`fraction` is a number above 0 up to 1, or a list of such numbers, and"):
+            metrics.Lift(wrong)
+    for wrong in ("a", None, True, ["a"]):
+        with pytest.raises(TypeError, match="`fraction` is a number above 0 up to 1, or a list of such numbers, and"):
+            metrics.CumulativeGain(wrong)
+    for wrong in ((0, 0.1), (0.1, 0.1), (0.1, 2)):
+        with pytest.raises(ValueError, match="`false_positive_rates` are two numbers above 0 up to 1, of which the"):
+            metrics.LogAUC(wrong)
+    for wrong in (0.1, "ab", (0.1,)):
+        with pytest.raises(TypeError, match="`false_positive_rates` are two numbers above 0 up to 1, of which the"):
+            metrics.LogAUC(wrong)
 
 
 def test_thresholds_and_a_capacity_are_a_mistake():
@@ -147,6 +218,7 @@ def test_thresholds_and_a_capacity_are_a_mistake():
         (tg.metrics.AUC, {"num_thresholds": 100}),
         (tg.metrics.AveragePrecision, {"num_thresholds": 100}),
         (tg.metrics.EqualErrorRate, {"num_thresholds": 100}),
+        (tg.metrics.Lift, {"num_thresholds": 100}),
     ]
     for metric, options in both:
         with pytest.raises(ValueError, match=f"`capacity=9` keeps predictions as they are, and `{[*options][0]}` is"):

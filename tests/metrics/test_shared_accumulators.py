@@ -34,6 +34,8 @@ LABELS = [
     tg.metrics.AUC(curve="PR", num_thresholds=9, from_logits=True, name="area"),
     tg.metrics.AveragePrecision(num_thresholds=9, from_logits=True),
     tg.metrics.RocCurve(num_thresholds=9, from_logits=True),
+    tg.metrics.LogAUC((0.2, 0.9), num_thresholds=9, from_logits=True),
+    tg.metrics.Lift([0.2, 0.5], num_thresholds=9, from_logits=True),
     tg.metrics.Precision(average=None),
     tg.metrics.F1Score(threshold=0.5),
     tg.metrics.Classwise(tg.metrics.Recall(average=None), name="recalls"),
@@ -111,8 +113,8 @@ def test_overlaps_share_the_matrix_that_they_would_make():
 def test_a_histogram_is_carried_once():
     y = jnp.zeros((4, 4), jnp.int32)
     histogram, counts = 2 * 2 * 10, 2 * 4 * 4
-    assert carried(LABELS[:4], y) == histogram
-    assert carried(LABELS[4:], y) == counts
+    assert carried(LABELS[:6], y) == histogram
+    assert carried(LABELS[6:], y) == counts
     assert (
         carried([tg.metrics.AUC(num_thresholds=9), tg.metrics.RocCurve(num_thresholds=9, from_logits=True)], y)
         == 2 * histogram

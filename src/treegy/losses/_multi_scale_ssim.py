@@ -13,10 +13,10 @@ from .._checks import check_number
 from .._describe import array_name, describe
 from .._errors import ContractError
 from .._terms._loss import Loss
-from ._images import as_channels, images, space
-from ._ssim import as_window, check_similarity, dissimilarities, without_magnitude
+from ._images import images, space
+from ._ssim import SimilarityOptions, dissimilarities, without_magnitude
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def multi_scale_ssim(
@@ -24,7 +24,7 @@ def multi_scale_ssim(
     y_pred: Num[Array, "..."],
     *,
     data_range: ArrayLike,
-    weights: Sequence[ArrayLike] = WEIGHTS,
+    weights: Sequence[ArrayLike] = _WEIGHTS,
     window: int = 11,
     sigma: ArrayLike | None = 1.5,
     k1: ArrayLike = 0.01,
@@ -88,20 +88,25 @@ def _halved(values: Array, axes: Sequence[int]) -> Array:
     return values
 
 
-def as_weights(weights: Any) -> Any:
+def _as_weights(weights: Any) -> Any:
     """Return the weights of the scales as a tuple."""
     return tuple(weights) if isinstance(weights, list | tuple) else weights
 
 
-def check_weights(weights: object) -> None:
-    """Refuse what isn't a number that isn't negative for each scale."""
-    if not isinstance(weights, tuple) or not weights:
-        raise TypeError(f"`weights` is a list of numbers, one for each scale, and got {describe(weights)}.")
-    for weight in weights:
-        check_number("weights", weight, lambda w: w >= 0, "a list of numbers from 0 on")
+class MultiScaleOptions(SimilarityOptions):
+    """The options of structural similarities at several scales."""
+
+    weights: Sequence[ArrayLike] = eqx.field(default=_WEIGHTS, kw_only=True, converter=_as_weights)
+    """The exponents of the scales, from the finest on: as many as there are scales."""
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.weights, tuple) or not self.weights:
+            raise TypeError(f"`weights` is a list of numbers, one for each scale, and got {describe(self.weights)}.")
+        for weight in self.weights:
+            check_number("weights", weight, lambda w: w >= 0, "a list of numbers from 0 on")
 
 
-class MultiScaleSSIM(Loss):
+class MultiScaleSSIM(MultiScaleOptions, Loss):
     """One minus the structural similarity of two images at several scales: [`treegy.losses.multi_scale_ssim`][].
 
     **Raises:** what [`treegy.losses.SSIM`][] does; `ValueError` or `TypeError` where `weights` aren't numbers from 0
@@ -121,34 +126,5 @@ class MultiScaleSSIM(Loss):
         ```
     """
 
-    data_range: ArrayLike = eqx.field(kw_only=True)
-    """How far the least and the largest possible value of a pixel are apart: 1, or 255."""
-    weights: Sequence[ArrayLike] = eqx.field(default=WEIGHTS, kw_only=True, converter=as_weights)
-    """The exponents of the scales, from the finest on: as many as there are scales."""
-    window: int = eqx.field(default=11, kw_only=True, static=True, converter=as_window)
-    """The side of the window, in pixels."""
-    sigma: ArrayLike | None = eqx.field(default=1.5, kw_only=True)
-    """The standard deviation of the weights within a window, in pixels; `None` for equal weights."""
-    k1: ArrayLike = eqx.field(default=0.01, kw_only=True)
-    """By how much of the range luminances are taken to be alike."""
-    k2: ArrayLike = eqx.field(default=0.03, kw_only=True)
-    """By how much of the range contrasts are taken to be alike."""
-    axis: int | None = eqx.field(default=-1, kw_only=True, static=True, converter=as_channels)
-    """That of the channels, 1 if they come first; `None` where there are none."""
-
-    def __check_init__(self) -> None:
-        check_weights(self.weights)
-        check_similarity(self.data_range, self.sigma, self.k1, self.k2)
-
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch"]:
-        return multi_scale_ssim(
-            y_true,
-            y_pred,
-            data_range=self.data_range,
-            weights=self.weights,
-            window=self.window,
-            sigma=self.sigma,
-            k1=self.k1,
-            k2=self.k2,
-            axis=self.axis,
-        )
+        return multi_scale_ssim(y_true, y_pred, weights=self.weights, **self._options())

@@ -10,12 +10,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._checks import check_number
-from .._terms._accumulator import safe_divide
-from .._terms._elementwise import units
 from .._terms._loss import Loss
 from .._terms._weights import Masked
 from .._types import PyTree
-from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
+from ._pairs import OF_PAIRS, log_sum_exp, similarities
 
 
 def ntxent(
@@ -62,16 +60,10 @@ def _values(
     y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Array, Array]:
     """Return the value of each example, and whether it has any."""
-    embeddings, present = embedded(y_true, y_pred, sample_weight)
-    embeddings = units(embeddings, 1)
-    similar = embeddings @ embeddings.T / jnp.asarray(temperature, embeddings.dtype)
-    positive, negative = pairs(y_true, present)
-    positive = others(positive)
-    rest, has_rest = log_sum_exp(similar, negative)
+    of = similarities(y_true, y_pred, temperature, sample_weight)
+    rest, has_rest = log_sum_exp(of.similar, of.negative)
     rest = jnp.where(has_rest, rest, -jnp.inf)[:, None]
-    values = jnp.where(positive, jax.nn.softplus(rest - similar), jnp.zeros_like(similar))
-    count = jnp.sum(positive, axis=1)
-    return safe_divide(jnp.sum(values, axis=1), count.astype(values.dtype)), count > 0
+    return of.mean_over_positives(jax.nn.softplus(rest - of.similar))
 
 
 class NTXent(Loss):

@@ -1,5 +1,7 @@
 """The pairs of examples within a batch, for losses that compare them with each other."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -7,7 +9,8 @@ from jaxtyping import Array, Bool, Float
 
 from .._describe import array_name
 from .._errors import ContractError
-from .._terms._elementwise import all_in_floats, is_integer
+from .._terms._accumulator import safe_divide
+from .._terms._elementwise import all_in_floats, is_integer, units
 from .._terms._weights import lined_up
 
 # Why such a loss can't keep these laws, in the words of `treegy.testing`.
@@ -43,6 +46,35 @@ def pairs(labels: Array, present: Array) -> tuple[Bool[Array, "..."], Bool[Array
     """
     same = labels[:, None] == labels[None, :]
     return same & present[None, :], ~same & present[None, :]
+
+
+class Similarities(NamedTuple):
+    """Of all pairs of labelled embeddings within a batch, `(batch, batch)`."""
+
+    similar: Float[Array, "batch batch"]
+    """Their cosine similarities, divided by the temperature."""
+    positive: Bool[Array, "batch batch"]
+    """Whether another example has the same label."""
+    negative: Bool[Array, "batch batch"]
+    """Whether it has another label."""
+
+    def mean_over_positives(self, values: Array) -> tuple[Float[Array, "batch"], Bool[Array, "batch"]]:
+        """Return the mean of the values of each example with those of its label, and whether there are any."""
+        values = jnp.where(self.positive, values, jnp.zeros_like(values))
+        count = jnp.sum(self.positive, axis=1)
+        return safe_divide(jnp.sum(values, axis=1), count.astype(values.dtype)), count > 0
+
+
+def similarities(y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: ArrayLike | None) -> Similarities:
+    """Return the similarities of the examples whose weight isn't 0.
+
+    **Raises:** [`treegy.ContractError`][] where they aren't labels `(batch,)` and embeddings `(batch, d)`.
+    """
+    embeddings, present = embedded(y_true, y_pred, sample_weight)
+    embeddings = units(embeddings, 1)
+    same, negative = pairs(y_true, present)
+    similar = embeddings @ embeddings.T / jnp.asarray(temperature, embeddings.dtype)
+    return Similarities(similar, others(same), negative)
 
 
 def others(matrix: Array) -> Array:

@@ -115,24 +115,8 @@ def _best_filter(
     return taps
 
 
-class SDR(Loss):
-    """The negative signal-to-distortion ratio of BSS Eval: [`treegy.losses.sdr`][].
-
-    **Raises:** `TypeError` or `ValueError` where an option is no integer from 1 on.
-
-    !!! example
-
-        ```python
-        import jax
-        import jax.numpy as jnp
-        import treegy as tg
-
-        sound = jax.random.normal(jax.random.key(0), (1, 1000))
-        echo = sound + 0.5 * jnp.roll(sound, 3)
-        assert tg.losses.SDR(filter_length=16)(sound, echo) < -20
-        assert tg.losses.SISDR()(sound, echo) > -10
-        ```
-    """
+class SDROptions(eqx.Module):
+    """The options of the signal-to-distortion ratio, as a loss and as a metric."""
 
     filter_length: int = eqx.field(
         default=512,
@@ -150,6 +134,26 @@ class SDR(Loss):
     """How many steps are taken to find it. About 10 will do for training."""
     zero_mean: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("zero_mean"))
     """Whether the means over time are subtracted first."""
+
+
+class SDR(SDROptions, Loss):
+    """The negative signal-to-distortion ratio of BSS Eval: [`treegy.losses.sdr`][].
+
+    **Raises:** `TypeError` or `ValueError` where an option is no integer from 1 on.
+
+    !!! example
+
+        ```python
+        import jax
+        import jax.numpy as jnp
+        import treegy as tg
+
+        sound = jax.random.normal(jax.random.key(0), (1, 1000))
+        echo = sound + 0.5 * jnp.roll(sound, 3)
+        assert tg.losses.SDR(filter_length=16)(sound, echo) < -20
+        assert tg.losses.SISDR()(sound, echo) > -10
+        ```
+    """
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return sdr(

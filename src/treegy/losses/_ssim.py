@@ -1,5 +1,8 @@
 """The structural similarity of images."""
 
+import dataclasses
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -104,16 +107,35 @@ def dissimilarities(
     )
 
 
-def check_similarity(data_range: ArrayLike, sigma: ArrayLike | None, k1: ArrayLike, k2: ArrayLike) -> None:
-    """Refuse numbers that a structural similarity can't be made with."""
-    check_number("data_range", data_range, lambda r: r > 0, "a positive number, such as 1 or 255")
-    if sigma is not None:
-        check_number("sigma", sigma, lambda s: s > 0, "a positive number, or None")
-    for name, k in (("k1", k1), ("k2", k2)):
-        check_number(name, k, lambda k: k >= 0, "a number from 0 on")
+class SimilarityOptions(eqx.Module):
+    """The options of structural similarities, be they losses or metrics."""
+
+    data_range: ArrayLike = eqx.field(kw_only=True)
+    """How far the least and the largest possible value of a pixel are apart: 1, or 255."""
+    window: int = eqx.field(default=11, kw_only=True, static=True, converter=as_window)
+    """The side of the window, in pixels."""
+    sigma: ArrayLike | None = eqx.field(default=1.5, kw_only=True)
+    """The standard deviation of the weights within a window, in pixels; `None` for equal weights."""
+    k1: ArrayLike = eqx.field(default=0.01, kw_only=True)
+    """By how much of the range luminances are taken to be alike."""
+    k2: ArrayLike = eqx.field(default=0.03, kw_only=True)
+    """By how much of the range contrasts are taken to be alike."""
+    axis: int | None = eqx.field(default=-1, kw_only=True, static=True, converter=as_channels)
+    """That of the channels, 1 if they come first; `None` where there are none."""
+
+    def __check_init__(self) -> None:
+        check_number("data_range", self.data_range, lambda r: r > 0, "a positive number, such as 1 or 255")
+        if self.sigma is not None:
+            check_number("sigma", self.sigma, lambda s: s > 0, "a positive number, or None")
+        for name, k in (("k1", self.k1), ("k2", self.k2)):
+            check_number(name, k, lambda k: k >= 0, "a number from 0 on")
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options as functions take them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(SimilarityOptions)}
 
 
-class SSIM(Loss):
+class SSIM(SimilarityOptions, Loss):
     """One minus the structural similarity of two images: [`treegy.losses.ssim`][].
 
     **Raises:** `ValueError` where `data_range` or `sigma` isn't positive, `k1` or `k2` is negative, or `window` is less
@@ -133,30 +155,5 @@ class SSIM(Loss):
         ```
     """
 
-    data_range: ArrayLike = eqx.field(kw_only=True)
-    """How far the least and the largest possible value of a pixel are apart: 1, or 255."""
-    window: int = eqx.field(default=11, kw_only=True, static=True, converter=as_window)
-    """The side of the window, in pixels."""
-    sigma: ArrayLike | None = eqx.field(default=1.5, kw_only=True)
-    """The standard deviation of the weights within a window, in pixels; `None` for equal weights."""
-    k1: ArrayLike = eqx.field(default=0.01, kw_only=True)
-    """By how much of the range luminances are taken to be alike."""
-    k2: ArrayLike = eqx.field(default=0.03, kw_only=True)
-    """By how much of the range contrasts are taken to be alike."""
-    axis: int | None = eqx.field(default=-1, kw_only=True, static=True, converter=as_channels)
-    """That of the channels, 1 if they come first; `None` where there are none."""
-
-    def __check_init__(self) -> None:
-        check_similarity(self.data_range, self.sigma, self.k1, self.k2)
-
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch"]:
-        return ssim(
-            y_true,
-            y_pred,
-            data_range=self.data_range,
-            window=self.window,
-            sigma=self.sigma,
-            k1=self.k1,
-            k2=self.k2,
-            axis=self.axis,
-        )
+        return ssim(y_true, y_pred, **self._options())

@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
 from .._checks import check_number
-from .._terms._accumulator import safe_divide
-from .._terms._elementwise import units
 from .._terms._loss import Loss
 from .._terms._weights import Masked
 from .._types import PyTree
-from ._pairs import OF_PAIRS, embedded, log_sum_exp, others, pairs
+from ._pairs import OF_PAIRS, log_sum_exp, similarities
 
 
 def supervised_contrastive(
@@ -60,15 +57,9 @@ def _values(
     y_true: Array, y_pred: Array, temperature: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Array, Array]:
     """Return the value of each example, and whether it has any."""
-    embeddings, there = embedded(y_true, y_pred, sample_weight)
-    embeddings = units(embeddings, 1)
-    similar = embeddings @ embeddings.T / jnp.asarray(temperature, embeddings.dtype)
-    positive, _ = pairs(y_true, there)
-    positive = others(positive)
-    rest, _ = log_sum_exp(similar, others(jnp.broadcast_to(there, similar.shape)))
-    values = jnp.where(positive, rest[:, None] - similar, jnp.zeros_like(similar))
-    count = jnp.sum(positive, axis=1)
-    return safe_divide(jnp.sum(values, axis=1), count.astype(values.dtype)), count > 0
+    of = similarities(y_true, y_pred, temperature, sample_weight)
+    rest, _ = log_sum_exp(of.similar, of.positive | of.negative)
+    return of.mean_over_positives(rest[:, None] - of.similar)
 
 
 class SupervisedContrastive(Loss):

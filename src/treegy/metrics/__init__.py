@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ._classification._best_at import RecallAtPrecision as RecallAtPrecision
     from ._classification._best_at import SensitivityAtSpecificity as SensitivityAtSpecificity
     from ._classification._best_at import SpecificityAtSensitivity as SpecificityAtSensitivity
+    from ._classification._best_threshold import BestThreshold as BestThreshold
+    from ._classification._best_threshold import ConfusionAtBestThreshold as ConfusionAtBestThreshold
     from ._classification._binary_accuracy import binary_accuracy as binary_accuracy
     from ._classification._binary_accuracy import BinaryAccuracy as BinaryAccuracy
     from ._classification._brier_score import brier_score as brier_score
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from ._classification._cohen_kappa import CohenKappa as CohenKappa
     from ._classification._confusion_matrix import ConfusionMatrix as ConfusionMatrix
     from ._classification._cramers_v import CramersV as CramersV
+    from ._classification._cumulative_gain import CumulativeGain as CumulativeGain
+    from ._classification._cumulative_gain import Lift as Lift
     from ._classification._curves import PrecisionRecallCurve as PrecisionRecallCurve
     from ._classification._curves import RocCurve as RocCurve
     from ._classification._demographic_parity import DemographicParity as DemographicParity
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from ._classification._jaccard import Jaccard as Jaccard
     from ._classification._likelihood_ratio import NegativeLikelihoodRatio as NegativeLikelihoodRatio
     from ._classification._likelihood_ratio import PositiveLikelihoodRatio as PositiveLikelihoodRatio
+    from ._classification._log_auc import LogAUC as LogAUC
     from ._classification._matthews_correlation import MatthewsCorrelation as MatthewsCorrelation
     from ._classification._perplexity import Perplexity as Perplexity
     from ._classification._positives_and_negatives import FalseNegatives as FalseNegatives
@@ -154,6 +159,7 @@ if TYPE_CHECKING:
     from ._representations._uniformity import Uniformity as Uniformity
     from ._segmentation._box_iou import BoxIoU as BoxIoU
     from ._segmentation._detection_map import DetectionMAP as DetectionMAP
+    from ._segmentation._detection_mar import DetectionMAR as DetectionMAR
     from ._segmentation._dice_score import DiceScore as DiceScore
     from ._segmentation._generalized_dice import GeneralizedDice as GeneralizedDice
     from ._segmentation._hausdorff_distance import HausdorffDistance as HausdorffDistance

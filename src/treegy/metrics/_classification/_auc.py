@@ -1,7 +1,7 @@
 """The area under the ROC curve, or under that of precision and recall."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,11 +12,11 @@ from ..._converters import flag, integer
 from ..._describe import array_name, describe
 from ..._errors import ContractError
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._shared import Derived, Source, source
+from .._accumulators._shared import Source, source
 from .._accumulators._value_of import ValueOf
-from .._regression._pairs import Kept, Pairs, kept
+from .._regression._pairs import Pairs, kept
 from ._binary_counts import Counts
-from ._exact_histogram import DEFAULT_THRESHOLDS, as_capacity, check_capacity, exact_histogram
+from ._of_scores import OfScores
 from ._options import OneOf
 from ._threshold_histogram import (
     as_numbers,
@@ -35,7 +35,7 @@ _as_curve = OneOf[Which]("curve", "ROC", "PR", "PRGAIN")
 _as_summation = OneOf[Summation]("summation_method", "interpolation", "minoring", "majoring")
 
 
-class AUC(Derived):
+class AUC(OfScores):
     r"""The area under a curve of two metric values that depend on the threshold $t$ above which a prediction is
     positive.
 
@@ -81,16 +81,7 @@ class AUC(Derived):
         ```
     """
 
-    predictions: ClassVar[str | None] = "probabilities"
-
-    # All static: they fix the shape of what is accumulated, or belong to what is made of it.
-    num_thresholds: int = eqx.field(
-        default=DEFAULT_THRESHOLDS,
-        kw_only=True,
-        static=True,
-        converter=integer("num_thresholds", "how many thresholds there are", least=2),
-    )
-    """At how many thresholds the curve is known, evenly spread from 0 to 1."""
+    # Static: they fix the shape of what is accumulated, or belong to what is made of it.
     curve: Which = eqx.field(default="ROC", kw_only=True, static=True, converter=_as_curve)
     """`"ROC"`, `"PR"` or `"PRGAIN"`."""
     summation_method: Summation = eqx.field(default="interpolation", kw_only=True, static=True, converter=_as_summation)
@@ -109,16 +100,13 @@ class AUC(Derived):
     """How many labels there are for `multi_label`: checked, and otherwise known by the shape of `y_pred`."""
     label_weights: Sequence[float] | None = eqx.field(default=None, kw_only=True, static=True, converter=as_numbers)
     """Weights of the labels, in that mean or else in the counts."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
-    """Whether `y_pred` holds logits instead of probabilities."""
-    capacity: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_capacity)
-    """How many examples to keep, so that the area is exact. By default none are, and thresholds are used."""
 
     def __check_init__(self) -> None:
         if self.num_labels is not None and not self.multi_label:
             raise ValueError(f"`num_labels={self.num_labels}` is about several labels: pass `multi_label=True`.")
         check_given_thresholds(self.thresholds)
-        check_capacity(self.capacity, self.num_thresholds, self.thresholds)
+        if self.thresholds is not None:
+            self._refuse_thresholds("thresholds")
         if self.label_weights is not None:
             if not isinstance(self.label_weights, tuple):
                 raise TypeError(f"`label_weights` is a list of numbers, and got {describe(self.label_weights)}.")
@@ -143,13 +131,16 @@ class AUC(Derived):
         )
 
     def _metric_value(self, accumulated: Sum | Pairs) -> ValueOf:
-        return ValueOf(
+        # Of several labels they weigh the areas, else the counts.
+        in_counts, of_areas = (None, self.label_weights) if self.multi_label else (self.label_weights, None)
+        return self._made_by(
+            _area,
             accumulated,
-            _area if self.capacity is None else _exact_area,
+            per_class=self.multi_label,
+            in_counts=in_counts,
             curve=self.curve,
             summation_method=self.summation_method,
-            label_weights=self.label_weights if self.multi_label or self.capacity is not None else None,
-            **({} if self.capacity is None else {"multi_label": self.multi_label}),
+            label_weights=of_areas,
         )
 
 
@@ -208,18 +199,6 @@ def _area(
         areas = _riemann_sum(counts, curve, summation_method)
     weights = jnp.ones_like(areas) if label_weights is None else jnp.asarray(label_weights, areas.dtype)
     return safe_divide(jnp.sum(weights * areas), jnp.sum(weights))
-
-
-def _exact_area(
-    pairs: Kept,
-    multi_label: bool,
-    curve: Which,
-    summation_method: Summation,
-    label_weights: tuple[float, ...] | None,
-) -> Float[Array, ""]:
-    in_counts, of_areas = (None, label_weights) if multi_label else (label_weights, None)
-    histogram = exact_histogram(pairs, per_class=multi_label, label_weights=in_counts)
-    return _area(histogram, curve, summation_method, of_areas)
 
 
 def _riemann_sum(counts: Counts, curve: Which, summation_method: Summation) -> Array:

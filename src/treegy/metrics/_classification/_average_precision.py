@@ -1,23 +1,20 @@
 """The precision at every threshold, averaged over the recall that is gained there."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._converters import flag, integer
 from ..._terms._accumulator import Sum, safe_divide
 from ..._terms._classes import class_axis
-from .._accumulators._shared import Derived, Source, source
+from .._accumulators._shared import Source, source
 from .._accumulators._value_of import ValueOf
-from .._regression._pairs import Kept, Pairs, kept
+from .._regression._pairs import Pairs, kept
 from ._averages import Average, as_average, as_zero_division, check_zero_division, ratio
-from ._exact_histogram import DEFAULT_THRESHOLDS, as_capacity, check_capacity, exact_histogram
-from ._threshold_histogram import at_thresholds, buckets, buckets_at, spread_thresholds, summed
+from ._of_scores import OfScores
+from ._threshold_histogram import at_thresholds, buckets, spread_thresholds, summed
 
 
-class AveragePrecision(Derived):
+class AveragePrecision(OfScores):
     r"""The precision at every threshold, averaged over the recall that is gained there, $\sum_t (R_t - R_{t + 1}) P_t$.
 
     Unlike [`treegy.metrics.AUC`][] with `curve="PR"`, nothing is interpolated.
@@ -50,41 +47,32 @@ class AveragePrecision(Derived):
         ```
     """
 
-    predictions: ClassVar[str | None] = "probabilities"
-
-    # All static: they fix the shape of what is accumulated, or belong to what is made of it.
-    num_thresholds: int = eqx.field(
-        default=DEFAULT_THRESHOLDS,
-        kw_only=True,
-        static=True,
-        converter=integer("num_thresholds", "how many thresholds there are", least=2),
-    )
-    """At how many thresholds precision and recall are known, evenly spread from 0 to 1."""
+    # Static: they fix the shape of what is accumulated, or belong to what is made of it.
     average: Average = eqx.field(default="micro", kw_only=True, static=True, converter=as_average)
     """`"micro"` counts all classes together; `None` gives a metric value of each class, an index along the last axis;
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the metric value is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
-    """Whether `y_pred` holds logits instead of probabilities."""
-    capacity: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_capacity)
-    """How many examples to keep, so that the metric value is exact. By default none are, and thresholds are used."""
 
     def __check_init__(self) -> None:
-        check_capacity(self.capacity, self.num_thresholds)
         check_zero_division(self.zero_division)
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
-        if self.capacity is not None:
-            return source(kept if self.average == "micro" else _kept_of_classes, capacity=self.capacity)
-        thresholds = spread_thresholds(self.num_thresholds)
         if self.average == "micro":
-            return buckets_at(thresholds, from_logits=self.from_logits)
+            return super()._source(y_true, y_pred)
+        if self.capacity is not None:
+            return source(_kept_of_classes, capacity=self.capacity)
+        thresholds = spread_thresholds(self.num_thresholds)
         return source(_buckets_of_classes, thresholds=thresholds, from_logits=self.from_logits)
 
     def _metric_value(self, accumulated: Sum | Pairs) -> ValueOf:
-        of = _average_precision if self.capacity is None else _exact_average_precision
-        return ValueOf(accumulated, of, average=self.average, zero_division=self.zero_division)
+        return self._made_by(
+            _average_precision,
+            accumulated,
+            per_class=self.average != "micro",
+            average=self.average,
+            zero_division=self.zero_division,
+        )
 
 
 def _buckets_of_classes(
@@ -102,10 +90,6 @@ def _buckets_of_classes(
 def _kept_of_classes(y_true: Array, y_pred: Array, sample_weight: Array | None, *, capacity: int) -> Pairs:
     class_axis(y_true, y_pred)
     return kept(y_true, y_pred, sample_weight, capacity=capacity)
-
-
-def _exact_average_precision(pairs: Kept, average: Average, zero_division: float) -> Float[Array, "..."]:
-    return _average_precision(exact_histogram(pairs, per_class=average != "micro"), average, zero_division)
 
 
 def _average_precision(

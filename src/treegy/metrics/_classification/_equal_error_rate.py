@@ -1,21 +1,16 @@
 """The rate of errors at the threshold where as large a share of positive as of negative labels is missed."""
 
-from typing import ClassVar
-
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._converters import flag, integer
 from ..._terms._accumulator import Sum, safe_divide
-from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
-from .._regression._pairs import Kept, Pairs, kept
-from ._exact_histogram import DEFAULT_THRESHOLDS, as_capacity, check_capacity, exact_histogram
-from ._threshold_histogram import at_thresholds, buckets_at, spread_thresholds
+from .._regression._pairs import Pairs
+from ._of_scores import OfScores
+from ._threshold_histogram import at_thresholds
 
 
-class EqualErrorRate(Derived):
+class EqualErrorRate(OfScores):
     r"""The rate of errors at the threshold where as large a share of the positive labels is missed,
     $FN / (FN + TP)$, as of the negative ones is taken for positive, $FP / (FP + TN)$: of speaker verification,
     biometrics and forgeries.
@@ -45,36 +40,8 @@ class EqualErrorRate(Derived):
         ```
     """
 
-    predictions: ClassVar[str | None] = "probabilities"
-
-    # All static: they fix the shape of what is accumulated.
-    num_thresholds: int = eqx.field(
-        default=DEFAULT_THRESHOLDS,
-        kw_only=True,
-        static=True,
-        converter=integer("num_thresholds", "how many thresholds there are", least=2),
-    )
-    """At how many thresholds the rates are known, evenly spread from 0 to 1."""
-    from_logits: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("from_logits"))
-    """Whether `y_pred` holds logits instead of probabilities."""
-    capacity: int | None = eqx.field(default=None, kw_only=True, static=True, converter=as_capacity)
-    """How many examples to keep, so that the metric value is exact; predictions may then be any numbers. By default
-    none are, and thresholds are used."""
-
-    def __check_init__(self) -> None:
-        check_capacity(self.capacity, self.num_thresholds)
-
-    def _source(self, y_true: Array, y_pred: Array) -> Source:
-        if self.capacity is not None:
-            return source(kept, capacity=self.capacity)
-        return buckets_at(spread_thresholds(self.num_thresholds), from_logits=self.from_logits)
-
     def _metric_value(self, accumulated: Sum | Pairs) -> ValueOf:
-        return ValueOf(accumulated, _equal_error_rate if self.capacity is None else _exact)
-
-
-def _exact(pairs: Kept) -> Float[Array, ""]:
-    return _equal_error_rate(exact_histogram(pairs, per_class=False))
+        return self._made_by(_equal_error_rate, accumulated)
 
 
 def _equal_error_rate(histogram: Float[Array, "2 buckets 1"]) -> Float[Array, ""]:

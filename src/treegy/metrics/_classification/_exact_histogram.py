@@ -1,5 +1,7 @@
 """Predictions of two classes that are kept as they are: between any two of them there is a threshold."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -15,7 +17,7 @@ as_capacity = integer("capacity", "the number of examples to make room for", lea
 
 
 def exact_histogram(
-    pairs: Kept, *, per_class: bool, label_weights: tuple[float, ...] | None = None
+    pairs: Kept, *, per_class: bool, label_weights: Sequence[float] | None = None
 ) -> Float[Array, "2 buckets classes"]:
     """Return the histogram of `buckets` with a threshold below each prediction, and one above all of them.
 
@@ -43,15 +45,3 @@ def exact_histogram(
     invalid = jnp.any(weighted_at_all(~is_binary(y_true) | jnp.isnan(y_pred), weights), axis=0) | pairs.full
     found = histogram(bins, shape, weights).compute()
     return jnp.where(invalid[None, None], jnp.full_like(found, jnp.nan), found)
-
-
-def check_capacity(capacity: int | None, num_thresholds: int, thresholds: object = None) -> None:
-    """Refuse thresholds where predictions are kept as they are."""
-    if capacity is None:
-        return
-    if thresholds is not None or num_thresholds != DEFAULT_THRESHOLDS:
-        name = "num_thresholds" if thresholds is None else "thresholds"
-        raise ValueError(
-            f"`capacity={capacity}` keeps predictions as they are, and `{name}` is about thresholds between which they "
-            "can't be told apart: leave out one of the two."
-        )

@@ -25,6 +25,9 @@ class Boxes(NamedTuple):
     scores: Float[Array, "batch n"]
     """0 for those that are there."""
     crowd: Bool[Array, "batch n"]
+    ignored: Bool[Array, "batch n"]
+    """Whether it needn't be found; of those that are found, whether it doesn't count where it belongs to none."""
+    area: Float[Array, "batch n"]
 
 
 class Outcomes(NamedTuple):
@@ -36,7 +39,7 @@ class Outcomes(NamedTuple):
     """1 where it belongs to a box that is there, -1 where it doesn't, 0 where it doesn't count."""
 
 
-def read_boxes(values: PyTree, name: str) -> Boxes:
+def read_boxes(values: PyTree, name: str, layout: Layout) -> Boxes:
     """Return the boxes of `y_true`, or of `y_pred`, whose boxes have scores.
 
     **Raises:** [`treegy.ContractError`][] where something is missing or of another shape.
@@ -55,20 +58,23 @@ def read_boxes(values: PyTree, name: str) -> Boxes:
             f'`{name}["boxes"]` {array_name(boxes)} and `{name}["labels"]` {array_name(labels)} must hold as many '
             "boxes as labels: (batch, n, 4) and (batch, n), of which those of the label -1 fill up the array."
         )
-    for key, of_boxes in (("scores", scores), ("iscrowd", crowd)):
+    area = values.get("area") if name == "y_true" else None
+    for key, of_boxes in (("scores", scores), ("iscrowd", crowd), ("area", labels if area is None else area)):
         if of_boxes.shape != labels.shape:
             raise ContractError(
                 f'`{name}["{key}"]` {array_name(of_boxes)} must hold one for each of the labels {array_name(labels)}.'
             )
     boxes, scores = all_in_floats({f'{name}["boxes"]': boxes, f'{name}["scores"]': scores})
-    return Boxes(boxes, labels, scores, crowd.astype(bool))
+    area = _area(*corners(boxes, layout)) if area is None else jnp.asarray(area, boxes.dtype)
+    return Boxes(boxes, labels, scores, crowd.astype(bool), crowd.astype(bool), area)
 
 
 def outcomes_of(meant: Boxes, found: Boxes, thresholds: tuple[float, ...], layout: Layout, most: int) -> Outcomes:
     """Return what becomes of the boxes that are found in one image.
 
     From the highest score on, each takes of the boxes of its class that nobody has taken the one that it overlaps most;
-    of equals the last, as in pycocotools. A box around a crowd can be taken by many, and these don't count.
+    of equals the last, as in pycocotools. Only where there is none, it takes one that is ignored, and doesn't count; a
+    box around a crowd can be taken by many.
 
     **Arguments:**
 
@@ -89,16 +95,19 @@ def outcomes_of(meant: Boxes, found: Boxes, thresholds: tuple[float, ...], layou
     numbers = jnp.arange(len(meant.labels))
 
     def take(taken: Array, of_box: tuple[Array, ...]) -> tuple[Array, Array]:
-        iou, covered, same, there = of_box
-        free = (same & ~meant.crowd)[None] & ~taken & (iou[None] >= at_least)
-        best = jnp.max(jnp.where(free, iou[None], -1), axis=1, keepdims=True, initial=-1)
-        last = jnp.max(jnp.where(free & (iou[None] == best), numbers[None], -1), axis=1, keepdims=True, initial=-1)
-        in_crowd = jnp.any((same & meant.crowd)[None] & (covered[None] >= at_least), axis=1)
-        counts = jnp.where(last[:, 0] >= 0, 1, jnp.where(in_crowd, 0, -1))
-        return taken | (numbers[None] == last), jnp.where(there, counts, 0).astype(jnp.int32)
+        overlap, same, counts = of_box
+        free = same[None] & ~taken & (overlap[None] >= at_least)
+        wanted = free & ~meant.ignored[None]
+        has_wanted = jnp.any(wanted, axis=1)
+        free = jnp.where(has_wanted[:, None], wanted, free)
+        best = jnp.max(jnp.where(free, overlap[None], -1), axis=1, keepdims=True, initial=-1)
+        last = jnp.max(jnp.where(free & (overlap[None] == best), numbers[None], -1), axis=1, keepdims=True, initial=-1)
+        outcome = jnp.where(has_wanted, 1, jnp.where((last[:, 0] >= 0) | ~counts, 0, -1))
+        return taken | ((numbers[None] == last) & ~meant.crowd[None]), outcome.astype(jnp.int32)
 
     nobody = jnp.zeros((len(thresholds), len(numbers)), bool)
-    _, outcomes = jax.lax.scan(take, nobody, (iou, covered, same, there))
+    overlap = jnp.where(meant.crowd[None], covered, iou)
+    _, outcomes = jax.lax.scan(take, nobody, (overlap, same, there & ~found.ignored))
     return Outcomes(found.labels, found.scores, outcomes)
 
 

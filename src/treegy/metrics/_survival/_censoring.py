@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 from numpy.typing import ArrayLike
 
+from ..._converters import flag
 from ..._describe import array_name, describe
 from ..._errors import ContractError
+from ..._terms._metric import Metric
 
 
 class Censoring(eqx.Module):
@@ -73,7 +75,7 @@ class Censoring(eqx.Module):
         return jnp.where((time > self.time[-1]) & (self.probability[-1] > 0), jnp.nan, found)
 
 
-def as_times(times: Any) -> Any:
+def _as_times(times: Any) -> Any:
     """Return increasing times as a tuple."""
     several = times.tolist() if hasattr(times, "tolist") else times
     several = several if isinstance(several, list | tuple) else (several,)
@@ -87,9 +89,21 @@ def as_times(times: Any) -> Any:
     return found
 
 
-def check_censoring(censoring: object) -> None:
-    if not isinstance(censoring, Censoring):
-        raise TypeError(
-            "`censoring` is what `tg.metrics.Censoring` makes of the labels of the training data, and got "
-            f"{describe(censoring)}."
-        )
+class AtTimes(Metric):
+    """A metric value at some times, which says how likely it is that something isn't censored until then."""
+
+    times: tuple[float, ...] = eqx.field(static=True, converter=_as_times)
+    """The times, one or several."""
+    censoring: Censoring = eqx.field(kw_only=True)
+    """How likely it is that something isn't censored yet."""
+    by_time: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("by_time"))
+    """Whether there is a value for each time, and none of all."""
+
+    def __check_init__(self) -> None:
+        # Whatever it is annotated as.
+        censoring: object = self.censoring
+        if not isinstance(censoring, Censoring):
+            raise TypeError(
+                "`censoring` is what `tg.metrics.Censoring` makes of the labels of the training data, and got "
+                f"{describe(censoring)}."
+            )

@@ -5,16 +5,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from ..._converters import flag, integer
+from ..._converters import integer
 from ..._terms._accumulator import safe_divide
-from ..._terms._metric import Metric
 from ...losses._survival import survival
 from .._accumulators._value_of import ValueOf
 from .._regression._pairs import Kept, kept
-from ._censoring import Censoring, as_times, check_censoring
+from ._censoring import AtTimes
 
 
-class SurvivalAUC(Metric):
+class SurvivalAUC(AtTimes):
     r"""How well risks tell those to whom it has happened by a time $t$ from those to whom it happens later: the
     cumulative/dynamic AUC
 
@@ -56,10 +55,6 @@ class SurvivalAUC(Metric):
         Statistics 38 (2010).
     """
 
-    times: tuple[float, ...] = eqx.field(static=True, converter=as_times)
-    """The times, one or several."""
-    censoring: Censoring = eqx.field(kw_only=True)
-    """How likely it is that something isn't censored yet."""
     capacity: int = eqx.field(
         default=4096,
         kw_only=True,
@@ -67,11 +62,6 @@ class SurvivalAUC(Metric):
         converter=integer("capacity", "the number of examples to make room for", least=1),
     )
     """How many examples there is room for."""
-    by_time: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("by_time"))
-    """Whether there is a value for each time, and no mean."""
-
-    def __check_init__(self) -> None:
-        check_censoring(self.censoring)
 
     def call(
         self,

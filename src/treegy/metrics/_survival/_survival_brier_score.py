@@ -1,21 +1,18 @@
 """`SurvivalBrierScore`: how far predicted probabilities of survival are from what happened."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Num, Shaped
 
-from ..._converters import flag
 from ..._describe import array_name
 from ..._errors import ContractError
 from ..._terms._accumulator import Mean, safe_divide
-from ..._terms._metric import Metric
 from ..._terms._weights import weigh
 from ...losses._survival import survival
-from ._censoring import Censoring, as_times, check_censoring
+from ._censoring import AtTimes
 
 
-class SurvivalBrierScore(Metric):
+class SurvivalBrierScore(AtTimes):
     r"""How far predicted probabilities $\hat S(t)$ of surviving some `times` are from what happened, the mean over
     examples of
 
@@ -53,16 +50,6 @@ class SurvivalBrierScore(Metric):
         Graf et al., *Assessment and Comparison of Prognostic Classification Schemes for Survival Data*, Statistics in
         Medicine 18 (1999).
     """
-
-    times: tuple[float, ...] = eqx.field(static=True, converter=as_times)
-    """The times at which survival is predicted, one or several."""
-    censoring: Censoring = eqx.field(kw_only=True)
-    """How likely it is that something isn't censored yet."""
-    by_time: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("by_time"))
-    """Whether there is a value for each time, and no integral."""
-
-    def __check_init__(self) -> None:
-        check_censoring(self.censoring)
 
     def call(
         self,
