@@ -188,6 +188,18 @@ def test_rows_that_are_not_stacked(method, rows):
     assert f"`x` is a list of {len(rows)} arrays f32[3]" in said and "`np.stack(x)`" in said and len(said) < 2000
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_pairs_of_examples_and_labels(method):
+    # What a data set of PyTorch gives, example by example.
+    pairs = [(row, int(label)) for row, label in zip(X, np.arange(len(X)), strict=True)]
+    with pytest.raises(tg.DataError) as error:
+        getattr(MODEL, method)(pairs, verbose=0)
+    (note,) = error.value.__notes__
+    assert note.startswith(f"`x` is a list of {len(X)} pairs of an array and a number, which was taken for that many")
+    x, y = map(np.stack, zip(*pairs, strict=True))
+    assert x.shape == X.shape and y.shape == (len(X),)
+
+
 def test_labels_that_are_not_stacked():
     with pytest.raises(tg.DataError) as error:
         MODEL.fit(X, list(Y), verbose=0)

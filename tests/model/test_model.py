@@ -1,6 +1,7 @@
 """`Model`: what it is made of, `replace`, getting it ready, and that a model never changes."""
 
 import copy
+import dataclasses
 import pickle
 from typing import Any
 
@@ -158,6 +159,18 @@ def test_replace_leaves_the_old_model_alone():
     assert isinstance(model.loss, tg.losses.MeanSquaredError) and identical(model.seed, jax.random.key(42))
     assert isinstance(other.loss, tg.losses.MeanAbsoluteError) and identical(other.seed, jax.random.key(3))
     assert other.module is model.module
+
+
+def test_assigning_is_an_error_that_says_what_to_write():
+    model: Any = regression()
+    with pytest.raises(
+        dataclasses.FrozenInstanceError, match=r"`model\.loss = \.\.\.` can't be\. Write `model = model\."
+    ):
+        model.loss = None
+    with pytest.raises(dataclasses.FrozenInstanceError, match=r"Write `model = model\.replace\(states=\.\.\.\)`"):
+        model.states = None
+    with pytest.raises(dataclasses.FrozenInstanceError, match="and it has no field `rate`"):
+        model.rate = 0.1
 
 
 def test_replace_checks_as_the_constructor():

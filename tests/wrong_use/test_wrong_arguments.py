@@ -387,9 +387,13 @@ def test_inputs_that_the_module_does_not_take(case):
         "features": (
             TypeError,
             lambda: regression().predict(X[:, :3]),
-            r"module `Linear` was called with x = f32\[3\]",
+            r"module `Linear` was called with x = f32\[3\], one example of the batch\.",
         ),
-        "one example": (Exception, lambda: regression().predict(X[0]), r"module `Linear` was called with x = f32\[\]"),
+        "one example": (
+            Exception,
+            lambda: regression().predict(X[0]),
+            r"module `Linear` was called with x = f32\[\], one example of the batch\.",
+        ),
     }
 )
 def test_an_error_in_the_module_says_what_it_was_called_with(case):

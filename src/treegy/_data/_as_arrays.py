@@ -235,13 +235,13 @@ class Arrays(NamedTuple):
 
         **Raises:** [`treegy.DataError`][] for what isn't that.
         """
-        named = {
-            f"{prefix}x": as_arrays(x, f"{prefix}x"),
-            f"{prefix}y": as_arrays(y, f"{prefix}y"),
-            f"{prefix}sample_weight": as_arrays(sample_weight, f"{prefix}sample_weight"),
-        }
-        refuse_explicit(named)
         with batches_explained(f"{prefix}x", x, y):
+            named = {
+                f"{prefix}x": as_arrays(x, f"{prefix}x"),
+                f"{prefix}y": as_arrays(y, f"{prefix}y"),
+                f"{prefix}sample_weight": as_arrays(sample_weight, f"{prefix}sample_weight"),
+            }
+            refuse_explicit(named)
             length = common_length(named)
         return Arrays(named[f"{prefix}x"], named[f"{prefix}y"], named[f"{prefix}sample_weight"], length)
 

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from typing import Any
 
 import jax
+import numpy as np
 
 from .._describe import describe, is_arraylike, listed
 from .._errors import InjectionError
@@ -27,6 +28,11 @@ def batches_explained(name: str, x: PyTree, y: PyTree = None) -> Generator[None]
                     f"`{what}` is a list of {len(value)} arrays {describe(value[0])}, which was taken for that many "
                     f"arrays with an axis of examples each. If they are the examples: `np.stack({what})`."
                 )
+        if y is None and looks_like_pairs(x):
+            error.add_note(
+                f"`{name}` is a {type(x).__name__} of {len(x)} pairs of an array and a number, which was taken for "
+                f"that many inputs. If they are examples and labels: `x, y = map(np.stack, zip(*{name}))`."
+            )
         if y is None and looks_like_batches(x):
             error.add_note(
                 f"`{name}` is {describe(x)}. If that is a {type(x).__name__} of batches: it was taken for the inputs "
@@ -59,6 +65,16 @@ def looks_like_rows(value: object) -> bool:
     if type(value) is not list or len(value) < 2 or not all(is_arraylike(item) for item in value):
         return False
     return len({(tuple(item.shape), str(item.dtype)) for item in value}) == 1 and len(value[0].shape) > 0
+
+
+def looks_like_pairs(value: Any) -> bool:
+    """Whether `value` is a list of examples with their labels, as indexing a data set gives them one by one."""
+    if type(value) not in (list, tuple) or len(value) < 2:
+        return False
+    return all(
+        type(pair) in (list, tuple) and len(pair) == 2 and is_arraylike(pair[0]) and np.ndim(pair[1]) == 0
+        for pair in value
+    )
 
 
 def looks_like_batches(value: Any) -> bool:

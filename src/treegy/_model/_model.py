@@ -3,6 +3,7 @@
 Long, since the docstrings of all public methods are here; what the methods do is in the rooms below.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from types import MethodType
@@ -75,7 +76,7 @@ from ._checks import (
 )
 from ._dataclass_replace import keep_trained
 from ._discarded import keeps_model, tell_if_discarded
-from ._replace import replaced
+from ._replace import frozen, replaced
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -192,6 +193,14 @@ class Model(eqx.Module, Generic[N]):
     def initialized(self) -> bool:
         """Whether everything that steps need is there: after `init`, `fit` or a step."""
         return self._carried is not None
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except dataclasses.FrozenInstanceError:
+                raise dataclasses.FrozenInstanceError(frozen(self, name)) from None
 
     def replace(self: M, **fields: Any) -> M:
         """Return a model with other fields.

@@ -55,6 +55,16 @@ def replaced(model: M, fields: dict[str, PyTree]) -> M:
     return found
 
 
+def frozen(model: ModelLike, name: str) -> str:
+    """Return why `model.name = ...` is an error, and what to write instead."""
+    who = f"a model is frozen: `model.{name} = ...` can't be"
+    if name not in (*(f.name for f in dataclasses.fields(model) if f.init), "states"):
+        return f"{who}, and it has no field `{name}`. What a model of yours needs is a field of its class."
+    return (
+        f"{who}. Write `model = model.replace({name}=...)`, which keeps what the model has learned."
+    )
+
+
 # What a schedule is looked up by, and what it has set: with another optimizer it begins again. The counts of moments,
 # such as those that Adam corrects its bias by, belong to the moments and stay.
 _OF_SCHEDULES: dict[str, tuple[str, ...]] = {

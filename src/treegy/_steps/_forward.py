@@ -180,7 +180,7 @@ def forward(
         own = {} if key is None else {"key": key}
         if stateful:
             own["state"] = state
-        return _call(module, inputs, {**named, **own}, stateful)
+        return _call(module, inputs, {**named, **own}, stateful, ", one example of the batch")
 
     axis = "batch"
 
@@ -241,7 +241,8 @@ def _where_x_went(x: PyTree, inputs: Inputs) -> str:
     return f"`x` is one input and goes to `{next(iter(inputs.by_name))}`: pass a tuple to give several, or a dict."
 
 
-def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool) -> tuple[PyTree, PyTree]:
+def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool, which: str = "") -> tuple[PyTree, PyTree]:
+    """Call `module`; `which` says which part of the batch the inputs are, for the note on an error."""
     who = module_name(module)
     arguments = {**inputs.by_name, **named}
     check(module, arguments, who=who, rest=inputs.rest)
@@ -250,7 +251,7 @@ def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool) -> tupl
     except Exception as e:
         # What went wrong inside is best known there; what it was called with, here.
         shown = [describe(v) for v in inputs.rest] + [f"{n} = {describe(v)}" for n, v in inputs.by_name.items()]
-        e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}.")
+        e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}{which}.")
         raise
     check(module, {**arguments, "return": result}, who=who)
     if not stateful:
