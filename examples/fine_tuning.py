@@ -54,13 +54,13 @@ def main() -> None:
     network = eqx.tree_at(lambda n: n.head, others.module, head)
     only_head = jax.tree.map(lambda part: part == "head", parts(network))
     model = classifier(network, optax.adam(3e-3)).replace(trainable=only_head)
-    print(model.summary(x))
+    print(model.summary(x, y))
     model, _ = model.fit(x, y, batch_size=10, epochs=100, verbose=0)
     with_head = model.evaluate(x_test, y_test, verbose=0)["accuracy"]
     assert eqx.tree_equal(model.module.blocks, others.module.blocks)
 
     # Thawed, with a rate for each part.
-    rates = optax.partition({"body": optax.adam(1e-4), "head": optax.adam(1e-3)}, parts)
+    rates = optax.partition({"body": optax.adam(3e-5), "head": optax.adam(3e-4)}, parts)
     model = model.replace(trainable=eqx.is_inexact_array, optimizer=rates)
     model, _ = model.fit(x, y, batch_size=10, epochs=100, verbose=0)
     with_all = model.evaluate(x_test, y_test, verbose=0)["accuracy"]

@@ -220,6 +220,8 @@ def test_what_better_means_follows_from_the_name():
     assert callbacks.EarlyStopping("val_mean_squared_error").best == math.inf
     with pytest.raises(ValueError, match="'val_something' is to be small or large can't be told"):
         callbacks.EarlyStopping("val_something")
+    with pytest.raises(ValueError, match=r"give `mode=\"min\"` or \"max\"\. Did you mean 'val_loss'\?"):
+        callbacks.EarlyStopping("val_lss")
 
 
 def test_a_figure_that_is_not_there():

@@ -112,4 +112,5 @@ def _mode_of(name: str) -> Mode:
         return "max"
     raise ValueError(
         f'whether {name!r} is to be small or large can\'t be told from its name: give `mode="min"` or "max".'
+        + did_you_mean(name, ["loss", "val_loss", "accuracy", "val_accuracy"], repr)
     )

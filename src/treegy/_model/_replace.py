@@ -60,9 +60,7 @@ def frozen(model: ModelLike, name: str) -> str:
     who = f"a model is frozen: `model.{name} = ...` can't be"
     if name not in (*(f.name for f in dataclasses.fields(model) if f.init), "states"):
         return f"{who}, and it has no field `{name}`. What a model of yours needs is a field of its class."
-    return (
-        f"{who}. Write `model = model.replace({name}=...)`, which keeps what the model has learned."
-    )
+    return f"{who}. Write `model = model.replace({name}=...)`, which keeps what the model has learned."
 
 
 # What a schedule is looked up by, and what it has set: with another optimizer it begins again. The counts of moments,
