@@ -12,11 +12,39 @@ from .._types import Mode
 from ._callback import Logs
 from ._training_run import TrainingRun
 
-_LARGER = (
-    *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "jaccard", "r2"),
-    *("score", "correlation", "kappa", "cosine_similarity"),
+# What a name has in it, and whether it is to be small or large: the first that fits.
+_SMALLER_SCORES = ("loss", "winkler_score", "energy_score", "log_score", "brier_score", "negative_likelihood_ratio")
+_LARGER_ERRORS = ("d2",)
+_SMALLER = (
+    *(
+        "error",
+        "entropy",
+        "perplexity",
+        "divergence",
+        "brier",
+        "hinge",
+        "mse",
+        "mae",
+        "rmse",
+        "nll",
+        "crps",
+        "deviance",
+    ),
+    *("distance", "cost", "poisson", "fall_out", "false_", "ergas", "spectral_angle", "wasserstein"),
 )
-_SMALLER = ("loss", "error", "entropy", "perplexity", "divergence", "brier", "hinge", "mse", "mae", "rmse")
+_LARGER = (
+    *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "io_u", "jaccard", "r2"),
+    *("score", "correlation", "kappa", "cosine_similarity", "cramers_v", "theils_u", "explained_variance", "match"),
+    *("detection_ma", "panoptic_quality", "dice", "psnr", "ssim", "snr", "sdr", "uqi", "predictive_value", "true_"),
+    *("ndcg", "hit_rate", "reciprocal_rank", "lift", "gain", "likelihood_ratio", "bleu", "chr_f", "cka", "concordance"),
+    *("mutual_information", "homogeneity", "completeness", "v_measure", "fowlkes_mallows"),
+)
+_MODES: dict[str, Mode] = {
+    **dict.fromkeys(_SMALLER_SCORES, "min"),
+    **dict.fromkeys(_LARGER_ERRORS, "max"),
+    **dict.fromkeys(_SMALLER, "min"),
+    **dict.fromkeys(_LARGER, "max"),
+}
 _SHOWN = 20
 
 
@@ -106,10 +134,9 @@ def check_mode(mode: object) -> None:
 
 def _mode_of(name: str) -> Mode:
     plain = name.removeprefix("val_").lower()
-    if any(word in plain for word in _SMALLER):
-        return "min"
-    if any(word in plain for word in _LARGER):
-        return "max"
+    for word, mode in _MODES.items():
+        if word in plain:
+            return mode
     raise ValueError(
         f'whether {name!r} is to be small or large can\'t be told from its name: give `mode="min"` or "max".'
         + did_you_mean(name, ["loss", "val_loss", "accuracy", "val_accuracy"], repr)
