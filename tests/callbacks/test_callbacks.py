@@ -238,9 +238,9 @@ def test_terminate_on_nan():
     stopping = callbacks.TerminateOnNaN(every=1)
     model = make_model()
     _, history = model.fit(x, Y, batch_size=BATCH, epochs=5, shuffle=False, verbose=0, callbacks=[stopping])
-    assert history.stopped == "the loss became nan by step 2"
+    assert history.stopped == "the loss became nan by step 2: `TerminateOnNaN(explain=True)` says why"
     _, history = model.fit(x, Y, batch_size=BATCH, epochs=5, verbose=0, callbacks=[callbacks.TerminateOnNaN(100)])
-    assert history.stopped == "the loss became nan in epoch 1"
+    assert history.stopped == "the loss became nan in epoch 1: `TerminateOnNaN(explain=True)` says why"
 
 
 def test_timer():

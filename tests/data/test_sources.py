@@ -395,7 +395,7 @@ def test_an_exception_says_where_it_was():
         next(data)
     with pytest.raises(OSError, match="the disk is gone") as info:
         make_model().fit(data, epochs=3, verbose=0)
-    assert info.value.__notes__[0] == "This happened in epoch 1, after 0 of its steps."
+    assert info.value.__notes__[0] == "This happened in epoch 1, before its first step had ended."
 
 
 def test_an_iterator_of_somebody_else_is_left_open():

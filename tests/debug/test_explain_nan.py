@@ -34,7 +34,7 @@ def explained(model: tg.Model[Any], x: Any = X, y: Any = Y, weight: Any = None) 
     """The lines of a report, without what is before the first that is not finite."""
     text = tg.debug.explain_nan(model, x, y, weight)
     assert text is not None
-    return text.removeprefix("The first that is not finite: ").splitlines()
+    return text.removeprefix("The first value that isn't finite: ").splitlines()
 
 
 def line_of(fn: Any, text: str) -> str:
@@ -389,7 +389,7 @@ def test_infinity_that_becomes_nan():
         return jnp.sum(large - large, axis=-1)
 
     text = tg.debug.explain_nan(make_model(loss), X)
-    assert text is not None and text.startswith("The first that is not finite: `exp` in the loss `loss_1`")
+    assert text is not None and text.startswith("The first value that isn't finite: `exp` in the loss `loss_1`")
     assert "  NaN comes of it: `sub` in the loss `loss_1`" in text
 
 
@@ -408,7 +408,9 @@ def test_terminate_and_explain():
     arguments: dict[str, Any] = {"batch_size": 2, "epochs": 3, "shuffle": False, "verbose": 0}
     model, history = make_model(loss).fit(X, y, callbacks=[stopping], steps_per_execution=4, **arguments)
     assert int(model.states.step) == 3
-    assert history.stopped is not None and history.stopped.startswith("step 3 is not finite.\nThe first that is")
+    assert history.stopped is not None and history.stopped.startswith(
+        "step 3 has values that aren't finite.\nThe first value that"
+    )
     assert stopping.explanation is not None and "`log` in the loss `loss_1`" in stopping.explanation
     assert "f32[2]: 1 of 2 is nan" in stopping.explanation
 
@@ -420,7 +422,7 @@ def test_the_step_is_replayed_from_its_own_states():
     stopping = tg.callbacks.TerminateOnNaN(explain=True)
     model = make_model(optimizer=optimizer, loss=lambda y_pred: 1e3 * jnp.sum(y_pred**2, -1))
     _, history = model.fit(X, batch_size=8, epochs=3, verbose=0, callbacks=[stopping, rates])
-    assert history.stopped is not None and history.stopped.startswith("step 2 is not finite.\n")
+    assert history.stopped is not None and history.stopped.startswith("step 2 has values that aren't finite.\n")
     assert stopping.explanation is not None and "in the optimizer's update" in stopping.explanation
 
 
@@ -440,7 +442,7 @@ def test_explaining_that_fails_costs_nothing(monkeypatch):
     model, history = make_model(square_root).fit(X, Y, epochs=3, verbose=0, callbacks=[stopping])
     assert int(model.states.step) == 1
     assert stopping.explanation == "It couldn't be explained: RuntimeError: out of memory"
-    assert history.stopped == f"step 1 is not finite.\n{stopping.explanation}"
+    assert history.stopped == f"step 1 has values that aren't finite.\n{stopping.explanation}"
 
 
 def test_watching_changes_nothing():

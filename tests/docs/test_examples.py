@@ -23,7 +23,7 @@ def test_it_runs(example, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     wanted = set(re.findall(r'(?:savefig|report)\("(.+?)"', example.read_text()))
-    assert wanted == {path.name for path in tmp_path.iterdir()}
+    assert wanted == {path.name for path in tmp_path.iterdir() if path.is_file()}
 
 
 def test_all_are_listed():

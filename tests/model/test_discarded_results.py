@@ -95,7 +95,7 @@ _ = steps(model, x, y)
 def test_it_is_told_before_the_first_step(tmp_path):
     """In time to stop a run that would be in vain."""
     text = "import warnings\nwarnings.simplefilter('error')\nmodel.fit(x, y, verbose=0)\n"
-    with pytest.raises(UserWarning, match="nobody keeps it") as info:
+    with pytest.raises(UserWarning, match="throws the result away") as info:
         told(text, tmp_path)
     assert not hasattr(info.value, "__notes__")
 

@@ -87,7 +87,7 @@ def test_a_directory_of_another_training(tmp_path):
         refused = r"holds checkpoints of other runs, of step (4, 8, )?12, and this one begins at step 0\. Choose"
         with pytest.raises(tg.CheckpointError, match=refused) as info:
             fit(*figures, tg.callbacks.ModelCheckpoint(path, **arguments), model=other)
-        assert info.value.__notes__[0] == "This happened in epoch 1, after 0 of its steps."
+        assert info.value.__notes__[0] == "This happened in epoch 1, before its first step had ended."
         assert steps_in(path) == kept
         # The second one is no better than its first.
         figures = figures and (Faked(9.0, 9.0, 9.0),)

@@ -30,7 +30,7 @@ if TOGETHER:
 
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", message="the (train|test|pred) step was compiled again")
-warnings.filterwarnings("ignore", message=r"`model\.\w+\(.*\)` returns what it has made")
+warnings.filterwarnings("ignore", message=r"`model\.\w+\(.*\)` returns its result")
 
 EXAMPLES, BATCH = 50, 12  # neither is a multiple of the devices, nor of each other
 RNG = np.random.default_rng(0)
@@ -331,7 +331,7 @@ def mistakes(_: str) -> None:
     for name, case in cases.items():
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            warnings.filterwarnings("ignore", message=r"`model\.\w+\(.*\)` returns what it has made")
+            warnings.filterwarnings("ignore", message=r"`model\.\w+\(.*\)` returns its result")
             try:
                 found = case()
                 said = [getattr(found, "stopped", None) or "nothing"]

@@ -249,7 +249,7 @@ def test_reduction(case):
 def test_trainable_does_not_fit(case):
     refused(
         ValueError,
-        "`trainable` doesn't fit the module: it is a function of a leaf, or",
+        "`trainable` doesn't fit the module: it is a function of one array at a time, or",
         lambda: regression(trainable=case),
     )
 

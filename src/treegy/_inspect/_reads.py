@@ -85,6 +85,8 @@ def _of_term(term: Term, available: dict[str, PyTree]) -> Injection:
     try:
         values = read(term, Context(available, 1)).arguments
     except InjectionError as e:
+        if available.get("y_true") is None and "`y_true`" in str(e).splitlines()[0]:
+            return Injection(term.kind, term.name, {}, "y_true: no `y` was given")
         # Who it is stands in the same row already.
         return Injection(term.kind, term.name, {}, str(e).splitlines()[0].removeprefix(f"{term.who} "))
     return Injection(term.kind, term.name, {_place(term, n): _described(n, v) for n, v in values.items()})

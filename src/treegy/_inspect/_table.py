@@ -3,7 +3,7 @@
 import html
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # A line under the header and nothing else, in characters that every encoding has.
 _BOX = "    \n    \n -- \n    \n    \n    \n    \n    \n"
@@ -31,7 +31,9 @@ def as_text(tables: Sequence[Table], notes: Sequence[str], width: int) -> str:
 
     file = io.StringIO()
     # Paths such as `['a']` look like rich's markup.
-    console = Console(file=file, width=width, markup=False, emoji=False, highlight=False, color_system=None)
+    plain: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "color_system": None}
+    # In a notebook it would show the tables there, and write nothing.
+    console = Console(file=file, width=width, force_jupyter=False, **plain)
     for table in tables:
         drawn = RichTable(box=Box(_BOX, ascii=True), pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for column in table.columns:

@@ -1,9 +1,12 @@
 """`Callback`: the base class of callbacks."""
 
+import inspect
+import os
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._describe import did_you_mean
+from .._describe import cut, describe, did_you_mean
 from .._steps._model_like import M, ModelLike
 from .._types import Values
 from ._training_run import TrainingRun
@@ -56,11 +59,26 @@ class Callback:
     _run: TrainingRun | None = None
     _silent: bool = False
 
+    _made: str = "()"
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> "Callback":
+            new = super().__new__(cls)
+            given = [_shown(value) for value in args] + [f"{name}={_shown(value)}" for name, value in kwargs.items()]
+            new._made = f"({', '.join(given)})"
+            return new
+
+    def __repr__(self) -> str:
+        return type(self).__name__ + self._made
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in dir(cls):
             if name.startswith("on_") and name not in HOOKS and callable(getattr(cls, name, None)):
                 raise TypeError(no_such_hook(f"`{cls.__name__}.{name}` would never be called", name))
+        for name in set(HOOKS) & set(vars(cls)):
+            _check_takes(cls, name)
 
     @property
     def model(self) -> Any:
@@ -160,6 +178,26 @@ class Callback:
     def on_predict_end(self, logs: Logs) -> None: ...
     def on_predict_batch_begin(self, batch: int, logs: Logs) -> None: ...
     def on_predict_batch_end(self, batch: int, logs: Logs) -> None: ...
+
+
+def _shown(value: object) -> str:
+    """Return a value that a callback was made with, short."""
+    return cut(repr(value), 60) if isinstance(value, str | int | float | bool | os.PathLike | None) else describe(value)
+
+
+def _check_takes(cls: type[Callback], hook: str) -> None:
+    """Refuse a hook that can't be called with what hooks are called with."""
+    own = vars(cls)[hook]
+    if not isinstance(own, FunctionType):
+        return
+    names = list(inspect.signature(getattr(Callback, hook)).parameters)
+    try:
+        inspect.signature(own).bind(*names)
+    except TypeError as error:
+        raise TypeError(
+            f"`{cls.__name__}.{hook}{inspect.signature(own)}` can't be called: it gets ({', '.join(names)}). "
+            f"Python says: {error}."
+        ) from None
 
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))

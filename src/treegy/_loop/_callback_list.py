@@ -232,4 +232,6 @@ def _overrides(callback: Callback, hook: str) -> bool:
 
 
 def _made(callback: object) -> str:
-    return f" Make an instance of it: `{callback.__name__}()`." if isinstance(callback, type) else ""
+    if isinstance(callback, type):
+        return f" Make an instance of it: `{callback.__name__}()`."
+    return " Of functions, `tg.callbacks.LambdaCallback(on_epoch_end=...)` makes one." if callable(callback) else ""

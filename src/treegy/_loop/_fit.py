@@ -72,7 +72,8 @@ def fit(model: ModelLike, arguments: FitArguments) -> Fitted[Any]:
 
 
 def _within(position: Position) -> str:
-    return f"This happened in epoch {position.epoch + 1}, after {position.done} of its steps."
+    step = "before its first step had ended" if position.done == 0 else f"after {position.done} of its steps"
+    return f"This happened in epoch {position.epoch + 1}, {step}."
 
 
 class Run(TrainingRun):

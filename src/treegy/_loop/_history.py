@@ -94,12 +94,13 @@ class History(Mapping[str, list[Any]]):
         if not self.epoch:
             return "History(no epochs)"
         first, last = self.epoch[0], self.epoch[-1]
-        parts = [f"epoch {first}" if len(self.epoch) == 1 else f"epochs {first} to {last}"]
-        parts += [f"{name}={values[-1]:.4g}" for name, values in self.history.items() if _is_scalar(values)][:_SHOWN]
-        if len(self.history) > len(parts) - 1:
+        parts = [f"epoch {first + 1}" if len(self.epoch) == 1 else f"epochs {first + 1} to {last + 1}"]
+        names = [name for name in self.history if not self._repeats(name.removeprefix("val_"), [name])]
+        parts += [f"{name}={self[name][-1]:.4g}" for name in names if _is_scalar(self[name])][:_SHOWN]
+        if len(names) > len(parts) - 1:
             parts.append("...")
         if self.stopped is not None:
-            parts.append(f"stopped: {self.stopped}")
+            parts.append(f"stopped: {self.stopped.partition(chr(10))[0]}")
         return f"History({', '.join(parts)})"
 
     def plot(self, *names: str) -> Any:
@@ -127,7 +128,7 @@ class History(Mapping[str, list[Any]]):
             for name in lines:
                 values = self.history[name]
                 # Epochs without the value don't break its line. One value alone shows only as a point.
-                known = [(e, v) for e, v in zip(self.epoch, values, strict=True) if not math.isnan(v)]
+                known = [(e + 1, v) for e, v in zip(self.epoch, values, strict=True) if not math.isnan(v)]
                 marker = "o" if len(known) < 2 else None
                 axes.plot([e for e, _ in known], [v for _, v in known], marker=marker, label=name)
             axes.set_title(title)
@@ -147,7 +148,7 @@ class History(Mapping[str, list[Any]]):
         hyperparameters: Mapping[str, object] | None = None,
         figures: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Write a page that tells of the run: one HTML file, which opens without a network and can be sent to anybody.
+        """Write a page about the run: one HTML file, which opens in any browser without a network.
 
         It shows the curves, whose values appear under the mouse, the last and the best values and those of all epochs,
         how long epochs took, versions of packages, and the machine.

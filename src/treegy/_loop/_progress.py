@@ -141,7 +141,8 @@ class Progress:
         self._metric_values = _metric_values(self._chosen(logs))
         took = time.perf_counter() - self._epoch_began
         each = took if self._steps_took is None else self._steps_took
-        times = [duration(took)]
+        compiling = self._compiling.seconds - self._compiled_before
+        times = [duration(took) + (f" ({duration(compiling)} compiling)" if compiling >= 0.5 else "")]
         if self._step:
             times.append(f"{short_duration(each / self._step)}/step")
         if self._screen is not None:
@@ -207,13 +208,19 @@ class Progress:
 
 
 def _metric_values(logs: Values) -> list[str]:
-    return [f"{name} {_metric_value(value)}" for name, value in logs.items()]
+    # A rate is a round number, whose zeros say nothing.
+    return [f"{name} {value:.4g}" if name == "lr" else f"{name} {_metric_value(value)}" for name, value in logs.items()]
 
 
 def _metric_value(value: object) -> str:
     array = np.asarray(value)
     if array.ndim == 0:
-        return f"{float(array):.4g}"
+        return _number(float(array))
     if array.ndim == 1 and array.size <= 4:
-        return f"[{' '.join(f'{float(each):.4g}' for each in array)}]"
+        return f"[{' '.join(_number(float(each)) for each in array)}]"
     return array_name(array)
+
+
+def _number(value: float) -> str:
+    """Return four digits, so that numbers below each other line up; of a count all of them."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 and value == round(value) else f"{value:#.4g}".rstrip(".")

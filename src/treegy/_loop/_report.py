@@ -14,7 +14,7 @@ from .._report._machine import hardware, versions
 from .._report._page import Grid, charts, code, folded, page, pairs, paragraph, pictures, table, wide, write
 from .._steps._model_like import ModelLike
 from .._types import PyTree
-from ._durations import duration
+from ._durations import duration, short_duration
 
 
 class Recorded(Protocol):
@@ -51,13 +51,15 @@ def report(
     note = paragraph(f"Not drawn, as they aren't scalars: {listed(arrays)}.") if arrays else ""
     sections = [
         ("Metric values", charts(lines) + note),
-        ("In the end", _last_values(history, scalars) + folded("All epochs", _all_values(history))),
+        ("Final values", _last_values(history, scalars) + folded("All epochs", _all_values(history))),
         ("Hyperparameters", pairs(hyperparameters)),
         ("Pictures", pictures(figures)),
     ]
+    if history.stopped is not None and "\n" in history.stopped:
+        sections.insert(0, ("Why it stopped", code(history.stopped)))
     if model is not None:
         sections += [
-            ("Layers and what is read", wide(model.summary(*data)._repr_html_())),
+            ("Layers and inputs", wide(model.summary(*data)._repr_html_())),
             ("Model", code(repr(model))),
         ]
     sections += [("Durations", _durations(history)), ("Machine", pairs(hardware())), ("Versions", pairs(versions()))]
@@ -69,7 +71,7 @@ def _subtitle(history: Recorded, now: str) -> str:
     n = len(history.epoch)
     parts = [f"{n} epoch{'' if n == 1 else 's'}"]
     if history.stopped is not None:
-        parts.append(f"stopped: {history.stopped}")
+        parts.append(f"stopped: {history.stopped.partition(chr(10))[0]}")
     return " · ".join([*parts, f"written on {now}"])
 
 
@@ -82,10 +84,13 @@ def _last_values(history: Recorded, scalars: set[str]) -> str:
             rows.append([name, array_name(values[-1]) if isinstance(values[-1], np.ndarray) else "", "", "", "", ""])
             continue
         known = [(value, epoch) for value, epoch in zip(values, history.epoch, strict=True) if not math.isnan(value)]
-        (low, when_low), (high, when_high) = (min(known), max(known)) if known else ((math.nan, 0), (math.nan, 0))
+        # Of equal values the first.
+        (low, when_low), (high, when_high) = (
+            pick(known or [(math.nan, 0)], key=lambda one: one[0]) for pick in (min, max)
+        )
         cells = [values[-1], low, when_low + 1, high, when_high + 1]
         rows.append([name, *(f"{cell:.6g}" for cell in cells)])
-    return table(Grid(("", "last", "least", "in epoch", "greatest", "in epoch"), rows))
+    return table(Grid(("", "last", "smallest", "in epoch", "largest", "in epoch"), rows))
 
 
 def _all_values(history: Recorded) -> str:
@@ -109,5 +114,5 @@ def _durations(history: Recorded) -> str:
         told["Epochs whose duration isn't known"] = len(history.epoch) - len(known)
     told["The first, which compiles"] = duration(known[0])
     if len(known) > 1:
-        told["Each later one, median"] = duration(float(np.median(known[1:])))
+        told["Each later one, median"] = short_duration(float(np.median(known[1:])))
     return pairs(told)

@@ -44,7 +44,7 @@ def tell_if_discarded(model: ModelLike, call: str, instead: str) -> None:
     if line not in _TOLD:
         _TOLD.add(line)
         warn(
-            f"`{call}` returns what it has made and changes nothing in place, and here nobody keeps it: write "
+            f"`{call}` returns its result and changes nothing in place, and this line throws the result away: write "
             f"`{instead}`. This is said once for this line."
         )
 

@@ -76,6 +76,7 @@ from ._checks import (
 )
 from ._dataclass_replace import keep_trained
 from ._discarded import keeps_model, tell_if_discarded
+from ._other_names import no_such_attribute
 from ._replace import frozen, replaced
 
 if TYPE_CHECKING:
@@ -201,6 +202,12 @@ class Model(eqx.Module, Generic[N]):
                 super().__setattr__(name, value)
             except dataclasses.FrozenInstanceError:
                 raise dataclasses.FrozenInstanceError(frozen(self, name)) from None
+
+        def __getattr__(self, name: str) -> Any:
+            # Called for what there isn't. `vars`, since within a constructor there may be no module yet.
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise AttributeError(no_such_attribute(self, vars(self).get("module"), name), name=name, obj=self)
 
     def replace(self: M, **fields: Any) -> M:
         """Return a model with other fields.

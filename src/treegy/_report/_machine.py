@@ -28,7 +28,8 @@ def hardware() -> dict[str, str]:
     """Return the machine of this process, and the devices that JAX has there."""
     kinds: dict[str, int] = {}
     for device in jax.devices():
-        kinds[f"{device.platform}: {device.device_kind}"] = kinds.get(f"{device.platform}: {device.device_kind}", 0) + 1
+        name = device.device_kind if device.device_kind != device.platform else device.platform.upper()
+        kinds[name] = kinds.get(name, 0) + 1
     devices = ", ".join(f"{n} × {kind}" for kind, n in kinds.items())
     processors = f"{os.cpu_count()} × {_processor()}"
     return {"Devices": devices, "Processors": processors, "System": f"{platform.system()} {platform.release()}"}

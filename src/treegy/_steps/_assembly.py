@@ -38,10 +38,10 @@ def partitioned(module: PyTree, trainable: PyTree) -> tuple[PyTree, PyTree]:
         else:
             picked = tree.flatten_up_to(eqx.filter(jax.tree.unflatten(tree, arrays), trainable))
             picked = [array is not None for array in picked]
-    except (ValueError, TypeError) as e:
+    except Exception as e:
         raise ValueError(
-            "`trainable` doesn't fit the module: it is a function of a leaf, or a PyTree of booleans of which the "
-            f"module's structure is a refinement, as `eqx.partition` takes. {e}"
+            "`trainable` doesn't fit the module: it is a function of one array at a time, or True and False in the "
+            f"place of layers or arrays of the module, as `eqx.partition` takes. {type(e).__name__}: {e}"
         ) from None
     net_params = [leaf if picks else None for leaf, picks in zip(leaves, picked, strict=True)]
     net_states = [None if picks else leaf for leaf, picks in zip(leaves, picked, strict=True)]

@@ -252,6 +252,8 @@ def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool, which: 
         # What went wrong inside is best known there; what it was called with, here.
         shown = [describe(v) for v in inputs.rest] + [f"{n} = {describe(v)}" for n, v in inputs.by_name.items()]
         e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}{which}.")
+        if "requires a key" in str(e) and "key" not in arguments:
+            e.add_note("A module whose `__call__` has an argument `key` is given one: pass it on to the layer.")
         raise
     check(module, {**arguments, "return": result}, who=who)
     if not stateful:

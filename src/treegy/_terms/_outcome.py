@@ -53,9 +53,11 @@ def _outputs_hint(term: Term, arguments: Values, message: str) -> str:
         several = isinstance(value, Mapping | tuple | list) and len(value) > 0 and name not in dict(term.on)
         if several and f"`{name}` is " in message and message.endswith("and an array is expected."):
             group = term.name.rpartition("/")[0]
-            keys = list(value) if isinstance(value, Mapping) else [0]
-            key = group if group in keys else keys[0]
-            return f" Select one part with `on={key!r}`: the keys of `loss=` and `metrics=` are names only."
+            keys: list[Any] = list(value) if isinstance(value, Mapping) else list(range(len(value or ())))
+            if group in keys:
+                return f" Say so with `on={group!r}`: the keys of `loss=` and `metrics=` are names only."
+            shown = " or ".join(f"`on={key!r}`" for key in keys[:3])
+            return f" Say which part it is about: {shown}."
     return ""
 
 

@@ -63,7 +63,7 @@ class TerminateOnNaN(Callback):
             self._look(logs, f"by step {step}")
         elif not _are_finite(logs).all() or _has_become_bad(self._before.parameters, self.model.parameters):
             self.explanation = self._explained()
-            self._end(f"step {step} is not finite.\n{self.explanation}")
+            self._end(f"step {step} has values that aren't finite.\n{self.explanation}")
 
     def _explained(self) -> str:
         from ..debug._explain_nan import explain_step
@@ -83,7 +83,7 @@ class TerminateOnNaN(Callback):
             # The other models of a stack train on.
             self.training_run.stop_models(~finite)
         elif not finite.all():
-            self._end(f"the loss became {logs['loss']} {when}")
+            self._end(f"the loss became {logs['loss']} {when}: `TerminateOnNaN(explain=True)` says why")
 
     def _end(self, reason: str) -> None:
         if self._raises:

@@ -1,6 +1,6 @@
 """`explain_nan`: the first place of a training step that is not a number."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ from .._steps._run_step import train
 from .._steps._stacks import refuse_stack
 from .._terms._class_weight import as_table
 from .._types import KeyPath, PyTree
+from ._doubts import doubts
 from ._named_scopes import named
 from ._place import LOG
 from ._replay import Given, Replay
@@ -40,11 +41,12 @@ def explain_nan(
 
     **Returns:**
 
-    The first that is not finite: an array of the data or of the states that wasn't before the step, by its name; else
-    the operation that makes infinity or NaN of numbers, the layer, the loss, the metric or the gradient of one of them
-    that it is in, or the optimizer's update, and the line that it comes from. Then what is spoiled by it: metric
-    values, gradients, parameters and other states. `None` if all that the step makes is finite: infinity as in masks,
-    values that are selected away, and what was so before and spoils nothing, are ignored.
+    The first value that isn't finite: an array of the data or of the states that wasn't before the step, by its name;
+    else the operation that makes infinity or NaN of numbers, and the layer, the loss, the metric, the gradient of one
+    of them or the optimizer's update that it is in, with the line that it comes from. Then what is spoiled by it:
+    metric values, gradients, parameters and other states. Last, what [`treegy.debug.doubts`][] says of the batch,
+    such as labels that are out of range. `None` if all that the step makes is finite: infinity as in masks, values
+    that are selected away, and what was so before and spoils nothing, are ignored.
 
     !!! example
 
@@ -76,6 +78,17 @@ def explain_nan(
 
 def explain_step(model: ModelLike, examples: Batch) -> str | None:
     """Return what `explain_nan` does, for a model that is ready to be trained and a batch."""
+    found = _replayed(model, examples)
+    if found is None:
+        return None
+    try:
+        why = doubts(cast(Any, model), examples.x, examples.y_true, examples.sample_weight)
+    except Exception:  # of another shape than it expects; what was found is worth more
+        return found
+    return "\n".join([found, *(f"Perhaps this is why: {doubt}" for doubt in why)])
+
+
+def _replayed(model: ModelLike, examples: Batch) -> str | None:
     if is_shared(model.strategy):
         # Each process replays the step by itself, operation by operation: none waits for another then.
         examples = jax.tree.map(lambda leaf: local(leaf, model.strategy), examples)

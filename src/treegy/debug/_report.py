@@ -10,6 +10,7 @@ from ._place import Place
 
 _SHOWN = 8
 _ALSO = 2
+_TITLE, _ALSO_TITLE = "The first value that isn't finite", "Also not finite"
 
 
 class Spoiled(NamedTuple):
@@ -62,7 +63,7 @@ def report(step: Step) -> str | None:
         told.setdefault((where._replace(iterations=()), origin.given), _told(origin, backward, updated))
     lines: list[str] = []
     for i, (first, *more) in enumerate(list(told.values())[: _ALSO + 1]):
-        lines += [f"{'The first that is not finite' if i == 0 else 'Not finite, too'}: {first}", *more]
+        lines += [f"{_ALSO_TITLE if i else _TITLE}: {first}", *more]
     if not logs:
         lines.append("  not spoiled: the metric values of the step, which are finite")
     lines += [f"  spoiled: the log `{s.name}`, {_metric_value(s.value)}" for s in logs]

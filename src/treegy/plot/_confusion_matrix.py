@@ -16,7 +16,7 @@ from ._asked import metric_value, names_of
 def confusion_matrix(
     source: PyTree, x: PyTree = None, y: PyTree = None, *, classes: Sequence[str] | None = None, shares: bool = False
 ) -> Any:
-    """Draw which classes are taken for which.
+    """Draw a confusion matrix.
 
     **Arguments:**
 

@@ -50,8 +50,9 @@ class Groups(Accumulator):
 class ByGroup(Wrapper):
     """A metric by group: one metric value for each, of its examples alone.
 
-    The metric values are one array `(num_groups, ...)`; [`treegy.metrics.Classwise`][] gives them names. That of a
-    group without examples is what the metric says of no examples. It is called after the metric, `accuracy_by_group`.
+    The metric values are one array `(num_groups, ...)`; [`treegy.metrics.Classwise`][] gives them names. A group
+    without examples has the value that the metric has without any. It is called after the metric,
+    `accuracy_by_group`.
 
     The other examples of the batch have weight 0 in a group, which removes them even where they are NaN: so any metric
     will do that is about examples and understands weights, also one that is a wrapper itself. It is computed
