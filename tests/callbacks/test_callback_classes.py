@@ -17,17 +17,14 @@ Model: Any = tg.Model
 
 
 def test_hooks_that_take_too_little_or_too_much_are_refused_where_the_class_is_made():
-    with pytest.raises(TypeError, match=r"`Few\.on_epoch_end\(self, epoch\)` can't be called: it gets \(self, epoch"):
+    def few(self: Any, epoch: int) -> None: ...
 
-        class Few(callbacks.Callback):
-            def on_epoch_end(self, epoch):
-                pass
+    def many(self: Any, logs: Any, more: Any) -> None: ...
 
-    with pytest.raises(TypeError, match=r"`Many\.on_train_begin\(self, logs, more\)` can't be called"):
-
-        class Many(callbacks.Callback):
-            def on_train_begin(self, logs, more):
-                pass
+    with pytest.raises(TypeError, match=r"`Few\.on_epoch_end\(self.*, epoch.*\).*` can't be called: it gets \(self"):
+        type("Few", (public.Callback,), {"on_epoch_end": few})
+    with pytest.raises(TypeError, match=r"`Many\.on_train_begin\(self.*, logs.*, more.*\).*` can't be called"):
+        type("Many", (public.Callback,), {"on_train_begin": many})
 
     class Fine(callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None, **rest):

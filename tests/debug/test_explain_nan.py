@@ -110,12 +110,12 @@ def test_the_data():
     module = Blocks([linear(3)], {"out": linear()})
     first, *_ = explained(make_model(module=module), {"image": x, "other": X})
     assert first == (
-        "the data `x['image']`, before the step already: f32[8,3]: 1 of 24 is nan, 1 of 24 is inf; examples 3, 5"
+        "the data `x['image']`, before the step already: f32[8,3]: 1 of 24 is nan, 1 of 24 is inf; examples 3, 5 of the batch"
     )
     y = Y.copy()
     y[2] = np.nan
     first, *_ = explained(make_model(), y=y)
-    assert first == "the data `y`, before the step already: f32[8,2]: 2 of 16 are nan; example 2"
+    assert first == "the data `y`, before the step already: f32[8,2]: 2 of 16 are nan; example 2 of the batch"
 
 
 def test_what_is_meant_not_to_be_finite():
@@ -142,7 +142,7 @@ def test_what_is_meant_not_to_be_finite():
 
 def test_a_mask_that_leaves_nothing():
     first, second, *_ = explained(make_model(module=Masked(-np.inf, -np.inf, -np.inf)))
-    assert first == "the parameter `module.mask`, before the step already: f32[3]: 3 of 3 are inf"
+    assert first == "the parameter `module.mask`, before the step already: f32[3]: 3 of 3 are -inf"
     assert second == "  NaN comes of it: `sub` in the layer `module` (Masked)"
 
     class Where(eqx.Module):
@@ -193,7 +193,7 @@ def test_a_layer_of_equinox_with_the_line_that_calls_it():
     first, at, *more = explained(make_model(module=module))
     assert first == "`dot_general` in the layer `module.b` (Linear)"
     assert line_of(Two, "self.b(x)") in at
-    assert " are inf" in more[1] and "from 3e+38 to 3e+38" in more[0]
+    assert " are -inf" in more[1] and "from 3e+38 to 3e+38" in more[0]
 
 
 def test_a_layer_within_vmap_and_scan():
@@ -267,7 +267,7 @@ def test_states_of_layers():
     x = X.copy()
     x[4] = np.inf
     lines = explained(make_model(module=module, state=state), x)
-    assert lines[0].startswith("the data `x`") and lines[0].endswith("; example 4")
+    assert lines[0].startswith("the data `x`") and lines[0].endswith("; example 4 of the batch")
     assert any("`state of module.norm.ema_state_index`" in line for line in lines)
     model = make_model(square_root, module=module, state=state)
     assert explained(model)[0] == "`sqrt` in the loss `square_root_loss`"
@@ -340,7 +340,7 @@ def test_an_update():
     model = make_model(optimizer=optax.sgd(3e38), loss=lambda y_pred: 1e3 * jnp.sum(y_pred**2, -1))
     first, *more = explained(model, y=None)
     assert first == "`mul` in the optimizer's update of `module.weight`"
-    assert "  spoiled: `module.weight`, f32[2,3]: 6 of 6 are inf" in more
+    assert "  spoiled: `module.weight`, f32[2,3]: 2 of 6 are inf, 4 of 6 are -inf" in more
     assert not any("gradient of" in line for line in more)
 
 

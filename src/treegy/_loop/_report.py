@@ -47,11 +47,12 @@ def report(
     points = {name: list(zip(history.epoch, values[name], strict=True)) for name in values}
     lines = {chart: {name: points[name] for name in group} for chart, group in groups.items()}
     scalars = {name for name, each in values.items() if all(isinstance(value, float) for value in each)}
+    shown = {name for group in groups.values() for name in group}
     arrays = [name for name in values if name not in scalars]
     note = paragraph(f"Not drawn, as they aren't scalars: {listed(arrays)}.") if arrays else ""
     sections = [
         ("Metric values", charts(lines) + note),
-        ("Final values", _last_values(history, scalars) + folded("All epochs", _all_values(history))),
+        ("Final values", _last_values(history, scalars, shown) + folded("All epochs", _all_values(history))),
         ("Hyperparameters", pairs(hyperparameters)),
         ("Pictures", pictures(figures)),
     ]
@@ -75,11 +76,13 @@ def _subtitle(history: Recorded, now: str) -> str:
     return " · ".join([*parts, f"written on {now}"])
 
 
-def _last_values(history: Recorded, scalars: set[str]) -> str:
+def _last_values(history: Recorded, scalars: set[str], shown: set[str]) -> str:
     if not history.epoch:
         return paragraph("There are no epochs.")
     rows: list[list[str]] = []
     for name, values in history.history.items():
+        if name in scalars and name not in shown:
+            continue  # it repeats the total
         if name not in scalars:
             rows.append([name, array_name(values[-1]) if isinstance(values[-1], np.ndarray) else "", "", "", "", ""])
             continue

@@ -85,7 +85,9 @@ def explain_step(model: ModelLike, examples: Batch) -> str | None:
         why = doubts(cast(Any, model), examples.x, examples.y_true, examples.sample_weight)
     except Exception:  # of another shape than it expects; what was found is worth more
         return found
-    return "\n".join([found, *(f"Perhaps this is why: {doubt}" for doubt in why)])
+    # What a metric reads spoils nothing else, and that predictions are NaN is a consequence.
+    causes = [doubt for doubt in why if doubt.startswith("loss ") and "are NaN" not in doubt]
+    return "\n".join([found, *(f"Perhaps this is why: {doubt}" for doubt in causes)])
 
 
 def _replayed(model: ModelLike, examples: Batch) -> str | None:

@@ -111,7 +111,7 @@ def _examples(origin: Origin) -> str:
     mask = np.asarray(not_finite(origin.output))
     rows = np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))
     shown = ", ".join(str(i) for i in rows[:_SHOWN])
-    return f"; example{'' if len(rows) == 1 else 's'} {shown}{', ...' if len(rows) > _SHOWN else ''}"
+    return f"; example{'' if len(rows) == 1 else 's'} {shown}{', ...' if len(rows) > _SHOWN else ''} of the batch"
 
 
 def _metric_value(value: Value) -> str:
@@ -128,11 +128,15 @@ def _range(array: np.ndarray) -> str:
     return f"from {np.min(known):.4g} to {np.max(known):.4g}"
 
 
+def _below_all(values: np.ndarray) -> np.ndarray:
+    """Return where negative infinity is, of real numbers."""
+    return np.zeros(values.shape, bool) if np.iscomplexobj(values) else np.isinf(values) & (values < 0)
+
+
 def counted(leaf: Value) -> str:
     """Return how much of an array isn't finite: `f32[2,3]: 1 of 6 is nan`."""
     values = np.asarray(leaf)
-    nan, inf = int(np.sum(np.isnan(values))), int(np.sum(np.isinf(values)))
-    parts = [
-        f"{n} of {values.size} {'is' if n == 1 else 'are'} {what}" for n, what in ((nan, "nan"), (inf, "inf")) if n
-    ]
+    nan, inf, below = (int(np.sum(which)) for which in (np.isnan(values), np.isinf(values), _below_all(values)))
+    kinds = ((nan, "nan"), (inf - below, "inf"), (below, "-inf"))
+    parts = [f"{n} of {values.size} {'is' if n == 1 else 'are'} {what}" for n, what in kinds if n]
     return f"{array_name(leaf)}: {', '.join(parts) or 'all finite'}"
