@@ -109,9 +109,8 @@ def test_the_data():
     x[3, 1], x[5, 0] = np.inf, np.nan
     module = Blocks([linear(3)], {"out": linear()})
     first, *_ = explained(make_model(module=module), {"image": x, "other": X})
-    assert first == (
-        "the data `x['image']`, before the step already: f32[8,3]: 1 of 24 is nan, 1 of 24 is inf; examples 3, 5 of the batch"
-    )
+    told = "f32[8,3]: 1 of 24 is nan, 1 of 24 is inf; examples 3, 5 of the batch"
+    assert first == f"the data `x['image']`, before the step already: {told}"
     y = Y.copy()
     y[2] = np.nan
     first, *_ = explained(make_model(), y=y)

@@ -39,6 +39,11 @@ class FailingAt(tg.callbacks.Callback):
 # `ModelCheckpoint`
 
 
+def test_placeholders_are_refused():
+    with pytest.raises(ValueError, match=r"`path` is 'models/m\{epoch\}': nothing is filled in"):
+        tg.callbacks.ModelCheckpoint("models/m{epoch}")
+
+
 def test_every_epoch(tmp_path):
     model, _ = fit(tg.callbacks.ModelCheckpoint(tmp_path))
     assert steps_in(tmp_path) == [4, 8, 12]

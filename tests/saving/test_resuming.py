@@ -95,6 +95,20 @@ def broken(directory: Path, failing: FailingAt, save_freq: Any, make: Callable[[
 
 
 @pytest.mark.parametrize(
+    ("failing", "save_freq", "where"),
+    [(FailingAt(epoch=2), "epoch", "epoch 3\n"), (FailingAt(step=7), 6, "epoch 2, after 2 of its steps\n")],
+    ids=["between epochs", "within one"],
+)
+@pytest.mark.parametrize("verbose", [2, 0])
+def test_where_it_resumes_is_shown(tmp_path, capsys, failing, save_freq, where, verbose):
+    broken(tmp_path, failing, save_freq, dict)
+    capsys.readouterr()
+    fit(tg.callbacks.BackupAndRestore(tmp_path, save_freq), verbose=verbose)
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"resumed from '{tmp_path}' in {where}epoch") if verbose else shown == ""
+
+
+@pytest.mark.parametrize(
     ("failing", "save_freq", "told"),
     [
         (FailingAt(epoch=2), "epoch", r"the passes before this one \(2\) are unknown to it. That"),

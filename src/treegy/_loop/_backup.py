@@ -94,6 +94,9 @@ def resume(run: Run, document: Values, directory: object) -> None:
     if document["stopped"] is not None:
         run.callback_list.stop(document["stopped"])
         run.ended = True
+    elif run.epoch < run.epochs:
+        done = "" if run.position.between_epochs else f", after {run.position.done} of its steps"
+        run.tell(f"resumed from '{directory}' in epoch {run.position.epoch + 1}{done}")
 
 
 def check_began_alike(run: Run, document: Values, directory: object) -> None:

@@ -239,6 +239,10 @@ class Run(TrainingRun):
             muted=not is_first(self.strategy),
         )
 
+    def tell(self, text: str) -> None:
+        """Show a line before the first epoch, unless nothing is shown."""
+        self._progress.tell(text)
+
     # Getting ready
 
     @property

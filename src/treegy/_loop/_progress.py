@@ -87,6 +87,11 @@ class Progress:
         """Whether there is a bar that moves."""
         return self._screen is not None
 
+    def tell(self, text: str) -> None:
+        """Show a line before the first epoch."""
+        if not self._silent:
+            print_line(text, self._file)
+
     def begin_epoch(self, epoch: int, steps: int | None) -> None:
         """An epoch begins.
 

@@ -81,6 +81,11 @@ class ModelCheckpoint(Callback):
         more is only warned of, so that `fit` returns its model.
         """
         self._path = anywhere("path", path)
+        if {"{", "}"} <= set(os.path.basename(os.fspath(path))):
+            raise ValueError(
+                f"`path` is {describe(path)}: nothing is filled in. It is a directory, in which each model is named by "
+                "its step; `keep` says how many there are, and `model.load(path, step=...)` reads one."
+            )
         check_mode(mode)
         if not flag("save_best_only", save_best_only):
             given = {
