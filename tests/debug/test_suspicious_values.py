@@ -256,3 +256,16 @@ def test_every_loss_and_metric_with_from_logits_says_what_it_takes_otherwise():
         for cls in (getattr(package, name) for name in dir(package)):
             if isinstance(cls, type) and "from_logits" in getattr(cls, "__dataclass_fields__", {}):
                 assert cls.predictions in ("probabilities", "distributions"), cls
+
+
+@pytest.mark.parametrize(
+    "check_bounds, then", [(True, "all its metric values are NaN"), (False, "some examples are in")]
+)
+def test_groups_that_are_out_of_range(check_bounds: bool, then: str):
+    by = {"by": lambda x: x, "num_groups": 2, "check_bounds": check_bounds}
+    metric = metrics.ByGroup(metrics.MeanSquaredError(), **by)
+    model = tg.Model(lambda x: x.astype("float32"), metrics=metric)
+    groups, y = np.array([0, 1, 2]), np.zeros(3, "float32")
+    (doubt,) = tg.debug.doubts(model, groups, y)
+    assert f"(ByGroup) has groups from 0 to 1, and `by` gives numbers from 0 to 2: {then}" in doubt
+    assert tg.debug.doubts(model, groups, y, np.array([1.0, 1.0, 0.0])) == []

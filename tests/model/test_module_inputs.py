@@ -1,5 +1,6 @@
 """What a module is given: the structures of `x`, and what it asks for by name."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -160,3 +161,18 @@ def test_structures_of_y_and_on(y, module, on):
 def test_on_of_what_is_not_read_matters_not():
     model = tg.Model(lambda x: {"a": x}, metrics=tg.metrics.Mean(on="a"))
     assert model.evaluate(X, Y, verbose=0)["mean"] == pytest.approx(X.mean(), abs=1e-6)
+
+
+def test_a_misspelt_key_of_an_optional_input_is_told():
+    def module(image: Any, mask: Any = None) -> Any:
+        return image
+
+    model = tg.Model(module)
+    x = np.ones((4, 3), "float32")
+    with pytest.warns(UserWarning, match=r"doesn't ask for `x\['maks'\]`, and nothing is .*Did you mean `mask`\?"):
+        model.predict({"image": x, "maks": x})
+    # What a loss may read, and what is given.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict({"image": x, "label": x})
+        model.predict({"image": x, "mask": x, "masks": x})

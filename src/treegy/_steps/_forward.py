@@ -16,6 +16,7 @@ from .._sharding._mesh import Axes
 from .._terms._term import Available
 from .._types import Length, PyTree, Values
 from ._keys import of_examples, of_part
+from ._misspelt_inputs import tell_if_misspelt
 
 # What treegy provides by name; everything else that a module requires must come from `x`.
 PROVIDED = ("training", "inference", "initializing", "parameters", "states", "key", "state")
@@ -167,6 +168,8 @@ def forward(
         given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
         absent = {missing[0]: _where_x_went(x, inputs), **_ABSENT}
         raise missing_argument(wanted, missing[0], given, module_name(module), function_name(module), absent)
+    if isinstance(x, dict):
+        tell_if_misspelt(module_name(module), wanted, x, {**inputs.by_name, **named})
     stateful = "state" in named
     if x is None or size is None or takes_batch(module, inputs, batched):
         if "key" in named:

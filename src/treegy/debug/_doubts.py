@@ -16,6 +16,7 @@ from .._terms._read import arguments_of, read
 from .._terms._reduce import parts
 from .._terms._term import Context, Term, make_term, size_of
 from .._types import PyTree
+from ..metrics._wrappers._by_group import ByGroup
 from ..metrics._wrappers._wrapper import Wrapper
 from ._coarse import coarse
 from ._declared_predictions import meant_by
@@ -33,6 +34,7 @@ def doubts(model: Model[PyTree], x: PyTree, y: PyTree = None, sample_weight: PyT
       and logits seldom all lie within it; distributions over classes sum to 1;
     - where values compare each example with each, since labels `(batch,)` are broadcast against `(batch, 1)`;
     - where labels are out of range: class indices that aren't from 0 to $C - 1$, or -1 and 1 instead of 0 and 1;
+    - where the groups of a [`treegy.metrics.ByGroup`][] are out of range;
     - where weights are 0, 1, 2, ... as indices are, which the third part of a batch `(x, y, sample_weight)` isn't;
     - where the thresholds of a metric such as [`treegy.metrics.AUC`][] are too far apart for where predictions lie, so
         that those of positive and negative labels can't be told apart.
@@ -102,13 +104,25 @@ def _doubts(term: Term, context: Context) -> list[str]:
     arguments, weight = arguments_of(term, reading), reading.weight
     if isinstance(term.thing, Wrapper):
         inner = make_term(term.kind, term.thing.metric, term.name)
-        return _doubts(inner, Context(arguments, context.size, weight))
+        own = _about_groups(term.who, term.thing, context) if isinstance(term.thing, ByGroup) else []
+        return own + _doubts(inner, Context(arguments, context.size, weight))
     seen = {name: seen_of(name, arguments.get(name), weight) for name in ("y_pred", "y_true")}
     meant = meant_by(term.thing)
     found = list(judged(meant, seen["y_pred"], seen["y_true"]))
     # What isn't meant at all needn't be told apart.
     found = found or list(coarse(meant, seen["y_pred"], seen["y_true"]))
     return [f"{term.who} {doubt}" for doubt in found] + _told(term, context)
+
+
+def _about_groups(who: str, metric: PyTree, context: Context) -> list[str]:
+    labels, weight = metric._labels(context), context.sample_weight
+    if is_arraylike(weight) and weight.ndim == 1:
+        labels = labels[weight != 0]
+    if not labels.size or (labels.min() >= 0 and labels.max() < metric.num_groups):
+        return []
+    consequence = "all its metric values are NaN" if metric.check_bounds else "some examples are in no group"
+    found = f"`by` gives numbers from {labels.min()} to {labels.max()}"
+    return [f"{who} has groups from 0 to {metric.num_groups - 1}, and {found}: {consequence}."]
 
 
 def _told(term: Term, context: Context) -> list[str]:
