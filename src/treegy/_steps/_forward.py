@@ -168,8 +168,7 @@ def forward(
         given = {**(x if isinstance(x, dict) else {"x": x}), **provided}
         absent = {missing[0]: _where_x_went(x, inputs), **_ABSENT}
         raise missing_argument(wanted, missing[0], given, module_name(module), function_name(module), absent)
-    if isinstance(x, dict):
-        tell_if_misspelt(module_name(module), wanted, x, {**inputs.by_name, **named})
+    tell_if_misspelt(module_name(module), wanted, x, {**inputs.by_name, **named})
     stateful = "state" in named
     if x is None or size is None or takes_batch(module, inputs, batched):
         if "key" in named:
@@ -239,13 +238,11 @@ def _where_x_went(x: PyTree, inputs: Inputs) -> str:
     if x is None:
         return "There is no `x`: no inputs were given."
     if isinstance(x, dict):
-        keys = listed(repr(k) for k in x) or "none"
-        return f"`x` is a dict, whose keys go to the arguments of the same names: {keys}."
+        return f"`x` is a dict, whose keys go to the arguments of the same names: {listed(map(repr, x)) or 'none'}."
     return f"`x` is one input and goes to `{next(iter(inputs.by_name))}`: pass a tuple to give several, or a dict."
 
 
-def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool, which: str = "") -> tuple[PyTree, PyTree]:
-    """Call `module`; `which` says which part of the batch the inputs are, for the note on an error."""
+def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool, of: str = "") -> tuple[PyTree, PyTree]:
     who = module_name(module)
     arguments = {**inputs.by_name, **named}
     check(module, arguments, who=who, rest=inputs.rest)
@@ -254,7 +251,7 @@ def _call(module: PyTree, inputs: Inputs, named: Values, stateful: bool, which: 
     except Exception as e:
         # What went wrong inside is best known there; what it was called with, here.
         shown = [describe(v) for v in inputs.rest] + [f"{n} = {describe(v)}" for n, v in inputs.by_name.items()]
-        e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}{which}.")
+        e.add_note(f"{who} was called with {', '.join(shown) or 'no inputs'}{of}.")
         if "requires a key" in str(e) and "key" not in arguments:
             e.add_note("A module whose `__call__` has an argument `key` is given one: pass it on to the layer.")
         raise
