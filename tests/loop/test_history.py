@@ -72,10 +72,10 @@ def test_a_missing_name_lists_those_there_are():
 
 def test_repr_is_short():
     assert repr(History()) == "History(no epochs)"
-    assert repr(history(1)) == "History(epoch 0, loss=1, val_loss=2, accuracy=0)"
+    assert repr(history(1)) == "History(epoch 1, loss=1, val_loss=2, accuracy=0)"
     h = history(3)
     h.stopped = "early_stopping"
-    text = "History(epochs 0 to 2, loss=0.3333, val_loss=0.6667, accuracy=1, stopped: early_stopping)"
+    text = "History(epochs 1 to 3, loss=0.3333, val_loss=0.6667, accuracy=1, stopped: early_stopping)"
     assert repr(h) == text
     h.append(3, {f"metric_{i}": 1.0 for i in range(100)} | {"matrix": np.ones((9, 9))})
     assert len(repr(h)) < 200 and "..." in repr(h)
@@ -90,7 +90,7 @@ def test_validation_shares_the_axes():
     figure = history().plot()
     assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
     loss, accuracy = figure.axes
-    assert lines(loss) == {"loss": ([0, 1, 2], [1.0, 1 / 2, 1 / 3]), "val_loss": ([0, 1, 2], [2.0, 1.0, 2 / 3])}
+    assert lines(loss) == {"loss": ([1, 2, 3], [1.0, 1 / 2, 1 / 3]), "val_loss": ([1, 2, 3], [2.0, 1.0, 2 / 3])}
     assert list(lines(accuracy)) == ["accuracy"]
     assert loss.get_xlabel() == "epoch"
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["loss", "val_loss"]
@@ -116,7 +116,7 @@ def test_epochs_without_a_figure_do_not_break_its_line():
     h = History()
     for epoch in range(4):
         h.append(epoch, {"loss": 1.0} | ({"val_loss": 2.0} if epoch % 2 else {}))
-    assert lines(h.plot().axes[0])["val_loss"] == ([1, 3], [2.0, 2.0])
+    assert lines(h.plot().axes[0])["val_loss"] == ([2, 4], [2.0, 2.0])
 
 
 def test_figures_that_are_no_scalars_are_left_out():

@@ -141,7 +141,7 @@ def test_a_line_per_epoch_where_there_is_no_terminal(capsys, monkeypatch, verbos
     out, err = capsys.readouterr()
     assert err == ""
     first, second = out.splitlines()
-    assert re.fullmatch(r"epoch  1/10  3 steps  0\.0s  \d+(\.\d+)?(µs|ms)/step  loss 0\.25  accuracy 0\.91", first)
+    assert re.fullmatch(r"epoch  1/10  3 steps  0\.0s  \d+(\.\d+)?(µs|ms)/step  loss 0\.2500  accuracy 0\.9100", first)
     assert second.startswith("epoch  2/10")
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", out)
     assert figures.calls == 0
@@ -155,7 +155,7 @@ def test_two_is_plain_also_in_a_terminal(clock):
     progress.update(1, counted({}))
     progress.end_epoch(MANY)
     progress.close()
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in MANY.items())
+    figures = "  ".join(f"{name} {value:#.4g}" for name, value in MANY.items())
     assert written(file) == f"evaluate  1 step  3.0s  3.0s/step  {figures}\n"
 
 
@@ -180,7 +180,7 @@ def test_figures_as_they_are_shown(capsys):
     progress = Progress(2, epochs=1)
     progress.begin_epoch(0, 1)
     progress.end_epoch(logs)
-    figures = "a 0.3333  b 1.235e+04  c 1.5e-07  d nan  e 2  f [0.5 1]  g f32[3,3]  [bold]h 1\n"
+    figures = "a 0.3333  b 1.235e+04  c 1.500e-07  d nan  e 2  f [0.5000 1.000]  g f32[3,3]  [bold]h 1.000\n"
     assert capsys.readouterr().out.endswith(figures)
 
 
@@ -219,7 +219,7 @@ def test_a_file_that_has_no_micro():
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
     progress = Progress(2, epochs=1, console=Console(file=file))
     run(progress, logs={"λ": 1.0})
-    assert "us/step  ? 1\n" in written(file)
+    assert "us/step  ? 1.000\n" in written(file)
 
 
 # The live bar
@@ -233,11 +233,11 @@ def test_a_bar_and_the_line_that_stays(clock):
     clock.now += 1.2
     progress.update(469, lambda: {"loss": 0.3121, "accuracy": 0.91})
     bar = "━" * 10 + "─" * 10
-    assert screen(written(file)) == [f"epoch  3/10  {bar}  469/938  1.2s  3.6s left  loss 0.3121  accuracy 0.91"]
+    assert screen(written(file)) == [f"epoch  3/10  {bar}  469/938  1.2s  3.6s left  loss 0.3121  accuracy 0.9100"]
     clock.now += 1.2
     progress.update(938, lambda: {})
     progress.end_epoch({"loss": 0.3, "val_loss": 0.4})
-    line = f"epoch  3/10  {'━' * 20}  938/938  2.4s  2.56ms/step  loss 0.3  val_loss 0.4"
+    line = f"epoch  3/10  {'━' * 20}  938/938  2.4s  2.56ms/step  loss 0.3000  val_loss 0.4000"
     assert screen(written(file)) == [line]
     clock.now += 0.2
     progress.begin_epoch(3, 938)
@@ -263,10 +263,10 @@ def test_epochs_of_unknown_length(clock):
     progress.begin_epoch(0, None)
     clock.now += 1
     progress.update(120, lambda: {"loss": 1.0})
-    assert screen(written(file)) == ["evaluate  120  1.0s  loss 1"]
+    assert screen(written(file)) == ["evaluate  120  1.0s  loss 1.000"]
     progress.end_epoch({"loss": 2.0})
     progress.close()
-    assert screen(written(file)) == [f"evaluate  {'━' * 20}  120/120  1.0s  8.33ms/step  loss 2"]
+    assert screen(written(file)) == [f"evaluate  {'━' * 20}  120/120  1.0s  8.33ms/step  loss 2.000"]
 
 
 def test_figures_are_looked_at_five_times_a_second(clock):
@@ -350,7 +350,7 @@ def test_what_is_printed_meanwhile_goes_above(clock, monkeypatch):
     first, second, third = screen(written(file))
     assert first == "hello"
     assert second.startswith("evaluate  3 steps")
-    assert third.startswith("epoch 1/1  ━") and third.endswith("loss 0.5")
+    assert third.startswith("epoch 1/1  ━") and third.endswith("loss 0.5000")
 
 
 def test_an_exception_gives_the_terminal_back(clock, monkeypatch):
@@ -391,7 +391,7 @@ def test_a_terminal_of_ascii(clock):
     progress.begin_epoch(0, 10_000)
     clock.now += 1
     progress.update(5_000, lambda: {"λ": 1.0})
-    assert screen(written(file)) == ["epoch 1/1  " + "=" * 10 + "-" * 10 + "   5000/10000  1.0s  1.0s left  ? 1"]
+    assert screen(written(file)) == ["epoch 1/1  " + "=" * 10 + "-" * 10 + "   5000/10000  1.0s  1.0s left  ? 1.000"]
     progress.end_epoch({})
     assert "us/step" in written(file)
     progress.close()
@@ -456,12 +456,12 @@ def test_the_bar_in_a_real_terminal():
     assert len(lines) == 4
     for n, (line, more) in enumerate((lines[:2], lines[2:])):
         assert re.match(rf"epoch {n + 1}/2  ━{{20}}  40/40  \d+\.\ds  [\d.]+(ms|µs)/step  loss 0\.5", line)
-        assert more == "    another_metric 0.125"
+        assert more == "    a_metric_with_a_long_name 0.2500  another_metric 0.1250"
     assert "─" in live
     assert live.count("\x1b[?25l") == live.count("\x1b[?25h") > 0
     assert "\x1b" not in plain
     first, second, end = plain.splitlines()
-    assert first.startswith("epoch 1/2  40 steps") and first.endswith("another_metric 0.125")
+    assert first.startswith("epoch 1/2  40 steps") and first.endswith("another_metric 0.1250")
     assert (second[:9], end) == ("epoch 2/2", "end")
 
 

@@ -220,7 +220,7 @@ def _metric_values(logs: Values) -> list[str]:
 def _metric_value(value: object) -> str:
     array = np.asarray(value)
     if array.ndim == 0:
-        return _number(float(array))
+        return str(array) if array.dtype.kind in "iu" else _number(float(array))
     if array.ndim == 1 and array.size <= 4:
         return f"[{' '.join(_number(float(each)) for each in array)}]"
     return array_name(array)
