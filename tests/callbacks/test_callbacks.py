@@ -161,6 +161,7 @@ def test_early_stopping_stops_and_restores_all_of_the_best():
     model, history = fit(Faked(3.0, 1.0, 2.0, 1.5, 0.0), keeping, stopping, epochs=5)
     assert history.epoch == [0, 1, 2, 3]
     assert history.stopped is not None and history.stopped.startswith("score_loss was not better for 2 epochs")
+    assert history.stopped.endswith(", 1 in epoch 2, whose model is returned")
     assert (stopping.best, stopping.best_epoch) == (1.0, 1)
     assert same(model.states.optimizer_states, models[1].states.optimizer_states)
     assert same(model.module, models[1].module)

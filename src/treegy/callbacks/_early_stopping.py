@@ -135,6 +135,7 @@ class EarlyStopping(Callback):
         name, self._stopped = self._monitor.name, self._stopped | which
         if not self._is_stack:
             at = "" if self.best_epoch is None else f", {self.best:.6g} in epoch {self.best_epoch + 1}"
+            at += ", whose model is returned" if at and self._restores else ""
             self.stop(f"{name} was not better for {self._waited[0]} epochs than its best{at}")
             return
         if self._stopped.all():
