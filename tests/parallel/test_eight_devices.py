@@ -44,7 +44,7 @@ def test_strategies():
     on_eight("-m", "not slow", "-k", "not exchange and not sums")
 
 
-# In two processes: one that has compiled all of these programs crashes within XLA on Python 3.13.
+# In two processes: on Python 3.13, one that has compiled all of these programs crashes (signal 11).
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["parts", "not parts"])
 def test_all_strategies(which: str):
