@@ -16,21 +16,8 @@ from ._training_run import TrainingRun
 _SMALLER_SCORES = ("loss", "winkler_score", "energy_score", "log_score", "brier_score", "negative_likelihood_ratio")
 _LARGER_ERRORS = ("d2",)
 _SMALLER = (
-    *(
-        "error",
-        "entropy",
-        "perplexity",
-        "divergence",
-        "brier",
-        "hinge",
-        "mse",
-        "mae",
-        "rmse",
-        "nll",
-        "crps",
-        "deviance",
-    ),
-    *("distance", "cost", "poisson", "fall_out", "false_", "ergas", "spectral_angle", "wasserstein"),
+    *("error", "entropy", "perplexity", "divergence", "brier", "hinge", "mse", "mae", "rmse", "nll", "crps"),
+    *("deviance", "distance", "cost", "poisson", "fall_out", "false_", "ergas", "spectral_angle", "wasserstein"),
 )
 _LARGER = (
     *("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "io_u", "jaccard", "r2"),

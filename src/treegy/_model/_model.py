@@ -207,6 +207,9 @@ class Model(eqx.Module, Generic[N]):
             # Called for what there isn't. `vars`, since within a constructor there may be no module yet.
             if name.startswith("__"):
                 raise AttributeError(name)
+            if hasattr(type(self), name):
+                # A property of a subclass has raised: that error says more.
+                return object.__getattribute__(self, name)
             raise AttributeError(no_such_attribute(self, vars(self).get("module"), name), name=name, obj=self)
 
     def replace(self: M, **fields: Any) -> M:
