@@ -1,12 +1,14 @@
-"""Converters of what losses and metrics are made with and never trace: integers and flags, of NumPy too."""
+"""Converters of what losses and metrics are made with and never trace: integers and flags, of NumPy too, and words."""
 
 import operator
 from collections.abc import Callable
-from typing import Any, Literal, SupportsIndex, overload
+from typing import Any, Generic, Literal, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
 from ._describe import describe
+
+T = TypeVar("T")
 
 
 # Converters take anything, to refuse it by name; to type checkers they say what will do.
@@ -97,3 +99,37 @@ def function(name: str, expected: str, *, optional: bool = False) -> Callable[[A
         return value
 
     return convert
+
+
+def text_or_none(name: str, expected: str) -> Callable[[str | None], str | None]:
+    """Return a converter that raises `TypeError` for what is neither a string nor `None`."""
+
+    def convert(value: object) -> Any:
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"`{name}` is {expected}, a string, and got {describe(value)}.")
+        return value
+
+    return convert
+
+
+class OneOf(Generic[T]):
+    """A converter that refuses what is none of some options.
+
+    It takes anything, to refuse it by name; to type checkers it says what will do.
+    """
+
+    def __init__(self, name: str, *options: T):
+        """**Arguments:**
+
+        - `name`: what the option is called.
+        - `*options`: at least two.
+        """
+        self._name, self._options = name, options
+
+    def __call__(self, value: T) -> T:
+        """**Raises:** `ValueError` for what is none of the options."""
+        for option in self._options:
+            if isinstance(value, type(option)) and value == option:
+                return option
+        *others, last = (repr(option) for option in self._options)
+        raise ValueError(f"`{self._name}` is one of {', '.join(others)} and {last}, and got {describe(value)}.")

@@ -57,7 +57,7 @@ def test_names_of_one_s_own(tmp_path):
     fit(Faked(1.0, 2.0, 3.0), tg.callbacks.EarlyStopping("score_loss", patience=9))
     add = tg.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine=1.0))
     fit(add, tg.callbacks.EarlyStopping("mine", mode="min", patience=9))
-    with pytest.raises(KeyError, match="there is no such metric value, but loss"):
+    with pytest.raises(KeyError, match="there is no metric value of that name among loss"):
         fit(add, tg.callbacks.EarlyStopping("other", mode="min", patience=9))
     eager = make_model(run_eagerly=True)
     fit(tg.callbacks.EarlyStopping("loss", patience=9), model=eager, epochs=1)

@@ -233,7 +233,7 @@ def test_remat_takes_less_memory():
 
 
 def test_mistakes():
-    with pytest.raises(KeyError, match="`monitor='val_loss'`: there is no such metric value, but loss"):
+    with pytest.raises(KeyError, match="`monitor='val_loss'`: there is no metric value of that name among loss"):
         make().scan_fit(X, Y, epochs=2, patience=1)
     with pytest.raises(TypeError, match="`scan_fit` is one traced program"):
         make(run_eagerly=True).scan_fit(X, Y, epochs=2)

@@ -99,9 +99,9 @@ def test_choices_of_wrong_shapes(loss: Any, y_pred: Any, said: str):
 
 def test_wrong_options():
     for make in (tg.losses.LambdaRank, tg.losses.ApproxNDCG):
-        with pytest.raises(ValueError, match='`gain` is "linear" or "exponential"'):
+        with pytest.raises(ValueError, match="`gain` is one of 'linear' and 'exponential'"):
             make(gain="squared")
-    with pytest.raises(ValueError, match='`target` is "softmax" or "share"'):
+    with pytest.raises(ValueError, match="`target` is one of 'softmax' and 'share'"):
         tg.losses.ListNet(target="max")
     with pytest.raises(ValueError, match="temperature"):
         tg.losses.ApproxNDCG(temperature=0)

@@ -195,5 +195,5 @@ def test_mistakes():
             metric(area_range=wrong)
     with pytest.raises(tg.ContractError, match=r'`y_true\["area"\]` f32\[24,6,4\] must hold one for each of the'):
         metric()({**y, "area": y["boxes"]}, p)
-    with pytest.raises(ValueError, match='`layout` is "xyxy", "xywh" or "cxcywh", and got'):
+    with pytest.raises(ValueError, match="`layout` is one of 'xyxy', 'xywh' and 'cxcywh', and got"):
         metric(layout="yxyx")

@@ -448,7 +448,7 @@ def test_nothing_is_broadcast(name: str):
 
 def test_wrong_use():
     for cls in (tg.metrics.R2Score, tg.metrics.ExplainedVariance):
-        with pytest.raises(ValueError, match=r'`class_aggregation` is "uniform_average".* and got \'macro\''):
+        with pytest.raises(ValueError, match="`class_aggregation` is one of 'uniform_average'.* and got 'macro'"):
             cls(class_aggregation="macro")
         with pytest.raises(tg.ContractError, match=r"are f32\[2,3,4\]; shapes like \(batch,\) or \(batch, outputs\)"):
             cls()(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3, 4)))

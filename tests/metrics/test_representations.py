@@ -251,9 +251,11 @@ def test_mistakes():
         losses.SigLIP(temperature=0)
     with pytest.raises(tg.InjectionError, match="`temperature` is a function of the module, and there is none"):
         losses.InfoNCE(temperature=lambda module: module.tau)((ONE, OTHER))
-    with pytest.raises(ValueError, match="`kind` is one of minimax, hinge, wasserstein, least_squares, and got 'mean'"):
+    with pytest.raises(
+        ValueError, match="`kind` is one of 'minimax', 'hinge', 'wasserstein' and 'least_squares', and got 'mean'"
+    ):
         losses.GANDiscriminator(kind="mean")
-    with pytest.raises(ValueError, match="`kind` is one of non_saturating"):
+    with pytest.raises(ValueError, match="`kind` is one of 'non_saturating'"):
         losses.gan_generator(jnp.zeros(3), kind="bce")
     with pytest.raises(TypeError, match="`critic` is a function of the module and a point"):
         losses.GradientPenalty(1)

@@ -164,5 +164,5 @@ def test_mistakes():
         LOSSES[0](TIMES, RISKS[:, None])
     with pytest.raises(tg.ContractError, match="intervals of an integer dtype are expected. `jnp.digitize` makes them"):
         tg.losses.DiscreteHazards()(TIMES, np.zeros((N, 3), "float32"))
-    with pytest.raises(ValueError, match='`ties` is "efron" or "breslow", and got \'exact\''):
+    with pytest.raises(ValueError, match="`ties` is one of 'efron' and 'breslow', and got 'exact'"):
         tg.losses.Cox(ties="exact")

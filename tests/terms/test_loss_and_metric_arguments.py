@@ -46,6 +46,25 @@ def test_flags(name: str, convert: Any, optional: bool):
             convert(bad)
 
 
+@pytest.mark.parametrize(
+    "name, convert",
+    [
+        pytest.param(field.name, field.metadata.get("converter"), id=f"{cls.__name__}.{field.name}")
+        for cls in CLASSES
+        for field in dataclasses.fields(cls)
+        if field.metadata.get("static") and field.init
+    ],
+)
+def test_what_is_static_is_no_array(name: str, convert: Any):
+    """Equinox would warn of it, and JAX fail much later, as it compares what is static."""
+    try:
+        found = convert(np.zeros(3))
+    except (TypeError, ValueError) as error:
+        assert f"`{name}`" in str(error)
+    else:
+        assert isinstance(found, tuple) and all(type(each) is float for each in found)
+
+
 def test_arrays_of_numpy_are_lists():
     assert tg.metrics.AUC(thresholds=np.array([0.5, 0.2])).thresholds == (0.5, 0.2)
     assert tg.metrics.AUC(multi_label=True, label_weights=np.array([1, 2])).label_weights == (1.0, 2.0)

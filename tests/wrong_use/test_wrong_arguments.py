@@ -228,7 +228,7 @@ def test_what_a_model_is_made_of(case):
         ),
         "as in torch": (
             lambda: tg.losses.MeanSquaredError(reduction="mean"),
-            "`reduction` is one of sum_over_batch_size, .* and got 'mean'",
+            "`reduction` is one of 'sum_over_batch_size', .* and got 'mean'",
         ),
     }
 )

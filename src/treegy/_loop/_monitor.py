@@ -110,7 +110,7 @@ class Monitor:
         if self.name.startswith("val_") and not run.has_validation:
             mend = " There is no validation: pass `validation_data`."
         shown = ", ".join(f"{name:.60}" for name in there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
-        return f"`{who}(monitor={self.name!r:.100})`: there is no such metric value, but {shown}.{mend}"
+        return f"`{who}(monitor={self.name!r:.100})`: there is no metric value of that name among {shown}.{mend}"
 
 
 def check_mode(mode: object) -> None:

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from .._converters import OneOf
 from .._describe import describe, is_arraylike
 from .._injection._at import selection
 from .._types import PyTree
 from ._accumulator import compute_all
 from ._called_by_hand import standing_alone
-from ._naming import default_name
+from ._naming import as_name, default_name
 from ._reduce import parts, reducer, scaled, unreduced
 from ._term import REDUCTIONS, Asking, Context, make_term, size_of
 
@@ -48,11 +49,13 @@ class Loss(eqx.Module):
     weight: PyTree = eqx.field(default=1.0, kw_only=True)
     """What the loss is multiplied with in the total: a number, an array of no axes, or a schedule as Optax has them, a
     function of the step, whose value of each step multiplies the loss of its batch."""
-    reduction: str = eqx.field(default="sum_over_batch_size", kw_only=True, static=True)
+    reduction: str = eqx.field(
+        default="sum_over_batch_size", kw_only=True, static=True, converter=OneOf("reduction", *REDUCTIONS)
+    )
     r"""`"sum_over_batch_size"` ($\sum w l / N$), `"weighted_mean"` ($\sum w l / \sum w$), `"sum"` or `"none"`."""
     on: Any = eqx.field(default=(), kw_only=True, static=True, converter=selection)
     """Which part of `y_true` and `y_pred` is meant: a key, an index, a path of them, or a dict from names to these."""
-    name: str | None = eqx.field(default=None, kw_only=True, static=True)
+    name: str | None = eqx.field(default=None, kw_only=True, static=True, converter=as_name)
     """The name in the logs; made of the class's name by default."""
 
     local_axes: ClassVar[bool] = False
@@ -69,8 +72,6 @@ class Loss(eqx.Module):
     """The laws of `treegy.testing` that it can't keep by what it means, each with the reason."""
 
     def __check_init__(self) -> None:
-        if self.reduction not in REDUCTIONS:
-            raise ValueError(f"`reduction` is one of {', '.join(REDUCTIONS)}, and got {describe(self.reduction)}.")
         number = isinstance(self.weight, int | float) or (is_arraylike(self.weight) and self.weight.shape == ())
         if isinstance(self.weight, type) or not (number or callable(self.weight)):
             raise TypeError(

@@ -10,7 +10,7 @@ from .._injection._at import selection
 from .._types import PyTree
 from ._accumulator import Mean
 from ._called_by_hand import standing_alone
-from ._naming import default_name
+from ._naming import as_name, default_name
 from ._reduce import parts
 from ._term import Asking, Context, make_term, size_of
 
@@ -44,7 +44,7 @@ class Metric(eqx.Module):
 
     on: Any = eqx.field(default=(), kw_only=True, static=True, converter=selection)
     """Which part of `y_true` and `y_pred` is meant: a key, an index, a path of them, or a dict from names to these."""
-    name: str | None = eqx.field(default=None, kw_only=True, static=True)
+    name: str | None = eqx.field(default=None, kw_only=True, static=True, converter=as_name)
     """The name in the logs; made of the class's name by default."""
 
     local_axes: ClassVar[bool] = False

@@ -5,12 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .._converters import text_or_none
 from .._injection._inject import written
 from .._types import PyTree
 from ._accumulator import unique
 from ._term import Kind, Term, is_term_object, make_term
 
 TOTAL = "loss"
+
+as_name = text_or_none("name", "what it is called in the logs")
 
 
 def named_terms(loss: PyTree, metrics: PyTree) -> tuple[list[Term], list[Term]]:

@@ -10,7 +10,7 @@ from .._checks import check_number
 from .._terms._loss import Loss
 from .._terms._weights import Masked
 from ._document_pairs import leads
-from ._documents import check_gain, documents, gains
+from ._documents import as_gain, documents, gains
 
 
 def approx_ndcg(
@@ -55,7 +55,7 @@ def approx_ndcg(
 def _values(
     y_true: Array, y_pred: Array, temperature: ArrayLike, gain: str
 ) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    check_gain(gain)
+    gain = as_gain(gain)
     found = documents(y_true, y_pred)
     worth = gains(found.relevance, gain)
     behind = jax.nn.sigmoid(-leads(found) / jnp.asarray(temperature, worth.dtype))
@@ -88,12 +88,11 @@ class ApproxNDCG(Loss):
 
     temperature: ArrayLike = eqx.field(default=0.1, kw_only=True)
     """How far apart scores are of which the lower one doesn't count any more."""
-    gain: str = eqx.field(default="exponential", kw_only=True, static=True)
+    gain: str = eqx.field(default="exponential", kw_only=True, static=True, converter=as_gain)
     """`"exponential"` or `"linear"`."""
 
     def __check_init__(self) -> None:
         check_number("temperature", self.temperature, lambda t: t > 0, "a positive number")
-        check_gain(self.gain)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Masked:
         return Masked(*_values(y_true, y_pred, self.temperature, self.gain))

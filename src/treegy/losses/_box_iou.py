@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from .._describe import array_name, describe
+from .._converters import OneOf
+from .._describe import array_name
 from .._errors import ContractError
 from .._terms._accumulator import safe_divide
 from .._terms._elementwise import matched
@@ -17,6 +18,9 @@ from .._terms._powers import without_unit
 
 Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 Layout: TypeAlias = Literal["xyxy", "xywh", "cxcywh"]
+
+as_kind = OneOf[Kind]("kind", "iou", "giou", "diou", "ciou")
+as_layout = OneOf[Layout]("layout", "xyxy", "xywh", "cxcywh")
 
 
 def box_iou(
@@ -44,13 +48,15 @@ def box_iou(
     0 (the same) to 1, to 2 for `"giou"` and `"diou"`, and to 3 for `"ciou"`. 1 or more where both boxes are empty.
     Nothing is averaged over examples; see [`treegy.Loss`][].
 
-    **Raises:** [`treegy.ContractError`][] where the shapes differ, or aren't those of boxes.
+    **Raises:** [`treegy.ContractError`][] where the shapes differ, or aren't those of boxes. `ValueError` where `kind`
+    or `layout` is unknown.
 
     ??? cite
 
         Rezatofighi et al., *Generalized Intersection over Union*, CVPR 2019. Zheng et al., *Distance-IoU Loss: Faster
         and Better Learning for Bounding Box Regression*, AAAI 2020.
     """
+    kind, layout = as_kind(kind), as_layout(layout)
     y, p = matched(y_true, y_pred)
     if p.ndim < 2 or p.shape[-1] != 4:
         raise ContractError(f"`y_pred` {array_name(y_pred)} must hold boxes: shapes like (batch, 4) are expected.")
@@ -93,14 +99,6 @@ def _slant(sides: Array) -> Array:
     return jnp.arctan2(sides[..., 0], sides[..., 1])
 
 
-def check_boxes(kind: object, layout: object) -> None:
-    """Refuse what is none of the options."""
-    if kind not in ("iou", "giou", "diou", "ciou"):
-        raise ValueError(f'`kind` is "iou", "giou", "diou" or "ciou", and got {describe(kind)}.')
-    if layout not in ("xyxy", "xywh", "cxcywh"):
-        raise ValueError(f'`layout` is "xyxy", "xywh" or "cxcywh", and got {describe(layout)}.')
-
-
 class BoxIoU(Loss):
     """One minus how much boxes overlap: [`treegy.losses.box_iou`][].
 
@@ -119,13 +117,10 @@ class BoxIoU(Loss):
         ```
     """
 
-    kind: Kind = eqx.field(default="giou", kw_only=True, static=True)
+    kind: Kind = eqx.field(default="giou", kw_only=True, static=True, converter=as_kind)
     """`"iou"`, `"giou"`, `"diou"` or `"ciou"`."""
-    layout: Layout = eqx.field(default="xyxy", kw_only=True, static=True)
+    layout: Layout = eqx.field(default="xyxy", kw_only=True, static=True, converter=as_layout)
     """`"xyxy"` for two corners, `"xywh"` for a corner and the sides, `"cxcywh"` for the center and the sides."""
-
-    def __check_init__(self) -> None:
-        check_boxes(self.kind, self.layout)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return box_iou(y_true, y_pred, kind=self.kind, layout=self.layout)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, Shaped
 
+from .._converters import OneOf
 from .._terms._loss import Loss
 from .._terms._weights import Masked, lined_up
 from .._types import PyTree
@@ -15,6 +16,8 @@ from ._pairs import log_sum_exp
 from ._survival import survival
 
 Ties: TypeAlias = Literal["efron", "breslow"]
+
+_as_ties = OneOf("ties", "efron", "breslow")
 
 
 def cox(
@@ -53,14 +56,9 @@ def cox(
     return _values(y_true, y_pred, ties, sample_weight)[0]
 
 
-def check_ties(ties: object) -> None:
-    if ties not in ("efron", "breslow"):
-        raise ValueError(f'`ties` is "efron" or "breslow", and got {ties!r}.')
-
-
 def _values(y_true: Array, y_pred: Array, ties: str, sample_weight: ArrayLike | None) -> tuple[Array, Array]:
     """Return the value of each example, and whether it has any."""
-    check_ties(ties)
+    ties = _as_ties(ties)
     it = survival(y_true, y_pred, 1, "the logarithm of a hazard for each example, (batch,)")
     z, event = it.predicted, it.event
     weight = jnp.ones_like(z)
@@ -105,16 +103,13 @@ class Cox(Loss):
         ```
     """
 
-    ties: str = eqx.field(default="efron", kw_only=True, static=True)
+    ties: str = eqx.field(default="efron", kw_only=True, static=True, converter=_as_ties)
     """`"efron"` or `"breslow"`: what is done about things that happen at the same time."""
 
     exempt_from: ClassVar[Mapping[str, str]] = {
         "batching": "to which of the others it might have happened depends on the batch",
         "repetition": "an example that is there twice happens at the same time as itself",
     }
-
-    def __check_init__(self) -> None:
-        check_ties(self.ties)
 
     def call(
         self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."], sample_weight: PyTree = None

@@ -1,11 +1,11 @@
 """The documents of queries: what losses and metrics of rankings compare."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, Shaped
 
+from .._converters import OneOf
 from .._describe import array_name
 from .._errors import ContractError
 from .._terms._elementwise import in_floats
@@ -40,12 +40,7 @@ def documents(y_true: Shaped[Array, "..."], y_pred: Num[Array, "..."]) -> Docume
     return Documents(jnp.where(present, relevance, jnp.zeros_like(relevance)), scores, present)
 
 
-GAINS: Sequence[str] = ("linear", "exponential")
-
-
-def check_gain(gain: object) -> None:
-    if gain not in GAINS:
-        raise ValueError(f'`gain` is "linear" or "exponential", and got {gain!r}.')
+as_gain = OneOf("gain", "linear", "exponential")
 
 
 def gains(relevance: Array, gain: str) -> Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from .._describe import describe
+from .._converters import OneOf
 from .._terms._elementwise import all_in_floats
 from .._terms._loss import Loss
 from .._types import PyTree
@@ -26,6 +26,9 @@ _OF_FAKE: dict[str, Callable[[Array], Array]] = {
     "wasserstein": lambda fake: -fake,
     "least_squares": lambda fake: (fake - 1) ** 2 / 2,
 }
+
+_as_kind_of_discriminator = OneOf("kind", *_OF_REAL_AND_FAKE)
+_as_kind_of_generator = OneOf("kind", *_OF_FAKE)
 
 
 def gan_discriminator(y_pred: PyTree, *, kind: str = "minimax") -> Float[Array, "..."]:
@@ -56,8 +59,7 @@ def gan_discriminator(y_pred: PyTree, *, kind: str = "minimax") -> Float[Array, 
         Goodfellow et al., *Generative Adversarial Nets*, NeurIPS 2014; Arjovsky et al., *Wasserstein GAN*, 2017; Lim
         and Ye, *Geometric GAN*, 2017; Mao et al., *Least Squares Generative Adversarial Networks*, ICCV 2017.
     """
-    _check_kind(kind, _OF_REAL_AND_FAKE)
-    return _OF_REAL_AND_FAKE[kind](*several(y_pred, ("real", "fake")))
+    return _OF_REAL_AND_FAKE[_as_kind_of_discriminator(kind)](*several(y_pred, ("real", "fake")))
 
 
 def gan_generator(y_pred: Num[Array, "..."], *, kind: str = "non_saturating") -> Float[Array, "..."]:
@@ -86,13 +88,7 @@ def gan_generator(y_pred: Num[Array, "..."], *, kind: str = "non_saturating") ->
 
         As for [`treegy.losses.gan_discriminator`][].
     """
-    _check_kind(kind, _OF_FAKE)
-    return _OF_FAKE[kind](*all_in_floats({"y_pred": y_pred}))
-
-
-def _check_kind(kind: object, kinds: dict[str, Callable[..., Array]]) -> None:
-    if kind not in kinds:
-        raise ValueError(f"`kind` is one of {', '.join(kinds)}, and got {describe(kind)}.")
+    return _OF_FAKE[_as_kind_of_generator(kind)](*all_in_floats({"y_pred": y_pred}))
 
 
 class GANDiscriminator(Loss):
@@ -112,11 +108,8 @@ class GANDiscriminator(Loss):
         ```
     """
 
-    kind: str = eqx.field(default="minimax", kw_only=True, static=True)
+    kind: str = eqx.field(default="minimax", kw_only=True, static=True, converter=_as_kind_of_discriminator)
     """`"minimax"`, `"hinge"`, `"wasserstein"` or `"least_squares"`."""
-
-    def __check_init__(self) -> None:
-        _check_kind(self.kind, _OF_REAL_AND_FAKE)
 
     def call(self, y_pred: PyTree) -> Float[Array, "batch ..."]:
         return gan_discriminator(y_pred, kind=self.kind)
@@ -138,11 +131,8 @@ class GANGenerator(Loss):
         ```
     """
 
-    kind: str = eqx.field(default="non_saturating", kw_only=True, static=True)
+    kind: str = eqx.field(default="non_saturating", kw_only=True, static=True, converter=_as_kind_of_generator)
     """`"non_saturating"`, `"minimax"`, `"hinge"`, `"wasserstein"` or `"least_squares"`."""
-
-    def __check_init__(self) -> None:
-        _check_kind(self.kind, _OF_FAKE)
 
     def call(self, y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return gan_generator(y_pred, kind=self.kind)

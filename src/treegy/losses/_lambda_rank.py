@@ -10,7 +10,7 @@ from .._terms._elementwise import computed_once
 from .._terms._loss import Loss
 from .._terms._weights import Masked
 from ._document_pairs import better_of, leads
-from ._documents import check_gain, documents, gains
+from ._documents import as_gain, documents, gains
 
 
 def lambda_rank(
@@ -50,7 +50,7 @@ def lambda_rank(
 
 
 def _values(y_true: Array, y_pred: Array, k: int | None, gain: str) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    check_gain(gain)
+    gain = as_gain(gain)
     found = documents(y_true, y_pred)
     better = better_of(found)
     worth = gains(found.relevance, gain)
@@ -98,11 +98,8 @@ class LambdaRank(Loss):
         converter=integer("k", "how many documents count", least=1, optional=True),
     )
     """How many documents count, from the highest score on; all by default."""
-    gain: str = eqx.field(default="exponential", kw_only=True, static=True)
+    gain: str = eqx.field(default="exponential", kw_only=True, static=True, converter=as_gain)
     """`"exponential"` or `"linear"`."""
-
-    def __check_init__(self) -> None:
-        check_gain(self.gain)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Masked:
         return Masked(*_values(y_true, y_pred, self.k, self.gain))

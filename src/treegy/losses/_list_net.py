@@ -5,11 +5,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, Shaped
 
+from .._converters import OneOf
 from .._terms._accumulator import safe_divide
 from .._terms._loss import Loss
 from .._terms._weights import Masked
 from ._crossentropy import log_softmax
 from ._documents import documents
+
+_as_target = OneOf("target", "softmax", "share")
 
 
 def list_net(
@@ -41,7 +44,7 @@ def list_net(
 
 
 def _values(y_true: Array, y_pred: Array, target: str) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    _check_target(target)
+    target = _as_target(target)
     relevance, scores, present = documents(y_true, y_pred)
     if target == "softmax":
         some = jnp.any(present, axis=-1)
@@ -59,11 +62,6 @@ def _values(y_true: Array, y_pred: Array, target: str) -> tuple[Float[Array, "..
     return jnp.where(some, values, 0), some
 
 
-def _check_target(target: object) -> None:
-    if target not in ("softmax", "share"):
-        raise ValueError(f'`target` is "softmax" or "share", and got {target!r}.')
-
-
 class ListNet(Loss):
     """The crossentropy over the documents of queries: [`treegy.losses.list_net`][], of the queries that have some.
 
@@ -79,11 +77,8 @@ class ListNet(Loss):
         ```
     """
 
-    target: str = eqx.field(default="softmax", kw_only=True, static=True)
+    target: str = eqx.field(default="softmax", kw_only=True, static=True, converter=_as_target)
     """`"softmax"` or `"share"`: what is to be the first document."""
-
-    def __check_init__(self) -> None:
-        _check_target(self.target)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Masked:
         return Masked(*_values(y_true, y_pred, self.target))

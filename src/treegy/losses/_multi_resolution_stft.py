@@ -97,9 +97,14 @@ def _power(values: Array, least: Array, length: int, step: int, window: int) -> 
 
 
 def _as_resolutions(resolutions: Any) -> Any:
-    if not isinstance(resolutions, list | tuple):
-        return resolutions
-    return tuple(tuple(one) if isinstance(one, list | tuple) else one for one in resolutions)
+    listed = list(resolutions) if isinstance(resolutions, list | tuple) else []
+    found = tuple(tuple(one) if isinstance(one, list | tuple) else one for one in listed)
+    if not found or not all(map(_fits, found)):
+        raise ValueError(
+            "`resolutions` is a list of (length, step, window) in samples, integers of which the window isn't longer "
+            f"than the length, and got {describe(resolutions)}."
+        )
+    return found
 
 
 def _fits(resolution: object) -> bool:
@@ -133,13 +138,6 @@ class MultiResolutionSTFT(Loss):
         default=RESOLUTIONS, kw_only=True, static=True, converter=_as_resolutions
     )
     """The length of the transforms, the step from one to the next, and the length of their window, in samples."""
-
-    def __check_init__(self) -> None:
-        if not isinstance(self.resolutions, tuple) or not self.resolutions or not all(map(_fits, self.resolutions)):
-            raise ValueError(
-                "`resolutions` is a list of (length, step, window) in samples, integers of which the window isn't "
-                f"longer than the length, and got {describe(self.resolutions)}."
-            )
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return multi_resolution_stft(y_true, y_pred, resolutions=self.resolutions)

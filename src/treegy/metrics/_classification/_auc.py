@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._checks import check_number
-from ..._converters import flag, integer
+from ..._converters import OneOf, flag, integer
 from ..._describe import array_name, describe
 from ..._errors import ContractError
 from ..._terms._accumulator import Sum, safe_divide
@@ -17,7 +17,6 @@ from .._accumulators._value_of import ValueOf
 from .._regression._pairs import Pairs, kept
 from ._binary_counts import Counts
 from ._of_scores import OfScores
-from ._options import OneOf
 from ._threshold_histogram import (
     as_numbers,
     at_thresholds,

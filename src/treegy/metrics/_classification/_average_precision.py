@@ -9,7 +9,7 @@ from ..._terms._classes import class_axis
 from .._accumulators._shared import Source, source
 from .._accumulators._value_of import ValueOf
 from .._regression._pairs import Pairs, kept
-from ._averages import Average, as_average, as_zero_division, check_zero_division, ratio
+from ._averages import Average, as_average, as_zero_division, ratio
 from ._of_scores import OfScores
 from ._threshold_histogram import at_thresholds, buckets, spread_thresholds, summed
 
@@ -53,9 +53,6 @@ class AveragePrecision(OfScores):
     `"macro"` their mean, and `"weighted"` that weighted by how often each class is the label."""
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the metric value is of a class without positive labels: 0, 1 or NaN, which means of classes leave out."""
-
-    def __check_init__(self) -> None:
-        check_zero_division(self.zero_division)
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         if self.average == "micro":

@@ -1,16 +1,14 @@
 """Ratios of each class, and their averages over classes."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._checks import check_number
-from ..._describe import describe
+from ..._converters import OneOf, fixed_number
 from ..._terms._accumulator import safe_divide
-from ._options import OneOf
 
 Average: TypeAlias = Literal["micro", "macro", "weighted"] | None
 """How the ratios of classes are averaged, as `ratio` has it."""
@@ -61,19 +59,12 @@ def check_average(average: Average, class_id: int | None, of_one: Sequence[Avera
         )
 
 
-def _as_zero_division(zero_division: object) -> Any:
+_as_zero_or_one = fixed_number(
+    "zero_division", "0, 1 or NaN, what a ratio is whose denominator is 0", lambda z: z in (0, 1) or math.isnan(z)
+)
+
+
+def as_zero_division(zero_division: float) -> float:
     """Return a Python float; always the same NaN, since another one wouldn't equal it."""
-    if isinstance(zero_division, int | float):
-        return math.nan if math.isnan(zero_division) else float(zero_division)
-    return zero_division
-
-
-as_zero_division: Callable[[float], float] = _as_zero_division
-
-
-def check_zero_division(zero_division: object) -> None:
-    """Refuse what is neither 0 nor 1 nor NaN."""
-    expected = "0, 1 or NaN, what a ratio is whose denominator is 0,"
-    if not isinstance(zero_division, float):
-        raise TypeError(f"`zero_division` is {expected} and got {describe(zero_division)}.")
-    check_number("zero_division", zero_division, lambda z: z in (0, 1) or math.isnan(z), expected)
+    found = _as_zero_or_one(zero_division)
+    return math.nan if math.isnan(found) else found

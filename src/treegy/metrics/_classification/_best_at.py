@@ -1,14 +1,14 @@
 """The best that one metric value can be while another is at least some value, over thresholds."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._checks import check_number
-from ..._converters import integer
+from ..._converters import fixed_number, integer
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._value_of import ValueOf
 from ._over_thresholds import OverThresholds
@@ -60,8 +60,8 @@ def _best(
     return jnp.max(jnp.where(share(given) < least, 0.0, share(best)))
 
 
-def _check_share(name: str, value: float) -> None:
-    check_number(name, value, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+def _as_share(name: str) -> Callable[[float], float]:
+    return fixed_number(name, "a number from 0 to 1", lambda v: 0 <= v <= 1)
 
 
 class PrecisionAtRecall(BestAt):
@@ -85,14 +85,11 @@ class PrecisionAtRecall(BestAt):
     """
 
     # Static, since it belongs to what is made of the counts.
-    recall: float = eqx.field(static=True)
+    recall: float = eqx.field(static=True, converter=_as_share("recall"))
     """The least recall, from 0 to 1."""
 
     best: ClassVar[tuple[str, str]] = PRECISION
     given: ClassVar[tuple[str, str]] = RECALL
-
-    def __check_init__(self) -> None:
-        _check_share("recall", self.recall)
 
     def _least(self) -> float:
         return self.recall
@@ -115,14 +112,11 @@ class RecallAtPrecision(BestAt):
     """
 
     # Static, since it belongs to what is made of the counts.
-    precision: float = eqx.field(static=True)
+    precision: float = eqx.field(static=True, converter=_as_share("precision"))
     """The least precision, from 0 to 1."""
 
     best: ClassVar[tuple[str, str]] = RECALL
     given: ClassVar[tuple[str, str]] = PRECISION
-
-    def __check_init__(self) -> None:
-        _check_share("precision", self.precision)
 
     def _least(self) -> float:
         return self.precision
@@ -146,14 +140,11 @@ class SensitivityAtSpecificity(BestAt):
     """
 
     # Static, since it belongs to what is made of the counts.
-    specificity: float = eqx.field(static=True)
+    specificity: float = eqx.field(static=True, converter=_as_share("specificity"))
     """The least specificity, from 0 to 1."""
 
     best: ClassVar[tuple[str, str]] = RECALL
     given: ClassVar[tuple[str, str]] = SPECIFICITY
-
-    def __check_init__(self) -> None:
-        _check_share("specificity", self.specificity)
 
     def _least(self) -> float:
         return self.specificity
@@ -178,14 +169,11 @@ class SpecificityAtSensitivity(BestAt):
     """
 
     # Static, since it belongs to what is made of the counts.
-    sensitivity: float = eqx.field(static=True)
+    sensitivity: float = eqx.field(static=True, converter=_as_share("sensitivity"))
     """The least sensitivity, from 0 to 1."""
 
     best: ClassVar[tuple[str, str]] = SPECIFICITY
     given: ClassVar[tuple[str, str]] = RECALL
-
-    def __check_init__(self) -> None:
-        _check_share("sensitivity", self.sensitivity)
 
     def _least(self) -> float:
         return self.sensitivity

@@ -6,11 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._converters import integer
+from ..._converters import OneOf, integer
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._value_of import ValueOf
 from ._binary_counts import Counts
-from ._options import OneOf
 from ._over_thresholds import OverThresholds
 from ._threshold_histogram import at_thresholds, even_thresholds
 

@@ -15,7 +15,7 @@ from ..._terms._metric import Metric
 from ..._terms._term import Asking, Context, make_term, size_of
 from ..._types import PyTree
 from .._accumulators._value_of import ValueOf
-from .._values._of import Of, check_of
+from .._values._of import Of, as_of
 from .._wrappers._by_group import ByGroup
 
 
@@ -25,7 +25,7 @@ class BetweenGroups(Metric):
     predictions: ClassVar[str | None] = "probabilities"
 
     # Static, since neither a name nor a function is a number.
-    by: Of = eqx.field(kw_only=True, static=True)
+    by: Of = eqx.field(kw_only=True, static=True, converter=as_of("by"))
     """The group of each example: the name of a value, or a function that asks for values by name. Integers `(batch,)`,
     or booleans."""
     # Static, since it is the shape of what is accumulated.
@@ -42,7 +42,6 @@ class BetweenGroups(Metric):
     """Whether a group that isn't from 0 to `num_groups - 1` makes the metric value NaN, and isn't left out."""
 
     def __check_init__(self) -> None:
-        check_of(self.by, "by")
         check_number("threshold", self.threshold, lambda t: t == t, "a number")
 
     @abc.abstractmethod

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, Shaped
 
-from ..._converters import flag, integer
+from ..._converters import OneOf, flag, integer
 from ..._terms._accumulator import Sum, safe_divide
 from ..._terms._classes import class_axis, class_labels
 from ..._terms._elementwise import in_floats, matched
@@ -20,7 +20,6 @@ from .._regression._spearman_correlation import ranks
 from ._binary_counts import columns, is_binary
 from ._class_indices import holds_class_indices, scored_class
 from ._exact_histogram import as_capacity
-from ._options import OneOf
 
 Norm: TypeAlias = Literal["l1", "l2", "max"]
 

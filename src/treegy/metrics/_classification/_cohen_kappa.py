@@ -6,10 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..._converters import OneOf
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._value_of import ValueOf
 from ._confusion_matrix import OfConfusionMatrix
-from ._options import OneOf
 
 Weights: TypeAlias = Literal["linear", "quadratic"] | None
 

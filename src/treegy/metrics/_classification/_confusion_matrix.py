@@ -8,13 +8,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ..._checks import check_number
-from ..._converters import flag, integer
+from ..._converters import OneOf, flag, integer
 from ..._terms._accumulator import Sum, safe_divide
 from .._accumulators._counting import element_weights, histogram, spoiled, weighted_at_all
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
 from ._class_indices import Indices, class_indices
-from ._options import OneOf
 
 
 def confusion_matrix(

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from ..._converters import OneOf
 from ..._terms._accumulator import Accumulator, Sum, safe_divide
 from ..._terms._metric import Metric
 from .._accumulators._shared import Derived, Source
 from .._accumulators._value_of import ValueOf
 from ._between_groups import BetweenGroups, apart
 from ._binary_counts import Counts, counts_at
-from ._options import OneOf
 
 Agg: TypeAlias = Literal["worst_case", "mean"]
 

@@ -1,7 +1,6 @@
 """What wrong predictions cost on average."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,13 +16,15 @@ from ._confusion_matrix import OfConfusionMatrix
 Costs = Sequence[Sequence[float]]
 
 
-def _as_costs(costs: object) -> Any:
-    """Return nested tuples of Python floats; what isn't a matrix of numbers stays, to be refused by name."""
+def _as_costs(costs: object) -> Costs:
+    """Return nested tuples of Python floats."""
     try:
         matrix = np.asarray(costs, "float64")
     except (TypeError, ValueError):
-        return costs
-    return tuple(tuple(float(cost) for cost in row) for row in matrix) if matrix.ndim == 2 else costs
+        matrix = np.zeros(())
+    if matrix.ndim != 2:
+        raise TypeError(f"`costs` is a matrix of numbers, a row for each label, and got {describe(costs)}.")
+    return tuple(tuple(float(cost) for cost in row) for row in matrix)
 
 
 as_costs: Callable[[Costs | np.ndarray], Costs] = _as_costs
@@ -60,8 +61,6 @@ class ExpectedCost(OfConfusionMatrix):
     """The costs $a_{ij}$: a row for each label, a column for each prediction."""
 
     def __check_init__(self) -> None:
-        if not isinstance(self.costs, tuple):
-            raise TypeError(f"`costs` is a matrix of numbers, a row for each label, and got {describe(self.costs)}.")
         if any(len(row) != len(self.costs) for row in self.costs):
             raise ValueError(
                 f"`costs` has as many columns as rows, one for each class, and got {len(self.costs)} rows of "

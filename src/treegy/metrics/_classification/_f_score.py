@@ -5,7 +5,7 @@ import abc
 import equinox as eqx
 from jaxtyping import Array
 
-from ..._checks import check_number
+from ..._converters import fixed_number
 from ..._terms._accumulator import Sum
 from .._accumulators._shared import Source
 from .._accumulators._value_of import ValueOf
@@ -82,11 +82,10 @@ class FBetaScore(FScore):
     """
 
     # Static, since it belongs to what is made of the counts.
-    beta: float = eqx.field(default=1.0, kw_only=True, static=True)
+    beta: float = eqx.field(
+        default=1.0, kw_only=True, static=True, converter=fixed_number("beta", "a positive number", lambda b: b > 0)
+    )
     r"""How many times as much recall counts as precision, $\beta > 0$."""
-
-    def __check_init__(self) -> None:
-        check_number("beta", self.beta, lambda b: b > 0, "a positive number")
 
     def _weight_of_recall(self) -> float:
         return self.beta

@@ -15,7 +15,7 @@ from ..._terms._term import Asking
 from ..._terms._weights import weigh
 from ..._types import PyTree
 from .._accumulators._value_of import ValueOf
-from .._values._of import Of, asking_weights_too, check_of, check_of_examples
+from .._values._of import Of, as_of, asking_weights_too, check_of_examples
 
 
 class FleissKappa(Metric):
@@ -50,13 +50,12 @@ class FleissKappa(Metric):
     """
 
     # Static, since neither a name nor a function is a number.
-    of: Of = eqx.field(default="y_true", static=True)
+    of: Of = eqx.field(default="y_true", static=True, converter=as_of("of"))
     """The counts: the name of a value, or a function that asks for values by name and returns them."""
 
     local_axes: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        check_of(self.of)
         check_of_examples(self.of, "kappa")
 
     def call(self, counts: PyTree, sample_weight: PyTree = None) -> ValueOf:

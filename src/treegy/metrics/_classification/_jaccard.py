@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from ..._terms._accumulator import Sum
 from .._accumulators._value_of import ValueOf
-from ._averages import Average, as_average, as_zero_division, check_zero_division, ratio
+from ._averages import Average, as_average, as_zero_division, ratio
 from ._confusion_matrix import OfConfusionMatrix
 
 
@@ -41,9 +41,6 @@ class Jaccard(OfConfusionMatrix):
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the overlap is of a class that neither occurs nor is predicted: 0, 1 or NaN, which means leave out."""
-
-    def __check_init__(self) -> None:
-        check_zero_division(self.zero_division)
 
     def _metric_value(self, accumulated: Sum) -> ValueOf:
         return ValueOf(

@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from ..._converters import integer
 from .._accumulators._shared import Derived, Source
-from ._averages import Average, as_average, as_zero_division, check_average, check_zero_division
+from ._averages import Average, as_average, as_zero_division, check_average
 from ._binary_counts import Thresholds, as_thresholds, check_thresholds, counts_at
 
 
@@ -33,9 +33,6 @@ class OfCounts(Derived):
     # Static, since it belongs to what is made of the counts.
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What the metric value of a class is where its denominator is 0: 0, 1 or NaN, which means of classes leave out."""
-
-    def __check_init__(self) -> None:
-        check_zero_division(self.zero_division)
 
 
 class AveragedOverClasses(OfCounts):

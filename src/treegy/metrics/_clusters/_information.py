@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..._converters import OneOf
 from ..._terms._accumulator import safe_divide
 from ...losses._unit_deviance import unit_deviance
-from .._classification._options import OneOf
 
 Average: TypeAlias = Literal["arithmetic", "geometric", "min", "max"]
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._converters import OneOf
 from ..._terms._accumulator import safe_divide
 from .._accumulators._value_of import ValueOf
-from .._classification._options import OneOf
 from .._regression._pairs import Kept, OfPairs, Pairs
 
 Variant: TypeAlias = Literal["a", "b", "c"]

@@ -6,12 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._converters import OneOf
 from ..._terms._accumulator import Accumulator, safe_divide
 from ..._terms._powers import times_power
 from ..._terms._weights import weigh
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
-from .._classification._options import OneOf
 from .._regression._outputs import Scaled, outputs
 from .._regression._residuals import Residuals, Scores, residuals
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Num, Shaped
 
+from ..._converters import OneOf
 from ..._describe import array_name, is_arraylike
 from ..._errors import ContractError
 from ..._terms._accumulator import Accumulator, Mean
@@ -16,7 +17,6 @@ from ..._terms._weights import weigh
 from ..._types import PyTree
 from ...losses._quantile import Quantiles, as_quantiles, check_quantiles
 from ...losses._several import several
-from .._classification._options import OneOf
 
 Norm: TypeAlias = Literal["l1", "l2", "max"]
 

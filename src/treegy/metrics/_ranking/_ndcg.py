@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._converters import flag
-from ...losses._documents import check_gain, gains
+from ...losses._documents import as_gain, gains
 from ._query_metric import QueryMetric
 from ._ranked import Ranked
 
@@ -49,13 +49,10 @@ class NDCG(QueryMetric):
         ```
     """
 
-    gain: str = eqx.field(default="linear", kw_only=True, static=True)
+    gain: str = eqx.field(default="linear", kw_only=True, static=True, converter=as_gain)
     """`"linear"` or `"exponential"`."""
     ignore_ties: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("ignore_ties"))
     """Whether documents of the same score are taken in the order in which they come."""
-
-    def __check_init__(self) -> None:
-        check_gain(self.gain)
 
     def _of_queries(self, documents: Ranked) -> Float[Array, "..."]:
         found = gains(documents.relevance, self.gain)

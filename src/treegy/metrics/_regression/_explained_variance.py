@@ -6,7 +6,7 @@ from jaxtyping import Array, Num, Shaped
 from ..._terms._metric import Metric
 from .._accumulators._moments import Moments, Statistics
 from .._accumulators._value_of import ValueOf
-from ._outputs import ClassAggregation, Scaled, aggregated, check_class_aggregation, explained, outputs
+from ._outputs import ClassAggregation, Scaled, aggregated, as_class_aggregation, explained, outputs
 
 
 def explained_variance_of(statistics: Statistics, class_aggregation: ClassAggregation) -> Array:
@@ -39,12 +39,11 @@ class ExplainedVariance(Metric):
         ```
     """
 
-    class_aggregation: ClassAggregation = eqx.field(default="uniform_average", kw_only=True, static=True)
+    class_aggregation: ClassAggregation = eqx.field(
+        default="uniform_average", kw_only=True, static=True, converter=as_class_aggregation
+    )
     """How the scores of several outputs become one metric value: `"uniform_average"`, `"variance_weighted_average"`, or
     `None` for a vector of them."""
-
-    def __check_init__(self) -> None:
-        check_class_aggregation(self.class_aggregation)
 
     def call(
         self,

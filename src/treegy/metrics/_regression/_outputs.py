@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._describe import array_name, describe
+from ..._converters import OneOf
+from ..._describe import array_name
 from ..._errors import ContractError
 from ..._terms._accumulator import safe_divide
 from ..._terms._elementwise import matched
@@ -13,15 +14,9 @@ from ..._terms._powers import LOWEST, times_power
 
 ClassAggregation = str | None
 
-_AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
-
-
-def check_class_aggregation(class_aggregation: object) -> None:
-    if class_aggregation not in _AGGREGATIONS:
-        raise ValueError(
-            '`class_aggregation` is "uniform_average", "variance_weighted_average" or None, and got '
-            f"{describe(class_aggregation)}."
-        )
+as_class_aggregation = OneOf[ClassAggregation](
+    "class_aggregation", "uniform_average", "variance_weighted_average", None
+)
 
 
 def outputs(y_true: Array, y_pred: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from jaxtyping import Array
 from ..._converters import integer
 from ..._terms._accumulator import safe_divide
 from .._accumulators._value_of import ValueOf
-from ._outputs import ClassAggregation, aggregated, check_class_aggregation, explained
+from ._outputs import ClassAggregation, aggregated, as_class_aggregation, explained
 from ._residuals import OfResiduals, Residuals, Scores
 
 
@@ -35,7 +35,9 @@ class R2Score(OfResiduals):
         ```
     """
 
-    class_aggregation: ClassAggregation = eqx.field(default="uniform_average", kw_only=True, static=True)
+    class_aggregation: ClassAggregation = eqx.field(
+        default="uniform_average", kw_only=True, static=True, converter=as_class_aggregation
+    )
     """How the scores of several outputs become one metric value: `"uniform_average"`, `"variance_weighted_average"`, or
     `None` for a vector of them."""
     num_regressors: int = eqx.field(
@@ -43,9 +45,6 @@ class R2Score(OfResiduals):
     )
     r"""The number $p$ of regressors for the adjusted score $1 - (1 - R^2)\frac{n - 1}{n - p - 1}$ of the $n$ examples
     whose weight isn't 0. Up to $p + 1$ examples there is no such score, and $R^2$ itself is shown."""
-
-    def __check_init__(self) -> None:
-        check_class_aggregation(self.class_aggregation)
 
     def _metric_value(self, accumulated: Residuals) -> ValueOf:
         return ValueOf(

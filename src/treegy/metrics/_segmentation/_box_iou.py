@@ -4,7 +4,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, Num, Shaped
 
 from ..._terms._metric import Metric
-from ...losses._box_iou import Kind, Layout, box_iou, check_boxes
+from ...losses._box_iou import Kind, Layout, as_kind, as_layout, box_iou
 
 
 class BoxIoU(Metric):
@@ -27,13 +27,10 @@ class BoxIoU(Metric):
         ```
     """
 
-    kind: Kind = eqx.field(default="iou", kw_only=True, static=True)
+    kind: Kind = eqx.field(default="iou", kw_only=True, static=True, converter=as_kind)
     """`"iou"`, `"giou"`, `"diou"` or `"ciou"`."""
-    layout: Layout = eqx.field(default="xyxy", kw_only=True, static=True)
+    layout: Layout = eqx.field(default="xyxy", kw_only=True, static=True, converter=as_layout)
     """`"xyxy"` for two corners, `"xywh"` for a corner and the sides, `"cxcywh"` for the center and the sides."""
-
-    def __check_init__(self) -> None:
-        check_boxes(self.kind, self.layout)
 
     def call(self, y_true: Shaped[Array, "batch ..."], y_pred: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return 1 - box_iou(y_true, y_pred, kind=self.kind, layout=self.layout)

@@ -7,13 +7,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
 
-from ..._converters import flag, integer
+from ..._converters import OneOf, flag, integer
 from ..._terms._accumulator import Accumulator, Mean
 from ..._terms._weights import weigh
 from .._accumulators._value_of import ValueOf
-from .._classification._averages import as_zero_division, check_zero_division, ratio
+from .._classification._averages import as_zero_division, ratio
 from .._classification._confusion_matrix import confusion_matrix
-from .._classification._options import OneOf
 from ._regions import OfRegions, Overlaps, overlaps, overlaps_of_examples
 
 Average: TypeAlias = Literal["micro", "macro"] | None
@@ -70,9 +69,6 @@ class DiceScore(OfRegions):
         default=None, kw_only=True, static=True, converter=integer("ignore_class", "a label", optional=True)
     )
     """A label that says that there is none: such pixels don't count."""
-
-    def __check_init__(self) -> None:
-        check_zero_division(self.zero_division)
 
     def call(
         self,

@@ -6,9 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from ..._converters import OneOf
 from ..._terms._accumulator import safe_divide
 from ..._terms._weights import Masked
-from .._classification._options import OneOf
 from ._regions import OfRegions, Overlaps, overlaps_of_examples
 
 Weighting: TypeAlias = Literal["square", "simple", "linear"]

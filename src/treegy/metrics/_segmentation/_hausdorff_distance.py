@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Shaped
 
 from ..._checks import check_number
-from ..._converters import flag
+from ..._converters import fixed_number, flag
 from ..._describe import array_name
 from ..._errors import ContractError
 from ..._terms._weights import Masked
@@ -21,9 +21,7 @@ def _as_spacing(spacing: Any) -> Any:
     return tuple(spacing) if isinstance(spacing, list | tuple) else spacing
 
 
-def _as_percentile(percentile: Any) -> Any:
-    """Return a float; what isn't a number stays, to be refused by name."""
-    return float(percentile) if isinstance(percentile, int | float) and type(percentile) is not bool else percentile
+_as_percentile = fixed_number("percentile", "a percentile, a number from 0 to 100", lambda p: 0 <= p <= 100)
 
 
 class HausdorffDistance(OfRegions):
@@ -72,8 +70,6 @@ class HausdorffDistance(OfRegions):
     the diagonal of the image."""
 
     def __check_init__(self) -> None:
-        expected = "a percentile, a number from 0 to 100"
-        check_number("percentile", self.percentile, lambda p: 0 <= p <= 100, expected)
         for step in self.spacing if isinstance(self.spacing, tuple) else (self.spacing,):
             check_number("spacing", step, lambda s: s > 0, "a positive number, or one for each axis")
         check_number("empty", self.empty, lambda e: e >= 0, "a number from 0 on, or infinite")

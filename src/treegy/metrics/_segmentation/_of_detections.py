@@ -17,7 +17,7 @@ from ..._terms._metric import Metric
 from ..._terms._term import Context
 from ..._terms._weights import weigh
 from ..._types import PyTree
-from ...losses._box_iou import Layout, check_boxes
+from ...losses._box_iou import Layout, as_layout
 from .._accumulators._value_of import ValueOf
 from .._representations._examples import Examples, KeptExamples, kept_examples
 from ._detections import Boxes, outcomes_of, read_boxes
@@ -103,16 +103,13 @@ class OfDetections(Metric):
     """The least and the largest area of the boxes that count: `(0, 32**2)`, `(32**2, 96**2)` and `(96**2, inf)` are
     COCO's small, medium and large ones. One of another size needn't be found, and what is found of another size
     counts only where it belongs to one that counts."""
-    layout: Layout = eqx.field(default="xyxy", kw_only=True, static=True)
+    layout: Layout = eqx.field(default="xyxy", kw_only=True, static=True, converter=as_layout)
     """`"xyxy"` for two corners, `"xywh"` for a corner and the sides, as COCO has it, `"cxcywh"` for the center and the
     sides."""
     by_class: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("by_class"))
     """Whether there is a value for each class, and no mean over them; 0 for those that don't occur."""
     by_threshold: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("by_threshold"))
     """Whether there is a value for each threshold, and no mean over them: the first axis."""
-
-    def __check_init__(self) -> None:
-        check_boxes("iou", self.layout)
 
     @abc.abstractmethod
     def _metric_value(self, accumulated: Detections) -> ValueOf:

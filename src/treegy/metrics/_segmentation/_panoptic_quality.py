@@ -1,6 +1,6 @@
 """`PanopticQuality`: how well the segments of an image, things and stuff, are found and cut out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -20,9 +20,16 @@ from .._classification._class_indices import as_indices
 from ._segments import Segments, segments
 
 
-def _as_categories(categories: Any) -> Any:
-    """Return a tuple; what isn't a list stays, to be refused by name."""
-    return tuple(categories) if isinstance(categories, list | tuple | set | frozenset | range) else categories
+def _as_categories(name: str) -> Callable[[Iterable[int]], tuple[int, ...]]:
+    """Return a converter to a tuple of integers."""
+
+    def convert(categories: Any) -> tuple[int, ...]:
+        listed = isinstance(categories, list | tuple | set | frozenset | range)
+        if not listed or not all(type(c) is int for c in categories):
+            raise TypeError(f"`{name}` is a list of integers, categories, and got {describe(categories)}.")
+        return tuple(categories)
+
+    return convert
 
 
 class PanopticQuality(Metric):
@@ -67,9 +74,9 @@ class PanopticQuality(Metric):
         Kirillov et al., *Panoptic Segmentation*, CVPR 2019.
     """
 
-    things: tuple[int, ...] = eqx.field(default=(), kw_only=True, static=True, converter=_as_categories)
+    things: tuple[int, ...] = eqx.field(default=(), kw_only=True, static=True, converter=_as_categories("things"))
     """The categories of what can be counted: each instance is a segment."""
-    stuffs: tuple[int, ...] = eqx.field(default=(), kw_only=True, static=True, converter=_as_categories)
+    stuffs: tuple[int, ...] = eqx.field(default=(), kw_only=True, static=True, converter=_as_categories("stuffs"))
     """The categories of what can't be: each is one segment of an image."""
     parts: bool = eqx.field(default=False, kw_only=True, static=True, converter=flag("parts"))
     """Whether its factors are shown as well: the quality of segmentation, the mean IoU of pairs, and that of
@@ -87,9 +94,6 @@ class PanopticQuality(Metric):
     """Whether a category of `y_pred` that is unknown makes the metric value NaN. If not, it is void."""
 
     def __check_init__(self) -> None:
-        for name, categories in (("things", self.things), ("stuffs", self.stuffs)):
-            if not isinstance(categories, tuple) or not all(type(c) is int for c in categories):
-                raise TypeError(f"`{name}` is a list of integers, categories, and got {describe(categories)}.")
         if not self._categories or len(set(self._categories)) < len(self._categories):
             raise ValueError(
                 "`things` and `stuffs` are different categories, at least one, and got "

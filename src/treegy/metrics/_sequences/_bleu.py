@@ -6,10 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from ..._converters import integer
+from ..._converters import OneOf, integer
 from ..._terms._accumulator import safe_divide
 from .._accumulators._value_of import ValueOf
-from .._classification._options import OneOf
 from ._n_grams import n_grams, summed
 from ._tokens import OfTokens, unless_unknown
 

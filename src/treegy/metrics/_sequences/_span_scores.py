@@ -12,7 +12,7 @@ from ..._terms._accumulator import Sum
 from ..._terms._weights import weigh
 from .._accumulators._shared import Derived, Source, source
 from .._accumulators._value_of import ValueOf
-from .._classification._averages import Average, as_average, as_zero_division, check_zero_division, ratio
+from .._classification._averages import Average, as_average, as_zero_division, ratio
 from ._spans import Tags, as_tags, kinds_of, spans
 from ._tokens import Tokens, at_front, scored, unless_unknown
 
@@ -58,9 +58,6 @@ class OfSpans(Derived):
     many there are of each, and `None` gives a value of each, in the order of `tags`."""
     zero_division: float = eqx.field(default=0.0, kw_only=True, static=True, converter=as_zero_division)
     """What a ratio is whose denominator is 0: 0, 1 or NaN, which is left out of means."""
-
-    def __check_init__(self) -> None:
-        check_zero_division(self.zero_division)
 
     def _source(self, y_true: Array, y_pred: Array) -> Source:
         return source(counts_of_spans, tags=self.tags)

@@ -12,7 +12,7 @@ from ..._terms._metric import Metric
 from ..._terms._term import Asking
 from ..._terms._weights import as_summand, weigh
 from ..._types import PyTree
-from ._of import Of, accumulated, asking_weights_too, check_of
+from ._of import Of, accumulated, as_of, asking_weights_too
 
 
 class Extremum(Accumulator):
@@ -59,13 +59,10 @@ class ExtremeValue(Metric):
     """The smallest or the largest of any value."""
 
     # Static, since neither a name nor a function is a number.
-    of: Of = eqx.field(default="y_pred", static=True)
+    of: Of = eqx.field(default="y_pred", static=True, converter=as_of("of"))
     """The name of a value, or a function that asks for values by name."""
 
     largest: ClassVar[bool]
-
-    def __check_init__(self) -> None:
-        check_of(self.of)
 
     def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:
         """The extremum of the values; a dict of them for a dict of values."""

@@ -5,7 +5,7 @@ import equinox as eqx
 from ..._terms._metric import Metric
 from ..._terms._term import Asking
 from ..._types import PyTree
-from ._of import Of, asking, check_of
+from ._of import Of, as_of, asking
 
 
 class Mean(Metric):
@@ -27,11 +27,8 @@ class Mean(Metric):
     """
 
     # Static, since neither a name nor a function is a number.
-    of: Of = eqx.field(default="y_pred", static=True)
+    of: Of = eqx.field(default="y_pred", static=True, converter=as_of("of"))
     """The name of a value, or a function that asks for values by name and returns one value per example."""
-
-    def __check_init__(self) -> None:
-        check_of(self.of)
 
     def call(self, values: PyTree) -> PyTree:
         """The values as they are."""

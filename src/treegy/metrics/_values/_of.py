@@ -14,12 +14,18 @@ from ..._types import PyTree
 Of = str | Callable[..., Any]
 
 
-def check_of(of: object, name: str = "of") -> None:
-    if not (callable(of) or (isinstance(of, str) and of.isidentifier())):
-        raise TypeError(
-            f"`{name}` is the name of a value such as `y_pred`, or a function that asks for values by name, "
-            f"and got {describe(of)}."
-        )
+def as_of(name: str) -> Callable[[Of], Of]:
+    """Return a converter that raises `TypeError` for what is neither the name of a value nor a function."""
+
+    def convert(of: Any) -> Of:
+        if not (callable(of) or (isinstance(of, str) and of.isidentifier())):
+            raise TypeError(
+                f"`{name}` is the name of a value such as `y_pred`, or a function that asks for values by name, "
+                f"and got {describe(of)}."
+            )
+        return of
+
+    return convert
 
 
 def check_of_examples(of: Of, what: str) -> None:

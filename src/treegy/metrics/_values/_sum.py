@@ -9,7 +9,7 @@ from ..._terms._term import Asking
 from ..._terms._weights import lined_up
 from ..._types import PyTree
 from .._accumulators._counting import sum_of_integers
-from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
+from ._of import Of, accumulated, as_of, asking_weights_too, check_of_examples
 
 
 class Sum(Metric):
@@ -33,11 +33,10 @@ class Sum(Metric):
     """
 
     # Static, since neither a name nor a function is a number.
-    of: Of = eqx.field(default="y_pred", static=True)
+    of: Of = eqx.field(default="y_pred", static=True, converter=as_of("of"))
     """The name of a value, or a function that asks for values by name and returns one value per example."""
 
     def __check_init__(self) -> None:
-        check_of(self.of)
         check_of_examples(self.of, "sum")
 
     def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:

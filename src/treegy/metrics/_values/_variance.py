@@ -12,7 +12,7 @@ from ..._terms._weights import weigh
 from ..._types import PyTree
 from .._accumulators._moments import Moments, Statistics
 from .._accumulators._value_of import ValueOf
-from ._of import Of, accumulated, asking_weights_too, check_of, check_of_examples
+from ._of import Of, accumulated, as_of, asking_weights_too, check_of_examples
 
 
 class Variance(Metric):
@@ -37,11 +37,10 @@ class Variance(Metric):
     """
 
     # Static, since neither a name nor a function is a number.
-    of: Of = eqx.field(default="y_pred", static=True)
+    of: Of = eqx.field(default="y_pred", static=True, converter=as_of("of"))
     """The name of a value, or a function that asks for values by name and returns one value per example."""
 
     def __check_init__(self) -> None:
-        check_of(self.of)
         check_of_examples(self.of, "variance")
 
     def call(self, values: PyTree, sample_weight: PyTree = None) -> PyTree:

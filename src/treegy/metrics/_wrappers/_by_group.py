@@ -21,7 +21,7 @@ from ..._types import PyTree
 from .._accumulators._shared import Derived
 from .._accumulators._stacked import Stacked
 from .._values._extremum import Extremum
-from .._values._of import Of, asking, check_of
+from .._values._of import Of, as_of, asking
 from ._wrapper import Wrapper, check_weighs, reweighted, weights_times
 
 
@@ -77,7 +77,7 @@ class ByGroup(Wrapper):
     """
 
     # Static, since neither a name nor a function is a number.
-    by: Of = eqx.field(kw_only=True, static=True)
+    by: Of = eqx.field(kw_only=True, static=True, converter=as_of("by"))
     """The group of each example: the name of a value, or a function that asks for values by name. Integers `(batch,)`,
     or `(batch, time)` if the metric has values of that shape; or booleans."""
     # Static, as it is the shape of the metric value.
@@ -89,7 +89,6 @@ class ByGroup(Wrapper):
     """Whether a group that isn't from 0 to `num_groups - 1` makes all metric values NaN, and isn't left out."""
 
     def __check_init__(self) -> None:
-        check_of(self.by, "by")
         check_weighs("ByGroup", self.metric)
 
     def _wrapped_name(self) -> str:

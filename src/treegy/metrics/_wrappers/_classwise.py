@@ -41,7 +41,12 @@ class Named(Accumulator):
 
 
 def as_labels(labels: Iterable[str] | None) -> tuple[Any, ...] | None:
-    return None if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
+    """**Raises:** `TypeError` for what isn't names."""
+    found = () if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
+    for label in found:
+        if not isinstance(label, str):
+            raise TypeError(f"`labels` are the names of the classes, strings, and one is {describe(label)}.")
+    return None if labels is None else found
 
 
 class Classwise(Wrapper):
@@ -50,8 +55,9 @@ class Classwise(Wrapper):
     It is called after the metric. A value of several axes is split along the first. Where the metric shows
     several metric values, each of them is split: `recall_bootstrap/mean/cat`.
 
-    **Raises:** `TypeError` where `metric` isn't a metric, `ValueError` where one label comes twice.
-    [`treegy.ContractError`][] where the metric value is a scalar, or there are more or fewer labels than elements.
+    **Raises:** `TypeError` where `metric` isn't a metric, or a label isn't a string, `ValueError` where one label comes
+    twice. [`treegy.ContractError`][] where the metric value is a scalar, or there are more or fewer labels than
+    elements.
 
     !!! example
 
