@@ -226,7 +226,9 @@ def test_what_better_means_follows_from_the_name():
 
 
 def test_a_figure_that_is_not_there():
-    with pytest.raises(KeyError, match="there is no metric value of that name among loss.*There is no validation: pass"):
+    with pytest.raises(
+        KeyError, match="there is no metric value of that name among loss.*There is no validation: pass"
+    ):
         fit(callbacks.EarlyStopping())
     with pytest.raises(KeyError, match="Did you mean 'val_loss'"):
         fit(callbacks.EarlyStopping("val_los", mode="min"), validation_data=(X, Y))

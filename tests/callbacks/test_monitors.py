@@ -32,7 +32,7 @@ def test_a_misspelt_monitor_is_told_before_the_first_step(tmp_path, make):
     steps: list[int] = []
     count = tg.callbacks.LambdaCallback(on_step_end=lambda step, logs: steps.append(step))
     model = make_model(tg.Optimizer(optax.adam, 1e-2))
-    told = r"\(monitor='val_los'\)`: there is no such .*, but lr, loss, .*, val_loss, .*Did you mean 'val_loss'\?"
+    told = r"\(monitor='val_los'\)`: there is no .* among lr, loss, .*, val_loss, .*Did you mean 'val_loss'\?"
     with pytest.raises(KeyError, match=told):
         fit(count, make("val_los", tmp_path), model=model, validation_data=(X, Y))
     with pytest.raises(KeyError, match="There is no validation: pass `validation_data`"):
@@ -52,7 +52,7 @@ def test_names_of_one_s_own(tmp_path):
     """Of a step, which are known before; and of a callback, wherever it stands, which aren't."""
     model = Logging(NET, loss=tg.losses.MeanSquaredError(), optimizer=ADAM)
     fit(tg.callbacks.EarlyStopping("of_step", mode="min", patience=9), model=model)
-    with pytest.raises(KeyError, match="but loss, mean_squared_error_loss, of_step"):
+    with pytest.raises(KeyError, match="among loss, mean_squared_error_loss, of_step"):
         fit(tg.callbacks.EarlyStopping("of_stop", mode="min"), model=model)
     fit(Faked(1.0, 2.0, 3.0), tg.callbacks.EarlyStopping("score_loss", patience=9))
     add = tg.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine=1.0))

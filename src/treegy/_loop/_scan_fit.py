@@ -153,7 +153,9 @@ class ScanFit:
         shapes = jax.eval_shape(epoch, carried)[1]
         if monitor.name not in shapes:
             mend = did_you_mean(monitor.name, shapes, repr)
-            raise KeyError(f"`monitor={monitor.name!r}`: there is no metric value of that name among {listed(shapes)}.{mend}")
+            raise KeyError(
+                f"`monitor={monitor.name!r}`: there is no metric value of that name among {listed(shapes)}.{mend}"
+            )
         worst = shapes[monitor.name]
         no = jnp.bool_(False)
         begin = _Stopping(jnp.full(worst.shape, monitor.worst, worst.dtype), no, jnp.int32(0), no)
