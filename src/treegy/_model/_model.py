@@ -532,7 +532,7 @@ class Model(eqx.Module, Generic[N]):
         return call_step(predict_on_batch, prepared(self, "pred", batch), batch)[1]
 
     def __call__(self, x: PyTree = None) -> PyTree:
-        """Return the same as `predict_on_batch`."""
+        """Return the predictions for a batch: those of [`treegy.Model.predict_on_batch`][]."""
         return self.predict_on_batch(x)
 
     def reset_metrics(self: M) -> M:

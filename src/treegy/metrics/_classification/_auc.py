@@ -27,10 +27,10 @@ from ._threshold_histogram import (
     summed,
 )
 
-Which: TypeAlias = Literal["ROC", "PR", "PRGAIN"]
+Curve: TypeAlias = Literal["ROC", "PR", "PRGAIN"]
 Summation: TypeAlias = Literal["interpolation", "minoring", "majoring"]
 
-_as_curve = OneOf[Which]("curve", "ROC", "PR", "PRGAIN")
+_as_curve = OneOf[Curve]("curve", "ROC", "PR", "PRGAIN")
 _as_summation = OneOf[Summation]("summation_method", "interpolation", "minoring", "majoring")
 
 
@@ -81,7 +81,7 @@ class AUC(OfScores):
     """
 
     # Static: they fix the shape of what is accumulated, or belong to what is made of it.
-    curve: Which = eqx.field(default="ROC", kw_only=True, static=True, converter=_as_curve)
+    curve: Curve = eqx.field(default="ROC", kw_only=True, static=True, converter=_as_curve)
     """`"ROC"`, `"PR"` or `"PRGAIN"`."""
     summation_method: Summation = eqx.field(default="interpolation", kw_only=True, static=True, converter=_as_summation)
     """`"interpolation"` between two thresholds; or the lower (`"minoring"`) or the higher (`"majoring"`) of the two."""
@@ -187,7 +187,7 @@ def _check_labels(y_pred: Array, num_labels: int | None, label_weights: Sequence
 
 def _area(
     histogram: Float[Array, "2 buckets labels"],
-    curve: Which,
+    curve: Curve,
     summation_method: Summation,
     label_weights: tuple[float, ...] | None,
 ) -> Float[Array, ""]:
@@ -200,7 +200,7 @@ def _area(
     return safe_divide(jnp.sum(weights * areas), jnp.sum(weights))
 
 
-def _riemann_sum(counts: Counts, curve: Which, summation_method: Summation) -> Array:
+def _riemann_sum(counts: Counts, curve: Curve, summation_method: Summation) -> Array:
     x, y = _gains(counts) if curve == "PRGAIN" else _rates(counts, curve)
     if summation_method == "interpolation":
         heights = (y[:-1] + y[1:]) / 2
@@ -209,7 +209,7 @@ def _riemann_sum(counts: Counts, curve: Which, summation_method: Summation) -> A
     return summed((x[:-1] - x[1:]) * heights)
 
 
-def _rates(counts: Counts, curve: Which) -> tuple[Array, Array]:
+def _rates(counts: Counts, curve: Curve) -> tuple[Array, Array]:
     recall = safe_divide(counts.true_positives, counts.true_positives + counts.false_negatives)
     if curve == "ROC":
         return safe_divide(counts.false_positives, counts.false_positives + counts.true_negatives), recall
