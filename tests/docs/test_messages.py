@@ -1,4 +1,4 @@
-"""The page of messages shows every warning, and every class of errors."""
+"""The pages of messages show every warning, every class of errors, and every error."""
 
 import ast
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import treegy as tg
+from every_raise import raises_in
 from helpers import ROOT
 
 pytestmark = pytest.mark.once
@@ -20,10 +21,12 @@ def warnings_in(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The calls of `warn` in a file: where, and the fixed parts of what they say."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "warn":
-            texts = [
-                n.value for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant) and isinstance(n.value, str)
-            ]
-            yield node.lineno, texts
+            yield node.lineno, texts_in(node.args[0])
+
+
+def texts_in(node: ast.AST) -> list[str]:
+    """The fixed parts of a message."""
+    return [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
 
 # Of files that make the words, or nearly all of them, in another line.
@@ -70,3 +73,14 @@ def test_every_class_of_errors_is_on_the_page():
         thing = getattr(tg, name)
         if isinstance(thing, type) and issubclass(thing, Exception):
             assert re.search(rf"^##.*\b{name}\b", PAGE, re.MULTILINE), name
+
+
+def test_every_error_is_on_its_page():
+    page = plain((ROOT / "docs/every-error.md").read_text())
+    missing: list[str] = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in raises_in(file):
+            rows = [row for text in texts_in(node) for row in rows_of(plain(text).split())]
+            if rows and not any(row in page for row in rows):
+                missing.append(f"{file.relative_to(PACKAGE)}:{node.lineno}: {rows[0]} ...")
+    assert not missing, "\n".join([*missing, "`tox -e messages` writes the page."])

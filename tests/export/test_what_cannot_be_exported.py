@@ -1,5 +1,6 @@
 """What can't be exported or loaded, and what is said about it."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ from jaxtyping import Array, Float
 
 import treegy as tg
 from export.exported_models import ROWS, Own, rows
+from treegy._export import _load_exported
+from treegy._export._standalone import load
 
 pytestmark = pytest.mark.standard_promotion
 
@@ -220,10 +223,34 @@ def test_damaged_files(directory: Path, tmp_path):
     data.unlink()
     with pytest.raises(tg.CheckpointError, match="is missing: 'exported.json'"):
         tg.load_exported(flipped)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_load_exported, "PROGRAM", "another")
+        with pytest.raises(tg.CheckpointError, match="is damaged: it has no program"):
+            tg.load_exported(directory)
     changed = copied(directory, tmp_path / "changed") / "exported.json"
     changed.write_text(changed.read_text().replace("uint8", "int8"))
     with pytest.raises(tg.CheckpointError, match="damaged: its content is not what was written"):
         tg.load_exported(changed.parent)
+
+
+def test_damaged_files_that_are_loaded_without_treegy(directory: Path, tmp_path):
+    flipped = copied(directory, tmp_path / "flipped")
+    (data,) = flipped.glob("*.bin")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged: the bytes of `program` are not those written"):
+        load(flipped)
+    changed = copied(directory, tmp_path / "changed") / "exported.json"
+    changed.write_text(changed.read_text().replace("uint8", "int8"))
+    with pytest.raises(ValueError, match="exported.json' is damaged"):
+        load(changed.parent)
+    manifest = {**json.loads((directory / "exported.json").read_text()), "byteorder": "middle"}
+    del manifest["checksum"]
+    checksum = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    changed.write_text(json.dumps({**manifest, "checksum": checksum}))
+    with pytest.raises(ValueError, match="comes from a machine with another order of bytes"):
+        load(changed.parent)
 
 
 def test_programs_of_another_jax(directory: Path, monkeypatch: pytest.MonkeyPatch):

@@ -464,7 +464,7 @@ print("STEPS", [s for s in steps_in(directory) if read_checkpoint(directory, s)]
 
 
 @pytest.mark.parametrize("use", ["BackupAndRestore", "ModelCheckpoint"])
-@pytest.mark.parametrize("epoch", [1, 3])
+@pytest.mark.parametrize("epoch", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_full_disk(tmp_path, use, epoch):
     """The error says so, and the last whole checkpoint is still there. When training is over, its model is returned."""
     done = run_script(FULL, str(tmp_path / "backup"), use, str(epoch))

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 import treegy as tg
 from helpers import numbers, run_script
+from treegy._saving import _read_checkpoints
+from treegy._saving._documents import check_is_numbers
 from treegy._saving._read_checkpoints import steps_in
 
 pytestmark = pytest.mark.once
@@ -334,6 +336,42 @@ def test_values_of_the_wrong_type(whole, copied, value):
 @pytest.fixture(scope="module")
 def unbroken() -> dict[str, Any]:
     return fit(steps_per_execution=1)[1].history
+
+
+def changed_backup(directory: Path, **changes: Any) -> tg.callbacks.Callback:
+    fit(tg.callbacks.BackupAndRestore(directory, delete_checkpoint=False), epochs=1)
+    for file in directory.glob("*/treegy.json"):
+        signed("backups", file, lambda content: content.update(changes))
+    return tg.callbacks.BackupAndRestore(directory)
+
+
+def test_a_backup_of_a_newer_treegy(tmp_path):
+    backup = changed_backup(tmp_path, version=99)
+    with pytest.raises(tg.CheckpointError, match="it has version 99, of a newer treegy: install that"):
+        fit(backup)
+
+
+def test_a_backup_with_a_metric_value_that_is_none(tmp_path):
+    backup = changed_backup(tmp_path, value="a")
+    with pytest.warns(UserWarning, match="its metric value is none. There is none before it"):
+        fit(backup)
+
+
+def test_checkpoints_that_are_gone(tmp_path, monkeypatch):
+    with pytest.raises(tg.CheckpointError, match="There is no checkpoint of step 3 in"):
+        _read_checkpoints.read_checkpoint(tmp_path, 3)
+    # Some of them are removed while they are read, again and again.
+    monkeypatch.setattr(_read_checkpoints, "_ranked", lambda place: [1])
+    with pytest.raises(tg.CheckpointError, match="There is no checkpoint in .* that stays while it is read"):
+        _read_checkpoints.newest_whole(tmp_path)
+    monkeypatch.setattr(_read_checkpoints, "_ranked", lambda place: [])
+    with pytest.raises(tg.CheckpointError, match="There is no checkpoint in .* that stays while it is read"):
+        _read_checkpoints.newest_whole(tmp_path)
+
+
+def test_what_a_checkpoint_can_not_hold():
+    with pytest.raises(tg.CheckpointError, match="`names` is an array of dtype <U1, which can't be written"):
+        check_is_numbers("names", np.array(["a"]))
 
 
 @pytest.mark.parametrize("file", ["treegy.json", "treegy.bin"])

@@ -203,7 +203,54 @@ def test_what_must_be_as_it_was(tmp_path):
     without = "in batches of 3, and now there are 12 examples in batches of 3, without the remainder"
     with pytest.raises(tg.CheckpointError, match=without):
         fit(backup, drop_remainder=True)
+    with pytest.raises(tg.CheckpointError, match="is of a run on arrays, and now the data is something"):
+        fit(backup, x=Batches())
+    with pytest.raises(tg.CheckpointError, match="is of a run with other losses or metrics"):
+        fit(backup, model=make_model().replace(metrics=tg.metrics.MeanAbsoluteError()))
     check(fit(backup), fit())
+
+
+class Fewer(Batches):
+    """Gives less than it did."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.islice(super().__iter__(), 1)
+
+
+class Placed(Batches):
+    """Can be set to a place, and is told of one that it doesn't know."""
+
+    def __init__(self, knows: bool = True):
+        self.knows, self.i = knows, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.i = 0
+        return self
+
+    def __next__(self) -> Any:
+        if self.i == STEPS:
+            raise StopIteration
+        self.i += 1
+        return X[(self.i - 1) * SIZE : self.i * SIZE], Y[(self.i - 1) * SIZE : self.i * SIZE]
+
+    def get_state(self) -> dict[str, int]:
+        return {"i": self.i}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        if not self.knows:
+            raise KeyError("there is no such place")
+        self.i = state["i"]
+
+
+def test_batches_that_are_not_as_they_were(tmp_path):
+    broken(tmp_path / "fewer", FailingAt(step=7), 2, lambda: {"x": Batches()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(tg.CheckpointError, match="`x` has fewer batches than were read of it then: 2"):
+            fit(tg.callbacks.BackupAndRestore(tmp_path / "fewer", 2), x=Fewer())
+    broken(tmp_path / "placed", FailingAt(step=7), 2, lambda: {"x": Placed()})
+    with pytest.raises(tg.CheckpointError, match="`x` can't be set to where the backup was made: .*no such place"):
+        fit(tg.callbacks.BackupAndRestore(tmp_path / "placed", 2), x=Placed(knows=False))
 
 
 @pytest.mark.parametrize("failing", [FailingAt(epoch=2), FailingAt(step=11)], ids=["between", "within"])

@@ -1,5 +1,6 @@
 """Class weights: the same as `sample_weight` computed by hand, whatever form labels have."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -68,6 +69,16 @@ def test_they_equal_sample_weights_by_hand(form, reduction, given):
         found = model.evaluate(x, y, batch_size=size, class_weight=TABLE, sample_weight=own, verbose=0)
         expected = model.evaluate(x, y, batch_size=size, sample_weight=by_hand, verbose=0)
         assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, "none"])
+def test_a_loss_that_is_called_by_hand_takes_them(form, reduction):
+    loss, x, y, weight = FORMS[form]
+    loss = dataclasses.replace(loss, reduction=reduction)
+    expected = loss(y, x, sample_weight=np.asarray(weight, "float32"))
+    for given in (TABLE, WEIGHTS):
+        np.testing.assert_allclose(loss(y, x, class_weight=given), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)

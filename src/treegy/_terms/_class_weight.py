@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Array
 
 from .._describe import array_name, describe, is_arraylike, is_traced
-from .._errors import ContractError, DataError
+from .._errors import ContractError, DataError, InjectionError
 from .._types import PyTree
 from ._naming import named_terms
-from ._read import Reading, arguments_of, placed
+from ._read import Reading, arguments_of, placed, read
 from ._term import Context, Term
 from ._weights import lined_up
 
@@ -108,6 +108,21 @@ def with_class_weight(term: Term, context: Context, reading: Reading) -> Reading
         # A weight of 0 removes the example, whatever its label is.
         weight = jnp.where(given == 0, jnp.zeros_like(weight), weight) * given.astype(weight.dtype)
     return reading.weighing(term, weight)
+
+
+def weighed_by_hand(term: Term, context: Context) -> Reading:
+    """Return what a loss reads that is called by hand, with `class_weight` as users write it.
+
+    **Raises:** [`treegy.DataError`][] where it isn't that, [`treegy.InjectionError`][] where there are no labels.
+    """
+    reading = read(term, context)
+    given = context.available.get("class_weight")
+    if given is None or "class_weight" in term.asking.request:
+        return reading
+    if reading.arguments.get("y_true") is None:
+        raise InjectionError(f"`{term.asking.label}` asks for no `y_true`, whose labels `class_weight` weighs.")
+    available = {**context.available, "class_weight": as_table(given)}
+    return with_class_weight(term, context._replace(available=available), reading)
 
 
 def _check_table(term: Term, table: PyTree) -> None:

@@ -12,6 +12,7 @@ from .._injection._at import selection
 from .._types import PyTree
 from ._accumulator import compute_all
 from ._called_by_hand import standing_alone
+from ._class_weight import weighed_by_hand
 from ._naming import as_name, default_name
 from ._reduce import parts, reducer, scaled, unreduced
 from ._term import REDUCTIONS, Asking, Context, make_term, size_of
@@ -93,13 +94,15 @@ class Loss(eqx.Module):
 
         - `*args`, `**kwargs`: the values that `call` asks for, by name or in its order. NumPy arrays become jax arrays.
         - `sample_weight`: `(batch, ...)`, lining up with the leading axes of the values.
+        - `class_weight`: `{class: weight}` or an array, for a loss that reads labels: NaN for a label without one.
         - `step`: where `weight` is a schedule, the step whose weight is meant.
         """
         term = make_term("loss", self, default_name("loss", self))
         values = standing_alone(term.asking, args, {**kwargs, "sample_weight": sample_weight})
         context = Context(values, size_of(values), values["sample_weight"])
+        reading = weighed_by_hand(term, context)
         if self.reduction == "none":
-            return unreduced(term, context)
-        accumulators = parts(term, context, reducer(self.reduction))
+            return unreduced(term, context, reading)
+        accumulators = parts(term, context, reducer(self.reduction), reading)
         metric_values = compute_all({k: scaled(term, v, context) for k, v in accumulators.items()})
         return metric_values[""] if list(metric_values) == [""] else metric_values

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from .._errors import InjectionError
 from .._injection._at import selection
 from .._types import PyTree
 from ._accumulator import Mean
@@ -75,5 +76,10 @@ class Metric(eqx.Module):
         """
         term = make_term("metric", self, default_name("metric", self))
         values = standing_alone(term.asking, args, {**kwargs, "sample_weight": sample_weight})
+        if values.get("class_weight") is not None and "class_weight" not in term.asking.request:
+            raise InjectionError(
+                f"`{term.asking.label}` doesn't ask for `class_weight`, which weighs losses alone: "
+                "pass `sample_weight`."
+            )
         accumulators = parts(term, Context(values, size_of(values), values["sample_weight"]), Mean.of)
         return accumulators[""] if list(accumulators) == [""] else accumulators

@@ -123,9 +123,8 @@ def reducer(reduction: str) -> Reduce:
     return Sum.of
 
 
-def unreduced(term: Term, context: Context) -> PyTree:
+def unreduced(term: Term, context: Context, reading: Reading) -> PyTree:
     """Return the weighted values themselves, for `reduction="none"`."""
-    reading = read(term, context)
     result, elements = outcome(term, context, reading)
     factor = _factor(term, context)
 
