@@ -39,6 +39,14 @@ def failing() -> tg.callbacks.Callback:
     return tg.callbacks.LambdaCallback(on_epoch_end=fail)
 
 
+def test_what_is_no_image(tmp_path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX isn't installed")
+    use = tg.callbacks.TensorBoard(tmp_path)
+    drawing = tg.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: use.image("sample", np.zeros((2, 2, 7))))
+    with pytest.warns(UserWarning, match=r"an image of shape \(2, 2, 7\); \(height, width\) or \(height,"):
+        fit(use, drawing)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard(tmp_path):
     pytest.importorskip("tensorboardX", reason="tensorboardX isn't installed")

@@ -4,6 +4,7 @@ import pytest
 
 import treegy as tg
 from helpers import run_script
+from treegy._lazy import lazily
 
 SCRIPT = """
 import sys
@@ -22,6 +23,12 @@ assert Huber is tg.losses.Huber and CTC is tg.losses.CTC
 def test_only_what_is_used_is_imported():
     done = run_script(SCRIPT)
     assert done.returncode == 0, done.stderr
+
+
+def test_without_sources():
+    # It is built in.
+    with pytest.raises(ImportError, match="`sys` finds its names in its source, which isn't there"):
+        lazily("sys")
 
 
 @pytest.mark.parametrize("package", [tg.losses, tg.metrics], ids=["losses", "metrics"])

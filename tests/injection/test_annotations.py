@@ -196,6 +196,7 @@ def test_names_of_a_module_that_has_them_for_checkers_too(imported: Import):
     "hint, before, why",
     [
         ("Batch", "if TYPE_CHECKING:\n    from not_imported import Batch\n", "name 'Batch' is not defined"),
+        ("others.Batch", "if TYPE_CHECKING:\n    import not_imported as others\n", "name 'others' is not defined"),
         ("Batch", "if TYPE_CHECKING:\n    Batch = unknown()\n", "name 'Batch' is not defined"),
         (HINT, "", "name 'Float' is not defined"),
         ("Float[Array]", JAXTYPING, r"\w*Error"),
@@ -537,3 +538,14 @@ def test_a_model_that_was_unpickled_has_its_steps(imported: Import):
     text = pickle.dumps(users.Own())
     users = imported(STEPS.replace("CHECKER", "").replace("DECORATOR", ""))  # another class, of which nothing was made
     np.testing.assert_array_equal(pickle.loads(text).predict(THREE), 2 * THREE)
+
+
+@pytest.mark.parametrize("source", [None, "def unfinished(:\n"], ids=["without", "unfinished"])
+def test_a_name_of_a_function_whose_source_cannot_be_read(source, tmp_path):
+    file = tmp_path / "code.py"
+    if source is not None:
+        file.write_text(source)
+    names: dict[str, Any] = {"__name__": "code", "tg": tg}
+    exec(compile("def loss(y_pred: 'Unknown'): return y_pred", str(file), "exec"), names)
+    with pytest.warns(UserWarning, match="has an annotation that can't be evaluated, .*name 'Unknown' is not defined"):
+        tg.Model(lambda x: x, metrics=names["loss"]).evaluate(numbers(4, 2), verbose=0)

@@ -353,7 +353,11 @@ def test_a_backup_of_a_newer_treegy(tmp_path):
 
 def test_a_backup_with_a_metric_value_that_is_none(tmp_path):
     backup = changed_backup(tmp_path, value="a")
-    with pytest.warns(UserWarning, match="its metric value is none. There is none before it"):
+    # It is passed over, and it is another run's as well.
+    with (
+        pytest.warns(UserWarning, match="its metric value is none. There is none before it"),
+        pytest.raises(tg.CheckpointError, match="a run of this process has ended in"),
+    ):
         fit(backup)
 
 

@@ -84,6 +84,8 @@ def in_place_of_an_array() -> None:
     stepped(train_step=train_step).train_on_batch(X)
 
 
+# As type checkers would refuse it.
+untyped: Any = tg
 MODELS = tg.stack([regression()] * 2)
 
 
@@ -97,22 +99,22 @@ MODELS = tg.stack([regression()] * 2)
         ),
         "folds of a stack": (
             ValueError,
-            lambda: tg.cross_validate(MODELS, X, Y),
+            lambda: untyped.cross_validate(MODELS, X, Y),
             r"`model` is a stack of models: pass one of them, such as `tg.unstack\(models\)\[0\]`",
         ),
         "weights of folds": (
             ValueError,
-            lambda: tg.cross_validate(regression(), X, Y, sample_weight=ONES[:3]),
+            lambda: untyped.cross_validate(regression(), X, Y, sample_weight=ONES[:3]),
             r"`sample_weight` is f32\[3\]; an array of shape \(20,\) is expected",
         ),
         "folds of nothing": (
             ValueError,
-            lambda: tg.cross_validate(regression(), None, Y),
+            lambda: untyped.cross_validate(regression(), None, Y),
             "`x` is None; arrays are expected, whose examples are put into folds",
         ),
         "a stack of distributed ones": (
             ValueError,
-            lambda: tg.stack([regression().distributed(tg.parallel.DataParallel())]),
+            lambda: untyped.stack([regression().distributed(tg.parallel.DataParallel())]),
             r"model 0 is distributed: `model.distributed\(None\)` brings it back",
         ),
         # Steps
@@ -179,37 +181,37 @@ MODELS = tg.stack([regression()] * 2)
         ),
         "class weights of a metric": (
             tg.InjectionError,
-            lambda: tg.metrics.SparseCategoricalAccuracy()(LABELS, jnp.zeros((20, 3)), class_weight={0: 2.0}),
+            lambda: untyped.metrics.SparseCategoricalAccuracy()(LABELS, jnp.zeros((20, 3)), class_weight={0: 2.0}),
             "doesn't ask for `class_weight`, which weighs losses alone: pass `sample_weight`",
         ),
         "class weights without labels": (
             tg.InjectionError,
-            lambda: tg.regularizers.GlobalL2()(parameters=jnp.ones(3), class_weight={0: 2.0}),
+            lambda: untyped.regularizers.GlobalL2()(parameters=jnp.ones(3), class_weight={0: 2.0}),
             "asks for no `y_true`, whose labels `class_weight` weighs",
         ),
         "logits of dino": (
             tg.ContractError,
-            lambda: tg.losses.DINO()((jnp.ones(3), jnp.ones(3))),
+            lambda: untyped.losses.DINO()((jnp.ones(3), jnp.ones(3))),
             r"`y_pred\[0\]` \(the student\) is f32\[3\], and logits are expected: shapes like \(batch, k\)",
         ),
         "no pixels": (
             tg.ContractError,
-            lambda: tg.losses.LovaszSoftmax()(jnp.zeros(4, jnp.int32), jnp.ones((4, 3)) / 3),
+            lambda: untyped.losses.LovaszSoftmax()(jnp.zeros(4, jnp.int32), jnp.ones((4, 3)) / 3),
             r"`y_pred` f32\[4,3\] has no axis of pixels besides the batch and the classes",
         ),
         "views of no axis": (
             tg.ContractError,
-            lambda: tg.metrics.Alignment()(y_pred=(jnp.ones(3), jnp.ones(3))),
+            lambda: untyped.metrics.Alignment()(y_pred=(jnp.ones(3), jnp.ones(3))),
             r"`y_pred\[0\]` is f32\[3\], and embeddings are expected",
         ),
         "no examples in pairs": (
             tg.ContractError,
-            lambda: tg.metrics.KendallCorrelation(capacity=8).call(jnp.float32(1), jnp.float32(2)),
+            lambda: untyped.metrics.KendallCorrelation(capacity=8).call(jnp.float32(1), jnp.float32(2)),
             r"`y_pred` f32\[\] has no axis of examples",
         ),
         "classes of IoU": (
             TypeError,
-            lambda: tg.metrics.IoU(3, "1"),
+            lambda: untyped.metrics.IoU(3, "1"),
             "`target_class_ids` is a list of classes from 0 to 2, at least one, and got '1'",
         ),
         # Data
@@ -224,55 +226,63 @@ MODELS = tg.stack([regression()] * 2)
             "`validation_data` is a tuple that begins with .*: what gives batches is passed alone",
         ),
         # Optimizers
-        "decay": (ValueError, lambda: tg.with_ema(optax.sgd(0.1), 1.5), "`decay` is 1.5; a number from 0 to below 1"),
+        "decay": (
+            ValueError,
+            lambda: untyped.with_ema(optax.sgd(0.1), 1.5),
+            "`decay` is 1.5; a number from 0 to below 1",
+        ),
         "an average without parameters": (
             ValueError,
-            lambda: tg.with_ema(optax.sgd(0.1)).update({}, tg.with_ema(optax.sgd(0.1)).init({})),
+            lambda: untyped.with_ema(optax.sgd(0.1)).update({}, tg.with_ema(optax.sgd(0.1)).init({})),
             r"an optimizer with an average needs the parameters: `update\(grads, state, params\)`",
         ),
         "steps of an epoch": (
             ValueError,
-            lambda: tg.Optimizer(optax.sgd, lambda step, epoch: 0.1, steps_per_epoch=0),
+            lambda: untyped.Optimizer(optax.sgd, lambda step, epoch: 0.1, steps_per_epoch=0),
             "`steps_per_epoch` is 0; at least 1 is expected",
         ),
         "steps of a constant": (
             ValueError,
-            lambda: tg.Optimizer(optax.sgd, 0.1, steps_per_epoch=10),
+            lambda: untyped.Optimizer(optax.sgd, 0.1, steps_per_epoch=10),
             "`steps_per_epoch` is 10, and `learning_rate` is 0.1, which is the same in every epoch",
         ),
         # Callbacks
         "a hook that is none": (
             TypeError,
-            lambda: tg.callbacks.LambdaCallback(on_epoch_end=3),
+            lambda: untyped.callbacks.LambdaCallback(on_epoch_end=3),
             "`on_epoch_end` is 3; a function",
         ),
         "a schedule that is none": (
             TypeError,
-            lambda: tg.callbacks.LearningRateScheduler(0.1),
+            lambda: untyped.callbacks.LearningRateScheduler(0.1),
             "`schedule` is 0.1; a function of the epoch is expected",
         ),
         "params": (
             TypeError,
-            lambda: tg.callbacks.TensorBoard("log", params=[1]),
+            lambda: untyped.callbacks.TensorBoard("log", params=[1]),
             r"`params` is \[1\]; a dict is expected",
         ),
         "a threshold": (
             ValueError,
-            lambda: tg.callbacks.ModelCheckpoint("best", save_best_only=True, initial_value_threshold="low"),
+            lambda: untyped.callbacks.ModelCheckpoint("best", save_best_only=True, initial_value_threshold="low"),
             "`initial_value_threshold` is 'low'; a number is expected",
         ),
         "when to save": (
             ValueError,
-            lambda: tg.callbacks.ModelCheckpoint("best", save_freq="step"),
+            lambda: untyped.callbacks.ModelCheckpoint("best", save_freq="step"),
             "`save_freq` is 'step'; \"epoch\" or a number of steps is expected",
         ),
         "what to profile": (
             ValueError,
-            lambda: tg.callbacks.Profiler("log", steps=0),
+            lambda: untyped.callbacks.Profiler("log", steps=0),
             "`start` is .* and `steps` is 0; at least 0 and 1 are expected",
         ),
-        "how often": (ValueError, lambda: tg.callbacks.TerminateOnNaN(every=0), "`every` is 0; at least 1 is expected"),
-        "how long": (ValueError, lambda: tg.callbacks.Timer(0), "`duration` is 0.*; a time above 0 is expected"),
+        "how often": (
+            ValueError,
+            lambda: untyped.callbacks.TerminateOnNaN(every=0),
+            "`every` is 0; at least 1 is expected",
+        ),
+        "how long": (ValueError, lambda: untyped.callbacks.Timer(0), "`duration` is 0.*; a time above 0 is expected"),
         "a monitor of several values": (
             ValueError,
             lambda: MODELS.replace(metrics=tg.metrics.ConfusionMatrix(2)).fit(

@@ -4,12 +4,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.tree_util import keystr, tree_leaves_with_path
 from jaxtyping import Array, Int
 
-from .._describe import describe
+from .._checks import fraction
 from .._types import KeyPath, PyTree
 from ._evaluation_parameters import at_evaluation_parameters, evaluation_parameters, has_evaluation_parameters
 
@@ -38,10 +37,7 @@ def with_ema(optimizer: Any, decay: float = 0.999, warm_up: bool = True) -> opta
 
     The average is kept in the dtype of the parameters, and at least in float32.
     """
-    if isinstance(decay, bool) or not isinstance(decay, int | float | np.number):
-        raise TypeError(f"`decay` is {describe(decay)}; a number from 0 to below 1 is expected.")
-    if not 0 <= decay < 1:
-        raise ValueError(f"`decay` is {decay}; a number from 0 to below 1 is expected.")
+    decay = fraction("decay", decay)
     optimizer = optax.with_extra_args_support(optimizer)
 
     def init(params: PyTree) -> EmaState:
