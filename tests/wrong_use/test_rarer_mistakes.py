@@ -86,7 +86,7 @@ def in_place_of_an_array() -> None:
 
 # As type checkers would refuse it.
 untyped: Any = tg
-MODELS = tg.stack([regression()] * 2)
+MODELS: Any = tg.stack([regression()] * 2)
 
 
 @named(
@@ -229,7 +229,7 @@ MODELS = tg.stack([regression()] * 2)
         "decay": (
             ValueError,
             lambda: untyped.with_ema(optax.sgd(0.1), 1.5),
-            "`decay` is 1.5; a number from 0 to below 1",
+            "`decay` is 1.5; a number from 0",
         ),
         "an average without parameters": (
             ValueError,
@@ -280,7 +280,7 @@ MODELS = tg.stack([regression()] * 2)
         "how often": (
             ValueError,
             lambda: untyped.callbacks.TerminateOnNaN(every=0),
-            "`every` is 0; at least 1 is expected",
+            "`every` is 0; at least 1",
         ),
         "how long": (ValueError, lambda: untyped.callbacks.Timer(0), "`duration` is 0.*; a time above 0 is expected"),
         "a monitor of several values": (
