@@ -5,6 +5,7 @@ With `--every-raise` a run fails where none reaches one: so no message is shown 
 """
 
 import ast
+import contextlib
 import importlib.util
 import json
 import os
@@ -66,8 +67,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     for file in Path(os.environ[DIRECTORY]).glob("*.jsonl"):
         for line in file.read_text().splitlines():
-            site, it = json.loads(line)
-            keep(Site(*site), Said(*it))
+            # Not whole where the process was killed, or the disk was full.
+            with contextlib.suppress(json.JSONDecodeError):
+                site, it = json.loads(line)
+                keep(Site(*site), Said(*it))
     if config.getoption("--every-raise") and _unreached() and session.exitstatus == 0:
         session.exitstatus = 1
     if page := config.getoption("--errors-page"):
