@@ -136,6 +136,10 @@ AREAS = {
 }
 
 
+# What is caught, and told otherwise.
+INTERNAL = ("UnknownName", "DamagedCheckpoint")
+
+
 def _area_of(file: str) -> str:
     fitting = [(part, area) for area, parts in AREAS.items() for part in parts if file.startswith(part)]
     return max(fitting, key=lambda each: len(each[0]))[1] if fitting else "Arguments"
@@ -146,7 +150,8 @@ def _page() -> str:
     for site, it in sorted(said.items()):
         item = _item(it)
         section = sections[_area_of(Path(site.file).relative_to(_root()).as_posix())]
-        if it.message and item not in section:
+        # One word is for the code that catches it.
+        if " " in it.message and it.error not in INTERNAL and item not in section:
             section.append(item)
     listed = [f"## {area}\n\n" + "\n".join(items) for area, items in sections.items() if items]
     return "\n\n".join([HEAD, *listed]) + "\n"
@@ -157,7 +162,7 @@ def _item(it: Said) -> str:
     if "\n" not in text:
         quotes = "``" if "`" in text else "`"
         return f"- {quotes} {text} {quotes}" if quotes == "``" else f"- `{text}`"
-    return "\n".join(["- ```text", *(f"  {line}".rstrip() for line in text.splitlines()), "  ```"])
+    return "\n".join(["\n```text", *map(str.rstrip, text.splitlines()), "```\n"])
 
 
 HEAD = """# Every error
