@@ -35,6 +35,10 @@ UNREACHED = {
         ("_saving/_skeleton.py", "raise ValueError(f'the structure of {name}')"),
         ("_saving/_stored.py", "raise ValueError(f'array {expected.name} is not there as a whole')"),
     ],
+    "the disk is full, and nothing can be written about it": [
+        ("_saving/_checkpoints.py", "raise error"),
+        ("callbacks/_csv_logger.py", "raise OSError(errno.ENOSPC"),
+    ],
     "Python has this from 3.12 on": [
         ("_injection/_annotations.py", "raise UnknownName(f'of the type variable"),
         ("_injection/_scope.py", "raise UnknownName(f'of `type {alias.__name__}`"),

@@ -338,21 +338,30 @@ def unbroken() -> dict[str, Any]:
     return fit(steps_per_execution=1)[1].history
 
 
-def changed_backup(directory: Path, **changes: Any) -> tg.callbacks.Callback:
+def changed_backup(directory: Path, change: Callable[[Any], Any]) -> tg.callbacks.Callback:
     fit(tg.callbacks.BackupAndRestore(directory, delete_checkpoint=False), epochs=1)
     for file in directory.glob("*/treegy.json"):
-        signed("backups", file, lambda content: content.update(changes))
+        signed("backups", file, change)
     return tg.callbacks.BackupAndRestore(directory)
 
 
-def test_a_backup_of_a_newer_treegy(tmp_path):
-    backup = changed_backup(tmp_path, version=99)
-    with pytest.raises(tg.CheckpointError, match="it has version 99, of a newer treegy: install that"):
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda content: content.update(version=99), "it has version 99, of a newer treegy: install that"),
+        (lambda content: content["document"].pop("epochs"), "is not what treegy writes: 'epochs' is missing or wrong"),
+        (lambda content: content["document"]["position"].pop("done"), "is not what treegy writes: 'position' is wrong"),
+    ],
+    ids=["of a newer treegy", "something is missing", "without a position"],
+)
+def test_a_backup_that_says_something_else(tmp_path, change, match):
+    backup = changed_backup(tmp_path, change)
+    with pytest.raises(tg.CheckpointError, match=match):
         fit(backup)
 
 
 def test_a_backup_with_a_metric_value_that_is_none(tmp_path):
-    backup = changed_backup(tmp_path, value="a")
+    backup = changed_backup(tmp_path, lambda content: content.update(value="a"))
     # It is passed over, and it is another run's as well.
     with (
         pytest.warns(UserWarning, match="its metric value is none. There is none before it"),

@@ -86,6 +86,7 @@ def in_place_of_an_array() -> None:
 
 # As type checkers would refuse it.
 untyped: Any = tg
+CLASSIFIER = regression(linear(3), loss=CLASSES).init(X, LABELS)
 MODELS: Any = tg.stack([regression()] * 2)
 
 
@@ -173,6 +174,11 @@ MODELS: Any = tg.stack([regression()] * 2)
             tg.DataError,
             lambda: CLASSES(jnp.asarray(LABELS), jnp.zeros((20, 3)), class_weight=jnp.ones((3, 3))),
             r"`class_weight` is f32\[3,3\]; one number for each class is expected",
+        ),
+        "class weights of two axes in a step": (
+            tg.ContractError,
+            lambda: CLASSIFIER.test_step(X, LABELS, class_weight=jnp.ones((3, 3)), states=CLASSIFIER.states),
+            r"`class_weight` is f32\[3,3\]; one weight for each class is expected",
         ),
         "class weights of several outputs": (
             tg.ContractError,
