@@ -6,6 +6,7 @@ With `--every-raise` a run fails where none reaches one: so no message is shown 
 
 import ast
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -104,6 +105,7 @@ def _root() -> Path:
     return Path(spec.origin).parent
 
 
+@functools.cache
 def _unreached() -> list[str]:
     found: list[str] = []
     for path in sorted(_root().rglob("*.py")):

@@ -50,9 +50,10 @@ def record() -> None:
 
 
 def _record(file: str, line: int, error: Any) -> Any:
-    name = (error if isinstance(error, type) else type(error)).__name__
-    message = error.args[0] if isinstance(error, KeyError) and error.args else "" if isinstance(error, type) else error
-    site, it = Site(file, line), Said(name, _shown(str(message)))
+    # A class that is raised says nothing; `str` of a `KeyError` is the `repr` of what it says.
+    raised = error() if isinstance(error, type) else error
+    message = raised.args[0] if isinstance(raised, KeyError) and raised.args else raised
+    site, it = Site(file, line), Said(type(raised).__name__, _shown(str(message)))
     # A test may have filled the disk.
     if keep(site, it):
         with contextlib.suppress(OSError), Path(os.environ[DIRECTORY], f"{os.getpid()}.jsonl").open("a") as out:
@@ -61,6 +62,7 @@ def _record(file: str, line: int, error: Any) -> Any:
 
 
 def keep(site: Site, it: Said) -> bool:
+    """Keep what was said there, and return whether it is the shortest so far."""
     if site in said and _order(said[site]) <= _order(it):
         return False
     said[site] = it

@@ -209,15 +209,21 @@ def copied(directory: Path, path: Path) -> Path:
     return path
 
 
-def test_damaged_files(directory: Path, tmp_path):
-    flipped = copied(directory, tmp_path / "flipped")
-    (data,) = flipped.glob("*.bin")
+def flipped_bit(directory: Path, path: Path) -> Path:
+    """A copy in which one bit of the data is another; the file of the data."""
+    (data,) = copied(directory, path).glob("*.bin")
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(content)
+    return data
+
+
+def test_damaged_files(directory: Path, tmp_path):
+    data = flipped_bit(directory, tmp_path / "flipped")
+    flipped = data.parent
     with pytest.raises(tg.CheckpointError, match="is damaged: the bytes of `program` are not those"):
         tg.load_exported(flipped)
-    data.write_bytes(content[:-1])
+    data.write_bytes(data.read_bytes()[:-1])
     with pytest.raises(tg.CheckpointError, match="is truncated"):
         tg.load_exported(flipped)
     data.unlink()
@@ -234,13 +240,8 @@ def test_damaged_files(directory: Path, tmp_path):
 
 
 def test_damaged_files_that_are_loaded_without_treegy(directory: Path, tmp_path):
-    flipped = copied(directory, tmp_path / "flipped")
-    (data,) = flipped.glob("*.bin")
-    content = bytearray(data.read_bytes())
-    content[len(content) // 2] ^= 1
-    data.write_bytes(content)
     with pytest.raises(ValueError, match="is damaged: the bytes of `program` are not those written"):
-        load(flipped)
+        load(flipped_bit(directory, tmp_path / "flipped").parent)
     changed = copied(directory, tmp_path / "changed") / "exported.json"
     changed.write_text(changed.read_text().replace("uint8", "int8"))
     with pytest.raises(ValueError, match="exported.json' is damaged"):

@@ -1,12 +1,14 @@
 """What losses and metrics are made with and never trace: integers and flags, checked when they are made."""
 
 import dataclasses
+import inspect
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import treegy as tg
+from helpers.every_loss_and_metric import data_for
 
 CLASSES = [
     cls
@@ -63,6 +65,23 @@ def test_what_is_static_is_no_array(name: str, convert: Any):
         assert f"`{name}`" in str(error)
     else:
         assert isinstance(found, tuple) and all(type(each) is float for each in found)
+
+
+@pytest.mark.parametrize(
+    "function, option",
+    [
+        pytest.param(function, option.name, id=f"{name}.{option.name}")
+        for name, function in ((name, getattr(tg.losses, name)) for name in dir(tg.losses))
+        if inspect.isfunction(function)
+        for option in inspect.signature(function).parameters.values()
+        if isinstance(option.default, str)
+    ],
+)
+def test_functions_take_no_word_that_they_do_not_know(function: Any, option: str):
+    cls = next(cls for cls in CLASSES if cls.__name__.lower() == function.__name__.replace("_", ""))
+    given = {k: v for k, v in data_for(cls).items() if k in inspect.signature(function).parameters}
+    with pytest.raises(ValueError, match=f"`{option}` is one of .*, and got 'no such word'"):
+        function(**given, **{option: "no such word"})
 
 
 def test_arrays_of_numpy_are_lists():
